@@ -1,0 +1,3 @@
+//! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! The `dropsonde` command.
+
+fn main() {}

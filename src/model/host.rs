@@ -1,0 +1,35 @@
+//! Targets.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::HostName;
+
+/// Label → value, as the inventory or a host's own facts give them.
+pub type Labels = BTreeMap<String, String>;
+
+/// How a host is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Ssh,
+    /// The collector's own machine: the same contract, no SSH.
+    Local,
+}
+
+/// One target, with every default already applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub name: HostName,
+    /// Name or IP address to connect to.
+    pub address: String,
+    pub port: u16,
+    pub user: String,
+    pub labels: Labels,
+    pub reach: Reach,
+    /// Tried in order; an empty list leaves the agent alone.
+    pub identity_files: Vec<PathBuf>,
+    pub known_hosts: Vec<PathBuf>,
+    /// Where the host's /proc and /sys are seen by a probe (a container's mounts, say).
+    pub proc_root: Option<String>,
+    pub sys_root: Option<String>,
+}

@@ -1,0 +1,22 @@
+//! The nouns: plain data that every floor above shares. This module does no I/O, has no clock and
+//! formats nothing for a person.
+
+mod host;
+mod name;
+mod outcome;
+mod probe;
+mod quantity;
+mod reading;
+mod sample;
+mod sweep;
+mod time;
+
+pub use host::{Host, Labels, Reach};
+pub use name::{BadName, HostName, ProbeName, SweepId};
+pub use outcome::Outcome;
+pub use probe::{Cost, Format, Kind, MetricSpec, Need, Privilege, Probe, ProbeHash, Worse};
+pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
+pub use reading::{HostClock, Reading};
+pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
+pub use sweep::{Plan, PlannedHost, SweepEnd, Trigger};
+pub use time::{CollectorTime, HostTime};

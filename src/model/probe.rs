@@ -1,0 +1,165 @@
+//! Probes: what runs on a host, what it needs, what it may cost, how its output is read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByteSize, ProbeName};
+
+/// How a probe's output is read. A closed set: a new format is a new variant and a `match` arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    Openmetrics,
+    Keyvalue,
+    Json,
+    Csv,
+    /// Kept and folded; no samples.
+    Text,
+    ProcSnapshot,
+    HostContext,
+    KernelLog,
+}
+
+impl Format {
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("openmetrics", Self::Openmetrics),
+        ("keyvalue", Self::Keyvalue),
+        ("json", Self::Json),
+        ("csv", Self::Csv),
+        ("text", Self::Text),
+        ("proc_snapshot", Self::ProcSnapshot),
+        ("host_context", Self::HostContext),
+        ("kernel_log", Self::KernelLog),
+    ];
+}
+
+/// What a probe costs the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cost {
+    /// For every sweep.
+    Cheap,
+    Moderate,
+    /// Ad hoc or escalated only.
+    Heavy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Privilege {
+    None,
+    Root,
+}
+
+/// Something that must be on the host before the script runs; checked there, in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// `file:/path`: readable by the probe's user. `$PROC` and `$SYS` may lead the path.
+    File(String),
+    /// `tool:perf`: on the supervisor's PATH.
+    Tool(String),
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{path}"),
+            Self::Tool(name) => write!(f, "tool:{name}"),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A total since boot (or the daemon's start): stored as its increase per second.
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Which direction of a metric is bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worse {
+    Higher,
+    Lower,
+    Either,
+}
+
+/// One `[[metric]]` of a probe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricSpec {
+    /// The metric's name; one `*` stands for any run of characters (`node_vmstat_*`), and a name
+    /// without it wins over one with it.
+    pub name: String,
+    /// The unit in words or symbols: `seconds`, `bytes`, `ratio`, `jobs`. Empty for a bare count.
+    pub unit: String,
+    pub kind: Kind,
+    pub help: String,
+    pub worse: Worse,
+    /// A value that is worth a look on its own.
+    pub warn: Option<f64>,
+    /// Where the value stands in the probe's output when that is not its name: a JSON pointer, a CSV
+    /// column or a key.
+    pub source: Option<String>,
+}
+
+/// BLAKE3 of the probe's definition: what a reading was taken with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProbeHash(pub [u8; 32]);
+
+impl fmt::Display for ProbeHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// One probe, checked and with its defaults applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Probe {
+    pub name: ProbeName,
+    pub summary: String,
+    pub script: String,
+    pub format: Format,
+    pub timeout: Duration,
+    pub max_output: ByteSize,
+    pub cost: Cost,
+    pub privilege: Privilege,
+    pub needs: Vec<Need>,
+    pub metrics: Vec<MetricSpec>,
+    /// The TOML text it was read from: archived with each sweep, so that a reading can be read again
+    /// years later with the definition it was taken with.
+    pub source: Arc<str>,
+    pub hash: ProbeHash,
+}
+
+impl Probe {
+    /// The entry that describes `metric`: the exact name before a pattern, the longer pattern first.
+    pub fn spec(&self, metric: &str) -> Option<&MetricSpec> {
+        let exact = self.metrics.iter().find(|spec| spec.name == metric);
+        exact.or_else(|| {
+            let fits = |spec: &&MetricSpec| {
+                spec.name.split_once('*').is_some_and(|(head, tail)| {
+                    metric.len() >= head.len() + tail.len()
+                        && metric.starts_with(head)
+                        && metric.ends_with(tail)
+                })
+            };
+            self.metrics.iter().filter(fits).max_by_key(|spec| spec.name.len())
+        })
+    }
+}

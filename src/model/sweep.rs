@@ -1,0 +1,68 @@
+//! Sweeps: who runs what, and how it went.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CollectorTime, HostName, Labels, Outcome, ProbeName, SweepId};
+
+/// Why a sweep ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    Scheduled,
+    Adhoc,
+    Escalated,
+    Backfill,
+}
+
+impl Trigger {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Adhoc => "adhoc",
+            Self::Escalated => "escalated",
+            Self::Backfill => "backfill",
+        }
+    }
+}
+
+/// One host of a plan. The labels are the inventory's at that time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedHost {
+    pub name: HostName,
+    pub labels: Labels,
+    pub probes: Vec<ProbeName>,
+}
+
+/// Who runs what now. It is the first member of the sweep's archive: after a crash it says which
+/// readings are owed an outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    pub sweep: SweepId,
+    pub trigger: Trigger,
+    pub schedule: Option<String>,
+    pub started: CollectorTime,
+    pub hosts: Vec<PlannedHost>,
+}
+
+impl Plan {
+    /// How many readings are owed.
+    pub fn planned(&self) -> usize {
+        self.hosts.iter().map(|host| host.probes.len()).sum()
+    }
+}
+
+/// The last member of a sweep's archive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepEnd {
+    pub ended: CollectorTime,
+    pub elapsed: Duration,
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// The first signal came before all was done.
+    pub interrupted: bool,
+}
