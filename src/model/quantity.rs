@@ -40,10 +40,10 @@ pub fn duration_text(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         0 => "0s".to_owned(),
-        _ if ms % 86_400_000 == 0 => format!("{}d", ms / 86_400_000),
-        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
-        _ if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
-        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        _ if ms.is_multiple_of(86_400_000) => format!("{}d", ms / 86_400_000),
+        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
+        _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
+        _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
         _ => format!("{ms}ms"),
     }
 }
@@ -57,9 +57,9 @@ impl fmt::Display for ByteSize {
         let bytes = self.0;
         match bytes {
             0 => f.pad("0B"),
-            _ if bytes % (1 << 30) == 0 => f.pad(&format!("{}GiB", bytes >> 30)),
-            _ if bytes % (1 << 20) == 0 => f.pad(&format!("{}MiB", bytes >> 20)),
-            _ if bytes % (1 << 10) == 0 => f.pad(&format!("{}KiB", bytes >> 10)),
+            _ if bytes.is_multiple_of(1 << 30) => f.pad(&format!("{}GiB", bytes >> 30)),
+            _ if bytes.is_multiple_of(1 << 20) => f.pad(&format!("{}MiB", bytes >> 20)),
+            _ if bytes.is_multiple_of(1 << 10) => f.pad(&format!("{}KiB", bytes >> 10)),
             _ => f.pad(&format!("{bytes}B")),
         }
     }
