@@ -23,16 +23,6 @@ impl Op {
             _ => None,
         }
     }
-
-    /// Whether a member belongs to the result, by its presence on the left and on the right.
-    pub fn keeps(self, left: bool, right: bool) -> bool {
-        match self {
-            Self::Union => left || right,
-            Self::Difference => left && !right,
-            Self::Intersection => left && right,
-            Self::SymmetricDifference => left != right,
-        }
-    }
 }
 
 /// One operand with its place, blanks around it cut off.
@@ -81,10 +71,10 @@ fn operand(text: &str, op: Op, span: Range<usize>) -> Result<Operand, SelectErro
     if start < end {
         return Ok(Operand { op, span: start..end });
     }
-    let found = text.as_bytes().get(span.end).map_or_else(
-        || "the end".to_owned(),
-        |operator| format!("`{}`", char::from(*operator)),
-    );
+    let found = text
+        .as_bytes()
+        .get(span.end)
+        .map_or_else(|| "the end".to_owned(), |operator| format!("`{}`", char::from(*operator)));
     Err(SelectError::syntax(span.end..span.end + usize::from(span.end < text.len()), "hosts", found))
 }
 

@@ -36,14 +36,14 @@ fn ask_oracle(expressions: &[String]) -> Vec<Option<Answer>> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("start /usr/bin/python3");
-    let mut stdin = child.stdin.take().unwrap();
+    let mut stdin = child.stdin.take().expect("a piped stdin");
     let mut input = expressions.join("\n");
     input.push('\n');
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().expect("read the answers");
     assert!(output.status.success(), "the oracle failed: install the package clustershell");
-    writer.join().unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    writer.join().expect("no panic").expect("hand over the expressions");
+    let text = String::from_utf8(output.stdout).expect("UTF-8 answers");
     let answers: Vec<_> = text.lines().map(read_answer).collect();
     assert_eq!(answers.len(), expressions.len());
     answers
@@ -105,7 +105,7 @@ impl Random {
                 let step = 1 + self.below(4);
                 format!("{first:0width$}-{last:0width$}/{step}")
             }
-            2 => format!("{first:0width$}-{last:0width$} "),
+            2 => format!(" {first:0width$} - {last:0width$} "),
             _ => format!("{first:0width$}-{last:0width$}"),
         }
     }
@@ -140,7 +140,7 @@ impl Random {
     fn expression(&mut self) -> String {
         let mut text = self.node();
         for _ in 0..self.below(5) {
-            let op = self.pick(&[",", ",", ",", "!", "&", "^"]);
+            let op = self.pick(&[",", ",", ",", ",", ",", "!", "!", "&", "^", "^"]);
             let gap = self.pick(&["", "", " "]);
             text = format!("{text}{gap}{op}{gap}{}", self.node());
         }
@@ -180,12 +180,12 @@ fn compare(expressions: &[String]) {
     let shown = wrong.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} of {} differ:\n{shown}", wrong.len(), expressions.len());
     // Two programs that refuse nonsense or see nothing would agree, too.
-    assert!(telling * 10 >= expressions.len() * 8, "only {telling} of {} tell anything", expressions.len());
+    assert!(telling * 10 >= expressions.len() * 7, "only {telling} of {} tell anything", expressions.len());
 }
 
 #[test]
 fn generated_expressions_expand_and_fold_alike() {
-    compare(&generated(1, 1_200, Random::expression));
+    compare(&generated(1, 1_500, Random::expression));
 }
 
 #[test]
@@ -196,9 +196,33 @@ fn scattered_names_fold_alike() {
 #[test]
 fn both_refuse_the_same_malformed_text() {
     let malformed = [
-        "a[", "a]", "a[]", "a[1", "a[1-]", "a[1,]", "a[,1]", "a[3-1]", "a[1-9/0]", "a[5/2]", "a[x]",
-        "a[1-x]", "a[01-100]", "a[1-010]", "a[1-2][3-4]", "a[1-2]3[4-5]", "a[[1]]", "a[1]]", "a,,b", "a,",
-        "a!", "!a", "a&", "^a", "a[1.5]", "a[1-2-3-4-5]", "a[1/]",
+        "a[",
+        "a]",
+        "a[]",
+        "a[1",
+        "a[1-]",
+        "a[1,]",
+        "a[,1]",
+        "a[3-1]",
+        "a[1-9/0]",
+        "a[5/2]",
+        "a[x]",
+        "a[1-x]",
+        "a[01-100]",
+        "a[1-010]",
+        "a[1-2][3-4]",
+        "a[1-2]3[4-5]",
+        "a[[1]]",
+        "a[1]]",
+        "a,,b",
+        "a,",
+        "a!",
+        "!a",
+        "a&",
+        "^a",
+        "a[1.5]",
+        "a[1-2-3-4-5]",
+        "a[1/]",
     ]
     .map(str::to_owned);
     for (expression, theirs) in malformed.iter().zip(ask_oracle(&malformed)) {
@@ -231,7 +255,8 @@ fn the_nodeset_command_agrees() {
         assert!(output.status.success(), "{expression}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     };
-    let fixed = ["web[01-48,60].eu", "rack[1-4]node[01-20]", "a[0-10/2]", "a[1-9,010]", "a[08-11,99-101]!a09"];
+    let fixed =
+        ["web[01-48,60].eu", "rack[1-4]node[01-20]", "a[0-10/2]", "a[1-9,010]", "a[08-11,99-101]!a09"];
     let generated = generated(3, 19, Random::expression);
     let expressions = fixed.into_iter().chain(generated.iter().map(String::as_str));
     let mut agreed = 0;
