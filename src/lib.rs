@@ -1,4 +1,6 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
+pub mod config;
+pub mod inventory;
 pub mod model;
 pub mod select;

@@ -256,11 +256,7 @@ fn range(text: &str, span: Range<usize>) -> Result<Numbers, SelectError> {
     };
     let last = last.unwrap_or(first);
     if first.value > last.value {
-        return Err(SelectError::syntax(
-            span,
-            "a range that goes up",
-            format!("{:?}", part.trim_ascii()),
-        ));
+        return Err(SelectError::syntax(span, "a range that goes up", format!("{:?}", part.trim_ascii())));
     }
     if (first.is_padded() || last.is_padded()) && first.width != last.width {
         return Err(SelectError::syntax(

@@ -81,10 +81,10 @@ fn operand(text: &str, op: Op, span: Range<usize>) -> Result<Operand, SelectErro
     if start < end {
         return Ok(Operand { op, span: start..end });
     }
-    let found = text.as_bytes().get(span.end).map_or_else(
-        || "the end".to_owned(),
-        |operator| format!("`{}`", char::from(*operator)),
-    );
+    let found = text
+        .as_bytes()
+        .get(span.end)
+        .map_or_else(|| "the end".to_owned(), |operator| format!("`{}`", char::from(*operator)));
     Err(SelectError::syntax(span.end..span.end + usize::from(span.end < text.len()), "hosts", found))
 }
 

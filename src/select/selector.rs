@@ -245,12 +245,7 @@ impl Term {
         if unknown.is_empty() { Ok(chosen) } else { Err(lookup.unknown_hosts(self.span.clone(), unknown)) }
     }
 
-    fn choose_labelled(
-        &self,
-        name: &str,
-        value: &Pattern,
-        hosts: &[Host],
-    ) -> Result<Vec<bool>, SelectError> {
+    fn choose_labelled(&self, name: &str, value: &Pattern, hosts: &[Host]) -> Result<Vec<bool>, SelectError> {
         if !hosts.iter().any(|host| host.labels.contains_key(name)) {
             let known: BTreeSet<&str> =
                 hosts.iter().flat_map(|host| host.labels.keys()).map(String::as_str).collect();

@@ -196,9 +196,33 @@ fn scattered_names_fold_alike() {
 #[test]
 fn both_refuse_the_same_malformed_text() {
     let malformed = [
-        "a[", "a]", "a[]", "a[1", "a[1-]", "a[1,]", "a[,1]", "a[3-1]", "a[1-9/0]", "a[5/2]", "a[x]",
-        "a[1-x]", "a[01-100]", "a[1-010]", "a[1-2][3-4]", "a[1-2]3[4-5]", "a[[1]]", "a[1]]", "a,,b", "a,",
-        "a!", "!a", "a&", "^a", "a[1.5]", "a[1-2-3-4-5]", "a[1/]",
+        "a[",
+        "a]",
+        "a[]",
+        "a[1",
+        "a[1-]",
+        "a[1,]",
+        "a[,1]",
+        "a[3-1]",
+        "a[1-9/0]",
+        "a[5/2]",
+        "a[x]",
+        "a[1-x]",
+        "a[01-100]",
+        "a[1-010]",
+        "a[1-2][3-4]",
+        "a[1-2]3[4-5]",
+        "a[[1]]",
+        "a[1]]",
+        "a,,b",
+        "a,",
+        "a!",
+        "!a",
+        "a&",
+        "^a",
+        "a[1.5]",
+        "a[1-2-3-4-5]",
+        "a[1/]",
     ]
     .map(str::to_owned);
     for (expression, theirs) in malformed.iter().zip(ask_oracle(&malformed)) {
@@ -231,7 +255,8 @@ fn the_nodeset_command_agrees() {
         assert!(output.status.success(), "{expression}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     };
-    let fixed = ["web[01-48,60].eu", "rack[1-4]node[01-20]", "a[0-10/2]", "a[1-9,010]", "a[08-11,99-101]!a09"];
+    let fixed =
+        ["web[01-48,60].eu", "rack[1-4]node[01-20]", "a[0-10/2]", "a[1-9,010]", "a[08-11,99-101]!a09"];
     let generated = generated(3, 19, Random::expression);
     let expressions = fixed.into_iter().chain(generated.iter().map(String::as_str));
     let mut agreed = 0;
