@@ -39,7 +39,7 @@ fn load_text(text: &str) -> super::Settings {
 fn written() -> BTreeMap<String, serde_json::Value> {
     let text = Text { file: "example".into(), folder: Path::new("").into(), text: Arc::from(in_force()) };
     let mut faults = Faults::default();
-    let document = Document::parse(&text, None, &mut faults);
+    let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
         for section in ["defaults", "limits"] {

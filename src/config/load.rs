@@ -15,7 +15,6 @@ use super::reader::{Document, Located, Section};
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
-use crate::inventory::Fleet;
 
 pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule"];
 
@@ -87,7 +86,7 @@ impl<'s> Gathered<'s> {
             }
         };
         let home = self.home.clone();
-        let document = Document::parse(&text, home.as_deref(), faults);
+        let document = Document::parse(&text, home.as_deref());
         self.whole &= document.is_whole();
         document.walk(KEYS, faults, |root, faults| self.root(root, faults));
     }
@@ -129,11 +128,7 @@ impl<'s> Gathered<'s> {
         limits::reconcile(&mut self.limits, faults);
         self.fill_defaults();
         let before = faults.iter().count();
-        let fleet = if self.whole {
-            hosts::build(&self.hosts, &self.groups, &self.defaults.value, faults)
-        } else {
-            Fleet::default()
-        };
+        let fleet = hosts::build(&self.hosts, &self.groups, &self.defaults.value, (self.whole, faults));
         let trusted = self.whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),
