@@ -54,6 +54,11 @@ pub(super) fn type_in(blob: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
+/// The type's name as a word: `ssh-ed25519`.
+pub fn type_name(blob: &[u8]) -> String {
+    String::from_utf8_lossy(type_in(blob).unwrap_or_default()).into_owned()
+}
+
 /// `SHA256:…`, as `ssh-keygen -l` prints it.
 pub fn fingerprint(blob: &[u8]) -> String {
     format!("SHA256:{}", BASE64_NOPAD.encode(&Sha256::digest(blob)))

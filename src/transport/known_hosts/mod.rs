@@ -9,4 +9,4 @@ mod key;
 pub use append::{AppendError, append};
 pub use entry::HostId;
 pub use hosts::{KnownHosts, Place, Verdict, Warning};
-pub use key::{KeyTypes, fingerprint};
+pub use key::{KeyTypes, fingerprint, type_name};
