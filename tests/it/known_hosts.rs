@@ -146,7 +146,8 @@ fn ssh_keygen_agrees_on_plain_and_hashed_files() {
                     _ => None,
                 })
                 .collect();
-            (ours.sort_unstable(), found_lines.sort_unstable());
+            ours.sort_unstable();
+            found_lines.sort_unstable();
             assert_eq!(ours, found_lines, "{} (hashed: {hashed}) in\n{text}", id.as_str());
         }
     }
@@ -201,7 +202,7 @@ fn ten_thousand_hashed_lines_are_no_burden() {
     let start = Instant::now();
     assert_eq!(judge(&hosts, "stranger", 22, &blob(ED, 1)).0, "unknown");
     let unknown = start.elapsed();
-    eprintln!("loading {loading:?}, a known host {known:?}, an unknown one {unknown:?}");
+    assert!(loading < Duration::from_millis(500), "{loading:?}");
     assert!(known < Duration::from_micros(100), "{known:?}");
     assert!(unknown < Duration::from_millis(500), "{unknown:?}");
 }

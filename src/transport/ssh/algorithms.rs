@@ -40,7 +40,9 @@ pub(super) fn config(first: KeyTypes) -> client::Config {
 
 /// The configuration that accepts host keys of those types only.
 pub(super) fn config_for_only(types: KeyTypes) -> client::Config {
-    with_host_keys(host_keys(types).into_iter().filter(|algorithm| types.contains(key_type(algorithm))).collect())
+    with_host_keys(
+        host_keys(types).into_iter().filter(|algorithm| types.contains(key_type(algorithm))).collect(),
+    )
 }
 
 fn with_host_keys(host_keys: Vec<Algorithm>) -> client::Config {
@@ -120,7 +122,10 @@ mod tests {
         let names = names.chain(preferred.cipher.iter().map(AsRef::as_ref)).map(str::to_owned);
         let all: Vec<String> = names.chain(preferred.key.iter().map(ToString::to_string)).collect();
         for name in &all {
-            assert!(!["sha1", "cbc", "ctr", "ssh-rsa", "none"].iter().any(|weak| name.contains(weak)), "{name}");
+            assert!(
+                !["sha1", "cbc", "ctr", "ssh-rsa", "none"].iter().any(|weak| name.contains(weak)),
+                "{name}"
+            );
         }
         assert!(all.iter().any(|name| name == "kex-strict-c-v00@openssh.com"));
     }

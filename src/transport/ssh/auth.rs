@@ -1,6 +1,7 @@
 //! Logging in: the host's key files in order, then ssh-agent. No passwords, and no questions.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{AuthResult, Handle};
@@ -75,7 +76,7 @@ struct Login<'a> {
     witness: &'a Witness,
     user: &'a str,
     /// Asked for once, when the first RSA key comes up.
-    rsa: Option<Rsa>,
+    rsa: Option<HashAlg>,
     /// The keys that were offered, as a person knows them.
     tried: Vec<String>,
     refused: Vec<PublicKey>,
@@ -83,13 +84,6 @@ struct Login<'a> {
     notes: Vec<String>,
     /// What the server says it would take.
     accepts: Option<MethodSet>,
-}
-
-/// How a server wants RSA keys to sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rsa {
-    Sha2(HashAlg),
-    OnlySha1,
 }
 
 impl Login<'_> {
@@ -113,9 +107,9 @@ impl Login<'_> {
     async fn offer_file(&mut self, key: &UserKey) -> Option<End> {
         let public = key.private.public_key().clone();
         let name = key.path.display().to_string();
-        let hash = self.signature_hash(&public, &name).await?;
-        self.tried.push(format!("{name} ({})", public.algorithm()));
-        let signing = PrivateKeyWithHashAlg::new(std::sync::Arc::clone(&key.private), hash);
+        let hash = self.signature_hash(&public).await;
+        let signing = PrivateKeyWithHashAlg::new(Arc::clone(&key.private), hash);
+        self.tried.push(format!("{name} ({})", signing.algorithm()));
         let answer = self.handle.authenticate_publickey(self.user, signing).await;
         self.judge(answer.ok(), public)
     }
@@ -151,14 +145,18 @@ impl Login<'_> {
         None
     }
 
-    async fn offer_identity(&mut self, agent: &mut AgentClient<UnixStream>, identity: AgentIdentity) -> Option<End> {
+    async fn offer_identity(
+        &mut self,
+        agent: &mut AgentClient<UnixStream>,
+        identity: AgentIdentity,
+    ) -> Option<End> {
         let public = identity.public_key().into_owned();
         let is_plain = matches!(identity, AgentIdentity::PublicKey { .. });
         if is_plain && self.refused.iter().any(|refused| refused.key_data() == public.key_data()) {
             return None;
         }
         let name = format!("{} from ssh-agent", identity.comment());
-        let hash = self.signature_hash(&public, &name).await?;
+        let hash = self.signature_hash(&public).await;
         self.tried.push(format!("{name} ({})", public.algorithm()));
         let answer = match identity {
             AgentIdentity::PublicKey { key, .. } => {
@@ -197,27 +195,16 @@ impl Login<'_> {
         }
     }
 
-    /// The hash to sign with: `Some(None)` but for RSA, and `None` where the server takes only SHA-1.
-    async fn signature_hash(&mut self, key: &PublicKey, name: &str) -> Option<Option<HashAlg>> {
+    /// The hash to sign with, for keys that leave the choice: RSA. SHA-1 is never one.
+    async fn signature_hash(&mut self, key: &PublicKey) -> Option<HashAlg> {
         if !key.algorithm().is_rsa() {
-            return Some(None);
+            return None;
         }
-        let rsa = match self.rsa {
-            Some(rsa) => rsa,
-            None => match timeout(RSA_WAIT, self.handle.best_supported_rsa_hash()).await {
-                Ok(Ok(Some(Some(hash)))) => Rsa::Sha2(hash),
-                Ok(Ok(Some(None))) => Rsa::OnlySha1,
-                _ => Rsa::Sha2(HashAlg::Sha512),
-            },
-        };
-        self.rsa = Some(rsa);
-        match rsa {
-            Rsa::Sha2(hash) => Some(Some(hash)),
-            Rsa::OnlySha1 => {
-                self.notes.push(format!("{name} is left out: the server takes RSA keys with SHA-1 only"));
-                None
-            }
+        if self.rsa.is_none() {
+            let said = timeout(RSA_WAIT, self.handle.best_supported_rsa_hash()).await;
+            self.rsa = said.ok().and_then(Result::ok).flatten().flatten().or(Some(HashAlg::Sha512));
         }
+        self.rsa
     }
 
     fn why_lost(&self) -> String {
@@ -227,13 +214,19 @@ impl Login<'_> {
 
     fn failure(&self, peer: &str) -> ConnectError {
         let mut parts = vec![if self.tried.is_empty() {
-            format!("no key to offer to {}@{peer}: set identity_files, or load a key into ssh-agent", self.user)
+            format!(
+                "no key to offer to {}@{peer}: set identity_files, or load a key into ssh-agent",
+                self.user
+            )
         } else {
             format!("{}@{peer} refused {}", self.user, self.tried.join(", "))
         }];
         if let Some(methods) = &self.accepts {
             let names: Vec<&str> = methods.iter().map(Into::into).collect();
-            parts.push(format!("it accepts {}", if names.is_empty() { "nothing else".to_owned() } else { names.join(", ") }));
+            parts.push(format!(
+                "it accepts {}",
+                if names.is_empty() { "nothing else".to_owned() } else { names.join(", ") }
+            ));
         }
         parts.extend(self.notes.iter().cloned());
         ConnectError::new(Outcome::AuthFailed, parts.join("; "))

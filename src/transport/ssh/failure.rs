@@ -36,7 +36,10 @@ impl ConnectError {
 
     pub(super) fn timed_out(phase: Phase, limit: Duration, peer: &dyn fmt::Display) -> Self {
         let (what, remedy) = phase.words();
-        Self::new(Outcome::TimedOut, format!("{what} {peer} took longer than {}: {remedy}", duration_text(limit)))
+        Self::new(
+            Outcome::TimedOut,
+            format!("{what} {peer} took longer than {}: {remedy}", duration_text(limit)),
+        )
     }
 }
 
@@ -66,13 +69,21 @@ impl Phase {
 }
 
 /// The words for a host key that was not accepted.
-pub(super) fn host_key(host: &Host, id: &HostId, key: &[u8], (known, verdict): (&KnownHosts, &Verdict)) -> ConnectError {
+pub(super) fn host_key(
+    host: &Host,
+    id: &HostId,
+    key: &[u8],
+    (known, verdict): (&KnownHosts, &Verdict),
+) -> ConnectError {
     let (name, shown) = (&host.name, fingerprint(key));
     match verdict {
         Verdict::Known(_) => ConnectError::unreachable("the host key is known, but the connection was lost"),
         Verdict::Revoked(place) => ConnectError::new(
             Outcome::HostKeyChanged,
-            format!("{} shows the key {shown}, which {place} marks as @revoked: do not connect to it", id.as_str()),
+            format!(
+                "{} shows the key {shown}, which {place} marks as @revoked: do not connect to it",
+                id.as_str()
+            ),
         ),
         Verdict::Changed { at, fingerprint, .. } => ConnectError::new(
             Outcome::HostKeyChanged,

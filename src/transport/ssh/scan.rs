@@ -32,12 +32,19 @@ pub async fn scan_host_key(host: &Host, settings: &Settings) -> Result<Vec<HostK
         keys.extend(scan_types(host, settings, types).await?);
     }
     if keys.is_empty() {
-        return Err(ConnectError::unreachable(format!("{} has no host key of a type that we can verify", host.address)));
+        return Err(ConnectError::unreachable(format!(
+            "{} has no host key of a type that we can verify",
+            host.address
+        )));
     }
     Ok(keys)
 }
 
-async fn scan_types(host: &Host, settings: &Settings, types: KeyTypes) -> Result<Option<HostKey>, ConnectError> {
+async fn scan_types(
+    host: &Host,
+    settings: &Settings,
+    types: KeyTypes,
+) -> Result<Option<HostKey>, ConnectError> {
     let config = Arc::new(algorithms::config_for_only(types));
     match shake(host, settings, config, Check::Learn).await {
         Err(Unshaken::HostKey { key, .. }) => Ok(Some(describe(host, &key))),

@@ -56,7 +56,8 @@ impl Session {
     async fn open(&self, deadline: Instant) -> Result<(Slot<'_>, Channel<Msg>), ExecEnd> {
         let mut retries = 0;
         loop {
-            let slot = timeout_at(deadline, self.slots.take()).await.map_err(|_| ExecEnd::TimedOut("deadline"))?;
+            let slot =
+                timeout_at(deadline, self.slots.take()).await.map_err(|_| ExecEnd::TimedOut("deadline"))?;
             let limit = deadline.min(Instant::now() + self.timeouts.open_channel);
             let answer = timeout_at(limit, self.handle.channel_open_session()).await;
             match answer.map_err(|_| ExecEnd::TimedOut("open channel"))? {
@@ -71,7 +72,10 @@ impl Session {
                         retries += 1;
                     }
                     Refusal::Alone | Refusal::Always => {
-                        let text = format!("{} refused a channel ({reason:?}): see MaxSessions in its sshd_config", self.peer);
+                        let text = format!(
+                            "{} refused a channel ({reason:?}): see MaxSessions in its sshd_config",
+                            self.peer
+                        );
                         return Err(ExecEnd::Lost(text));
                     }
                 },

@@ -50,7 +50,8 @@ async fn resolve(host: &Host, settings: &Settings) -> Result<Vec<SocketAddr>, Co
     match timeout(limit, lookup_host((host.address.as_str(), host.port))).await {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) => {
-            let detail = format!("resolving {}: {error}; check the name, or give the host an address", host.address);
+            let detail =
+                format!("resolving {}: {error}; check the name, or give the host an address", host.address);
             Err(ConnectError::unreachable(detail))
         }
         Err(_) => Err(ConnectError::timed_out(Phase::Resolve, limit, &host.address)),
