@@ -139,7 +139,7 @@ async fn heartbeats_arrive_and_stop_with_the_command() {
 async fn output_that_comes_late_or_slowly_is_waited_for_and_a_stall_is_not() {
     let sshd = Sshd::start(Setup::default());
     let session = connect(&host(&sshd)).await.unwrap();
-    let brief = Duration::from_millis(600);
+    let (brief, start) = (Duration::from_millis(600), Instant::now());
     let slow = Exec { idle: brief, ..exec("for i in 1 2 3 4; do echo $i; sleep 0.3; done", SOON) };
     assert_eq!(collect(&session, slow).await.0, ExecEnd::Exited(0));
     let stalled = Exec { idle: brief, ..exec("echo a; sleep 60", SOON) };
@@ -148,6 +148,7 @@ async fn output_that_comes_late_or_slowly_is_waited_for_and_a_stall_is_not() {
     assert_eq!(collect(&session, silent).await.0, ExecEnd::TimedOut("first byte"));
     let endless = exec("while :; do echo x; sleep 0.05; done", brief);
     assert_eq!(collect(&session, endless).await.0, ExecEnd::TimedOut("deadline"));
+    assert!(start.elapsed() < SOON / 2, "{:?}", start.elapsed());
     // The session is as good as before.
     assert_eq!(run(&session, "exit 4").await.0, ExecEnd::Exited(4));
 }

@@ -77,12 +77,16 @@ async fn listen(
                 if let Some(end) = watch.take(message, &mut sink) {
                     return Some(end);
                 }
+                let (due, _) = watch.due();
                 if watch.deadline <= Instant::now() {
                     return Some(watch.expire("deadline"));
                 }
+                if due < timer.deadline() {
+                    timer.as_mut().reset(due);
+                }
             }
             () = &mut feeding, if !fed => fed = true,
-            // Set anew only when it fires, not for each message.
+            // A deadline that has moved away is set when the old one fires, not for each message.
             () = &mut timer => match watch.due() {
                 (due, phase) if due <= Instant::now() => return Some(watch.expire(phase)),
                 (due, _) => timer.as_mut().reset(due),
