@@ -4,6 +4,15 @@ use crate::demo::host::HostModel;
 
 use super::{Lines, TreeFile, network};
 
+/// Linux's own defaults.
+const NETWORK_LIMITS: [(&str, &str); 5] = [
+    ("core/netdev_budget", "300"),
+    ("core/netdev_budget_usecs", "8000"),
+    ("core/netdev_max_backlog", "1000"),
+    ("core/somaxconn", "4096"),
+    ("ipv4/tcp_max_syn_backlog", "512"),
+];
+
 pub(super) fn files(host: &HostModel) -> Vec<TreeFile> {
     let platform = host.platform;
     let line = |path: &str, text: &str| TreeFile::new(path, format!("{text}\n"));
@@ -24,13 +33,19 @@ pub(super) fn files(host: &HostModel) -> Vec<TreeFile> {
         line(&nic, platform.nic_driver_version),
         line("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids"),
     ];
+    for (name, value) in NETWORK_LIMITS {
+        files.push(line(&format!("proc/sys/net/{name}"), value));
+    }
     if platform.conntrack {
         let limit = network::conntrack_limit();
         files.push(TreeFile::new("proc/sys/net/netfilter/nf_conntrack_max", limit));
     }
     for process in &host.processes {
         files.push(TreeFile::new(format!("proc/{}/wchan", process.pid), "0"));
-        files.push(TreeFile::new(format!("proc/{}/comm", process.pid), format!("{}\n", process.comm)));
+        files.push(line(&format!("proc/{}/comm", process.pid), process.comm));
+        for thread in &process.threads {
+            files.push(TreeFile::new(format!("proc/{}/task/{}/wchan", process.pid, thread.tid), "0"));
+        }
     }
     files
 }

@@ -7,6 +7,8 @@ mod io;
 mod memory;
 mod network;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::{self, Write};
 
