@@ -1,0 +1,4 @@
+//! One test crate: what needs processes, sockets or the built binary.
+
+mod contract;
+mod support;
