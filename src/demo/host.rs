@@ -6,15 +6,19 @@ use crate::model::{BadName, CollectorTime, HostName, Labels};
 use super::drive::{Drive, Seeded};
 use super::platform::{PLATFORMS, Platform, SICK};
 
-/// How long before the fleet's present the sick host fell ill.
-const ILL_FOR_S: f64 = 5.0 * 3_600.0;
+/// A host falls ill three hours before a quarter of a day begins: 3 to 9 hours ago, and the same moment
+/// for every fleet of that quarter, so that a demo that is started again goes on where it was.
+const ILL_BEFORE_S: f64 = 3.0 * 3_600.0;
+const QUARTER_DAY_S: f64 = 6.0 * 3_600.0;
+/// Hosts booted before the beginning of the week, for the same reason.
+const WEEK_S: f64 = 7.0 * 86_400.0;
 
 /// What a fleet is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct FleetShape {
     pub hosts: usize,
     pub seed: u64,
-    /// The present: boot times and the onset of the illness are counted back from here.
+    /// The present: the illness began a few hours before it.
     pub now: CollectorTime,
 }
 
@@ -76,8 +80,9 @@ impl HostModel {
         let cpus = [2, 4, 4, 8][seeded.below(4)];
         let width = shape.hosts.to_string().len().max(2);
         let now_s = shape.now.unix_ns() as f64 / 1e9;
+        let since = |period_s: f64| (now_s / period_s).floor() * period_s;
         // Whole seconds, as /proc/stat's btime has them.
-        let boot_s = (now_s - seeded.between(3.0, 40.0) * 86_400.0).floor();
+        let boot_s = (since(WEEK_S) - seeded.between(1.0, 40.0) * 86_400.0).floor();
         Ok(Self {
             name: HostName::new(&format!("web{:0width$}", index + 1))?,
             labels: Labels::from([
@@ -87,11 +92,11 @@ impl HostModel {
             ]),
             sick,
             cpus,
-            boot_id: boot_id(&mut seeded),
+            boot_id: boot_id(&mut Seeded::new(shape.seed ^ boot_s.to_bits(), index as u64)),
             platform: &PLATFORMS[platform_index],
             memory_kib: cpus as u64 * 4 * 1024 * 1024 - 131_072,
             boot_s,
-            onset_s: if sick { now_s - ILL_FOR_S } else { f64::INFINITY },
+            onset_s: if sick { since(QUARTER_DAY_S) - ILL_BEFORE_S } else { f64::INFINITY },
             busy: seeded.between(0.14, 0.22),
             cpu_weight: weights(&mut seeded, cpus),
             packets_per_s: cpus as f64 * seeded.between(700.0, 1_100.0),

@@ -6,10 +6,15 @@
 
 mod drive;
 mod files;
+mod fleet;
+mod folder;
+mod gate;
 mod host;
 mod platform;
+mod stage;
 mod tree;
 
 pub use files::TreeFile;
+pub use fleet::{Demo, DemoError, DemoOptions};
 pub use host::{FleetShape, HostModel, fleet};
 pub use tree::{Tree, TreeError};

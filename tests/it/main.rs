@@ -1,5 +1,6 @@
 //! One test crate: what needs processes, sockets or the built binary.
 
 mod contract;
+mod demo_fleet;
 mod served;
 mod support;

@@ -40,7 +40,7 @@ impl Served {
             authorized: user_key.public(),
             command: COMMAND,
             gate: Arc::new(gate),
-            around: Arc::new(|| Box::new(())),
+            around: Arc::new(|| Ok(Box::new(()))),
             env: vec![("PROC", PathBuf::from("/synthetic/proc"))],
         };
         let host = serve(listener, spec).unwrap();
@@ -90,7 +90,9 @@ async fn run(served: &Served, arguments: &[&str], stdin: &str) -> Output {
 #[tokio::test]
 async fn an_admitted_script_runs_with_its_streams_its_status_and_a_clean_environment() {
     let served = Served::start().await;
-    let script = "#ok\n#end\necho out; echo err >&2; env | sort; exit 7\n";
+    // The fourth field after the name is the session.
+    let script = "#ok\n#end\nread -r line </proc/$$/stat; set -- ${line##*)}; [ $4 = $$ ] || echo $4 of $$\n\
+                  unset line; echo out; echo err >&2; env | sort; exit 7\n";
     let out = run(&served, &[COMMAND], script).await;
     assert_eq!(out.status.code(), Some(7), "{out:?}");
     let lines = text(&out.stdout);

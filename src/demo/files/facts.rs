@@ -42,7 +42,6 @@ pub(super) fn files(host: &HostModel) -> Vec<TreeFile> {
     }
     for process in &host.processes {
         files.push(TreeFile::new(format!("proc/{}/wchan", process.pid), "0"));
-        files.push(line(&format!("proc/{}/comm", process.pid), process.comm));
         for thread in &process.threads {
             files.push(TreeFile::new(format!("proc/{}/task/{}/wchan", process.pid, thread.tid), "0"));
         }

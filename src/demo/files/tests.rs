@@ -34,6 +34,20 @@ fn the_same_seed_and_moment_give_the_same_bytes() {
     assert_ne!(a[0].boot_id, a[1].boot_id);
 }
 
+#[test]
+fn a_fleet_that_is_made_again_goes_on_where_it_was() {
+    let again = |s: i64| {
+        let now = CollectorTime::from_unix_s(NOW_S + s);
+        fleet(FleetShape { hosts: 12, seed: 3, now }).unwrap()
+    };
+    for (before, after) in made(12, 3).iter().zip(&again(600)) {
+        assert_eq!(before.boot_id, after.boot_id);
+        assert_eq!(at(before, 900_000), at(after, 900_000));
+    }
+    // Another week, another boot.
+    assert_ne!(made(12, 3)[0].boot_id, again(8 * 86_400)[0].boot_id);
+}
+
 /// Counters by a key: everything but what is a gauge by nature.
 fn counters(files: &BTreeMap<String, String>) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();

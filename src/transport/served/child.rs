@@ -231,12 +231,14 @@ async fn run(
 ) -> End {
     let around = spec.around.clone();
     // Held for the run's whole length.
-    let Ok(_around) = tokio::task::spawn_blocking(move || around()).await else {
-        return End::Refused("the host is not ready".to_owned());
+    let _around = match tokio::task::spawn_blocking(move || around()).await {
+        Ok(Ok(around)) => around,
+        Ok(Err(why)) => return End::Refused(why),
+        Err(panicked) => return End::Refused(format!("prepare the host: {panicked}")),
     };
     let mut child = match shell(spec).spawn() {
         Ok(child) => child,
-        Err(error) => return End::Refused(format!("start /bin/sh: {error}")),
+        Err(error) => return End::Refused(format!("start setsid /bin/sh: {error}")),
     };
     let (Some(stdin), Some(mut stdout), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -267,10 +269,12 @@ async fn run(
     }
 }
 
+/// A shell in a session of its own, as sshd gives it one: what runs in it may end its whole session, and
+/// that must not be ours. `setsid` runs it in place, as its process leads no group yet.
 fn shell(spec: &ServerSpec) -> Command {
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new("setsid");
     command
-        .arg("-s")
+        .args(["/bin/sh", "-s"])
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(spec.env.iter().map(|(name, value)| (name, value)))
@@ -278,7 +282,6 @@ fn shell(spec: &ServerSpec) -> Command {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
         .kill_on_drop(true);
     command
 }

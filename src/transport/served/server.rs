@@ -37,8 +37,9 @@ pub enum Admission {
 /// Judges a payload before a shell sees any of it.
 pub type Gate = Arc<dyn Fn(&[u8]) -> Admission + Send + Sync>;
 
-/// Called before each run, on a thread that may block; what it returns is dropped when the run is over.
-pub type Around = Arc<dyn Fn() -> Box<dyn Send> + Send + Sync>;
+/// Called before each run, on a thread that may block; what it returns is dropped when the run is over,
+/// and an error, in words, refuses the run.
+pub type Around = Arc<dyn Fn() -> Result<Box<dyn Send>, String> + Send + Sync>;
 
 /// What a served host is and whom it lets do what.
 #[derive(Clone)]
