@@ -33,9 +33,9 @@ impl Folder {
 
     /// A new folder in memory, or below `dir` on a machine that has no such place.
     pub(super) fn in_memory_or(dir: &Path) -> Result<Self, DemoError> {
-        const TMPFS: i64 = 0x0102_1994;
+        const TMPFS: rustix::fs::FsWord = 0x0102_1994;
         let memory = Path::new(MEMORY);
-        if rustix::fs::statfs(memory).is_ok_and(|fs| i64::try_from(fs.f_type) == Ok(TMPFS)) {
+        if rustix::fs::statfs(memory).is_ok_and(|fs| fs.f_type == TMPFS) {
             remove_left_behind(memory);
             if let Ok(folder) = Self::make(memory) {
                 return Ok(folder);

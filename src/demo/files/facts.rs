@@ -32,6 +32,8 @@ pub(super) fn files(host: &HostModel) -> Vec<TreeFile> {
         line("sys/class/net/eth0/address", "02:00:00:00:00:01"),
         line(&nic, platform.nic_driver_version),
         line("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io memory pids"),
+        line("sys/fs/cgroup/system.slice/cpu.max", "max 100000"),
+        line("sys/fs/cgroup/system.slice/app.service/cpu.max", &format!("{}0000 100000", 8 * host.cpus)),
     ];
     for (name, value) in NETWORK_LIMITS {
         files.push(line(&format!("proc/sys/net/{name}"), value));
