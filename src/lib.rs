@@ -1,4 +1,7 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
+pub mod config;
+pub mod inventory;
 pub mod model;
 pub mod parse;
+pub mod select;
