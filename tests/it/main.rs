@@ -1,3 +1,4 @@
 //! Tests that need the outside world: one binary, so that it links once.
 
+mod corpus;
 mod nodeset_oracle;
