@@ -2,3 +2,6 @@
 
 mod corpus;
 mod nodeset_oracle;
+mod parse_garbage;
+mod probes;
+mod writing_probes;
