@@ -1,10 +1,11 @@
 //! Every example of `docs/writing-probes.md`: the TOML loads, and the output shown below it reads
 //! as the samples shown below that.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use dropsonde::config::parse_probe;
+use dropsonde::config::{Library, parse_probe};
 use dropsonde::model::{Format, LabelPairs, Parsed};
 use dropsonde::parse::{Context, parse};
 
@@ -74,5 +75,32 @@ fn every_example_does_what_the_text_says() {
     let special = [Format::ProcSnapshot, Format::HostContext, Format::KernelLog];
     for (name, format) in Format::ALL.iter().filter(|(_, format)| !special.contains(format)) {
         assert!(formats.contains(format), "no example of {name}");
+    }
+}
+
+/// The words in backticks that can be names of metrics.
+fn names(document: &str) -> Vec<&str> {
+    let spans = document.split('`').skip(1).step_by(2);
+    let is_name = |text: &&str| {
+        text.contains('_')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !text.ends_with('_')
+    };
+    spans.filter(is_name).collect()
+}
+
+#[test]
+fn the_list_of_metrics_and_the_probes_agree() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let probes = ["proc", "kernel_log"].map(|name| library.get(name).unwrap());
+    let names = names(&document);
+    for name in names.iter().filter(|name| !["kernel_log", "hung_task"].contains(name)) {
+        assert!(probes.iter().any(|probe| probe.spec(name).is_some()), "{name} is no metric");
+    }
+    for spec in probes.iter().flat_map(|probe| &probe.metrics) {
+        let own = !spec.name.starts_with("node_");
+        assert!(!own || names.contains(&spec.name.as_str()), "{} is not described", spec.name);
     }
 }
