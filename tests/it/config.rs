@@ -237,7 +237,7 @@ fn a_default_gives_way_to_what_is_set() {
     let toml = "[limits]\nvisit_timeout = \"5s\"\nconcurrency = 8\nheartbeat_interval = \"20s\"\n";
     let limits = Machine::new().file(CONFIG, toml).load().limits;
     assert_eq!(limits.connect_timeout, Duration::from_secs(5));
-    assert_eq!(limits.close_timeout, Duration::from_secs(2));
+    assert_eq!(limits.close_timeout, Duration::from_secs(3));
     assert_eq!(limits.opening, 8);
     assert_eq!(limits.heartbeat_limit, Duration::from_secs(80));
 }
@@ -344,6 +344,10 @@ fn broken_hosts_do_not_make_every_schedule_that_means_them_a_fault() {
     check(
         "[[hosts]]\nnames = \"web[1-\"\n[groups]\ng = \"web1\"\n[[schedule]]\nname = \"h\"\ncron = \"@hourly\"\nhosts = \"@g\"\nprobes = [\"uptime\"]\n",
         &["2:13: `hosts.names` cannot be read: found the end; expected a `]` that ends the range"],
+    );
+    check(
+        "[[hosts]]\nnames = \"a\"\nlabels = { rack = 1 }\n[groups]\ng = \"rack=1\"\nh = \"@nowhere\"\n",
+        &["3:19: `hosts.labels.rack` cannot be 1; expected a string"],
     );
 }
 
