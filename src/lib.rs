@@ -3,4 +3,5 @@
 pub mod config;
 pub mod inventory;
 pub mod model;
+pub mod render;
 pub mod select;
