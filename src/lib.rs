@@ -3,5 +3,6 @@
 pub mod config;
 pub mod inventory;
 pub mod model;
+pub mod parse;
 pub mod render;
 pub mod select;
