@@ -43,12 +43,9 @@ pub(crate) struct Written {
     pub written: Vec<WrittenValue>,
 }
 
-pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> (Vec<Written>, bool) {
+pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> Vec<Written> {
     let sections = root.sections("hosts", KEYS, faults);
-    let count = sections.len();
-    let written: Vec<Written> = sections.iter().filter_map(|section| read(section, faults)).collect();
-    let whole = written.len() == count;
-    (written, whole)
+    sections.iter().filter_map(|section| read(section, faults)).collect()
 }
 
 fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {

@@ -56,7 +56,7 @@ struct Gathered<'s> {
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
-    /// Whether every file and every block of hosts could be read: else a name that is not there may
+    /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
 }
@@ -101,19 +101,16 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("limits", Limits::KEYS, faults) {
             self.limits.file(&section, faults);
         }
-        let (hosts, whole) = hosts::read_all(root, faults);
-        self.hosts.extend(hosts);
-        self.whole &= whole;
+        let before = faults.iter().count();
+        self.hosts.extend(hosts::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
             for (name, field) in section.fields() {
-                match field.read::<String>(faults) {
-                    Some(expression) => {
-                        self.groups.insert(name.to_owned(), (field.key_place(), expression));
-                    }
-                    None => self.whole = false,
+                if let Some(expression) = field.read::<String>(faults) {
+                    self.groups.insert(name.to_owned(), (field.key_place(), expression));
                 }
             }
         }
+        self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
     }
 
