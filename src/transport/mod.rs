@@ -1,6 +1,8 @@
 //! How bytes reach a host and come back: one trait, two real implementations. What the bytes mean is
 //! [`crate::wire`]'s business; nothing here looks into them.
 
+pub mod local;
+
 use std::future::Future;
 use std::time::Duration;
 
