@@ -236,7 +236,7 @@ usec=
 # while it lives, so the end of this input means that all output is in gzip's pipe before the trailer.
 finish() {
 ulimit -v 262144
-report= left=$ecap
+report= left=$ecap blank=
 while IFS= read -r line || [ -n "$line" ]; do
 case $line in
 "$nonce "*)
@@ -244,8 +244,14 @@ report=${line#* }
 read -r _
 read -r cpu
 ;;
+'')
+# The report starts with a newline, in case the probe's last line has none: not to be passed on.
+[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+left=$((left - 1)) blank=1
+;;
 *)
-left=$((left - ${#line} - 1))
+[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+left=$((left - ${#line} - 1)) blank=
 [ $left -lt 0 ] || printf '%s\n' "$line" >&6
 ;;
 esac
@@ -297,10 +303,10 @@ notify "$notice"
 notice=HUP end=$((now + grace + 5))
 }
 
-# Where `read` has a timeout, one process sees to both.
+# Where `read` has a timeout, one process sees to both. `now` is rounded down, so a second is added.
 watch() {
 now
-end=$((now + secs)) notice=ALRM heard=$now
+end=$((now + secs + 1)) notice=ALRM heard=$now
 while :; do
 wait=$((end - now))
 [ "$wait" -le $((heard + beat - now)) ] || wait=$((heard + beat - now))
