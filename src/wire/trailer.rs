@@ -77,7 +77,10 @@ fn minutes(text: &str) -> Option<Duration> {
 fn wall_clock_ns(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.')?;
     let whole: i64 = whole.parse().ok()?;
-    let digits = if fraction.bytes().all(|b| b.is_ascii_digit()) { fraction } else { "" };
+    let digits = if fraction == "%N" { "" } else { fraction };
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
     let nanoseconds: i64 = format!("{digits:0<9}").get(..9)?.parse().ok()?;
     whole.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
 }
