@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dropsonde::model::{ByteSize, Cost, Need, Outcome};
+use dropsonde::model::{Cost, Outcome};
 
 use crate::support::runs::{Job, Line, probe};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};

@@ -1,4 +1,5 @@
 //! One test crate: what needs processes, sockets or the built binary.
 
+mod answers;
 mod contract;
 mod support;

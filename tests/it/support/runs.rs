@@ -62,6 +62,7 @@ pub struct Job {
     pub nonce: Nonce,
     pub limits: Limits,
     pub cursor: Option<String>,
+    pub become_root: bool,
 }
 
 impl Job {
@@ -73,7 +74,7 @@ impl Job {
         let number = since_1970.as_nanos() << 48 ^ u128::from(std::process::id()) << 16 ^ count;
         let tag = RunTag::new(number.to_be_bytes());
         let nonce = Nonce::new((!number).to_be_bytes());
-        Self { probe, host: host(), tag, nonce, limits: LIMITS, cursor: None }
+        Self { probe, host: host(), tag, nonce, limits: LIMITS, cursor: None, become_root: false }
     }
 
     pub fn request(&self) -> Request<'_> {
@@ -84,7 +85,7 @@ impl Job {
             nonce: self.nonce,
             limits: self.limits,
             cursor: self.cursor.as_deref(),
-            become_root: false,
+            become_root: self.become_root,
         }
     }
 
@@ -205,10 +206,12 @@ struct Seen {
     cell: Option<String>,
 }
 
+type Look = (u64, Vec<Seen>);
+
 /// All marked processes and the number of the look, at most 100 ms old: hundreds of runs ask at once,
 /// and each look reads all of /proc.
-fn marked() -> Arc<(u64, Vec<Seen>)> {
-    static LAST: Mutex<Option<(Instant, Arc<(u64, Vec<Seen>)>)>> = Mutex::new(None);
+fn marked() -> Arc<Look> {
+    static LAST: Mutex<Option<(Instant, Arc<Look>)>> = Mutex::new(None);
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some((at, look)) = &*last
         && at.elapsed() < Duration::from_millis(100)
