@@ -21,7 +21,8 @@ pub struct Exec<'a> {
     pub heartbeat: Duration,
     /// From the request to the first byte of output.
     pub first_byte: Duration,
-    /// Between two arrivals after that.
+    /// Between two arrivals after that. Not shorter than the probe's own timeout and grace: `gzip` on
+    /// the host holds back what it has until that is 256 KiB or the probe has ended.
     pub idle: Duration,
     /// The end of it, whatever happens.
     pub deadline: Instant,
