@@ -1,3 +1,4 @@
-//! What several tests start: real servers, reaped by whoever started them.
+//! What several tests start: real servers and runs, reaped by whoever started them.
 
+pub mod runs;
 pub mod sshd;
