@@ -1,6 +1,10 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
+pub mod config;
 pub mod demo;
+pub mod inventory;
 pub mod model;
+pub mod parse;
+pub mod select;
 pub mod transport;
 pub mod wire;

@@ -2,5 +2,6 @@
 
 mod contract;
 mod demo_fleet;
+mod nodeset_oracle;
 mod served;
 mod support;
