@@ -2,6 +2,7 @@
 
 mod contract;
 mod demo_fleet;
+mod demo_parse;
 mod nodeset_oracle;
 mod served;
 mod support;
