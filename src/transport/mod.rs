@@ -1,6 +1,7 @@
 //! How bytes reach a host and come back: one trait, two real implementations. What the bytes mean is
 //! [`crate::wire`]'s business; nothing here looks into them.
 
+pub mod local;
 pub mod served;
 
 use std::future::Future;
