@@ -85,7 +85,7 @@ fn tcp(moment: &Moment<'_>, lines: &mut Lines) {
     let (rx, tx) = (received(moment), sent(moment));
     let opened = rx * 0.004;
     // A guest that is not running acknowledges late, and its peers and it send again.
-    let again = tx * 0.000_25 + 6.0 * moment.ill_s;
+    let again = tx * 0.000_25 + 25.0 * moment.ill_s;
     lines.table(
         "Tcp",
         &[
@@ -124,7 +124,7 @@ fn netstat(moment: &Moment<'_>) -> String {
             ("ListenDrops", overflows),
             ("TCPLostRetransmit", whole(0.4 * moment.ill_s)),
             ("TCPFastRetrans", whole(tx * 0.000_1)),
-            ("TCPTimeouts", whole(tx * 0.000_02 + 1.1 * moment.ill_s)),
+            ("TCPTimeouts", whole(tx * 0.000_02 + 4.0 * moment.ill_s)),
             ("TCPAbortOnMemory", 0),
             ("TCPBacklogDrop", 0),
             ("TCPReqQFullDrop", 0),
