@@ -34,7 +34,7 @@ pub struct DemoOptions {
     /// Keys go into a new folder below this one, which goes away with the demo; the trees are in memory
     /// where the machine has a place for that.
     pub dir: PathBuf,
-    /// The servers run these probes' scripts and nothing else.
+    /// The servers run these probes' scripts and nothing else: [`PROBES`](super::PROBES) of the library.
     pub probes: Vec<Arc<Probe>>,
 }
 

@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use dropsonde::config::Library;
-use dropsonde::demo::{FleetShape, HostModel, Tree, fleet};
+use dropsonde::demo::{FleetShape, HostModel, PROBES, Tree, fleet};
 use dropsonde::model::{CollectorTime, Parsed, Probe};
 use dropsonde::parse::{Context, parse};
 
@@ -111,6 +111,18 @@ fn every_family_is_read_from_every_host_without_a_fault() {
         let count = parsed.iter().filter(|parsed| sum(parsed, metric).is_some()).count();
         assert!((3..=9).contains(&count), "{metric} on {count} of 12");
     }
+}
+
+#[test]
+fn the_demos_probes_are_shipped_and_read_nothing_but_the_tree() {
+    let library = Library::built_in().unwrap();
+    for name in PROBES {
+        let probe = library.get(name).unwrap();
+        let lines = probe.script.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let reads_log = lines.flat_map(str::split_whitespace).any(|word| word == "dmesg");
+        assert!(!reads_log, "{name} reads this machine's log");
+    }
+    assert_eq!(read(library.get("uptime").unwrap(), &made()[..1])[0].faults, []);
 }
 
 #[test]
