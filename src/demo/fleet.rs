@@ -6,6 +6,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -20,6 +21,9 @@ use super::host::{FleetShape, HostModel, fleet};
 use super::stage::{Stage, now};
 
 const USER: &str = "probe";
+/// The supervisor needs some two seconds to end a stubborn probe and to sweep up after it, and several
+/// times that on a busy machine. If it were killed before it is done, what it had not found would stay.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ pub struct DemoOptions {
     /// Keys go into a new folder below this one, which goes away with the demo; the trees are in memory
     /// where the machine has a place for that.
     pub dir: PathBuf,
-    /// The servers run these probes' scripts and nothing else.
+    /// The servers run these probes' scripts and nothing else: [`PROBES`](super::PROBES) of the library.
     pub probes: Vec<Arc<Probe>>,
 }
 
@@ -148,6 +152,7 @@ impl Lobby {
             command: gate::COMMAND,
             gate: self.gate.clone(),
             around: stage.around(index),
+            grace: GRACE,
             env: actor.env(),
         };
         let server = serve(listener, spec).map_err(listen)?;

@@ -16,5 +16,6 @@ mod tree;
 
 pub use files::TreeFile;
 pub use fleet::{Demo, DemoError, DemoOptions};
+pub use gate::PROBES;
 pub use host::{FleetShape, HostModel, fleet};
 pub use tree::{Tree, TreeError};

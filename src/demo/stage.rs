@@ -19,8 +19,8 @@ use super::tree::{Tree, TreeError};
 /// How often a tree moves while somebody reads it. A snapshot that catches a move in the middle is off by
 /// at most this much.
 const MOVE_EVERY: Duration = Duration::from_millis(100);
-/// Moving many trees takes at most one part in so many of one CPU.
-const MOVE_SHARE: u32 = 4;
+/// Moving many trees takes at most half of one CPU, for as long as that does not make them older than this.
+const MOVE_AT_LATEST: Duration = Duration::from_millis(400);
 
 /// One host of the fleet. Its tree is there while somebody reads it: a thousand trees would be a hundred
 /// thousand files.
@@ -127,7 +127,7 @@ impl Stage {
             if let Err(error) = tokio::task::spawn_blocking(move || stage.move_on()).await {
                 tracing::warn!(%error, "the synthetic hosts stand still");
             }
-            rest = MOVE_EVERY.max(started.elapsed() * (MOVE_SHARE - 1));
+            rest = started.elapsed().clamp(MOVE_EVERY, MOVE_AT_LATEST);
         }
     }
 

@@ -42,6 +42,7 @@ impl Served {
             command: COMMAND,
             gate: Arc::new(gate),
             around: Arc::new(|| Ok(Box::new(()))),
+            grace: Duration::from_secs(2),
             env: vec![("PROC", PathBuf::from("/synthetic/proc"))],
         };
         let host = serve(listener, spec).unwrap();
@@ -129,10 +130,10 @@ async fn everything_else_is_refused() {
     }
     let out = run(&served, &[COMMAND], "id\n").await;
     assert_eq!(out.status.code(), Some(126));
-    assert_eq!(text(&out.stderr), "dropsonde demo: not one of ours\n");
+    assert_eq!(text(&out.stderr), "REFUSED: not one of ours\n");
     let out = run(&served, &[COMMAND], "#ok but no more").await;
     assert_eq!(out.status.code(), Some(126));
-    assert_eq!(text(&out.stderr), "dropsonde demo: stdin ended before the payload did\n");
+    assert_eq!(text(&out.stderr), "REFUSED: stdin ended before the payload did\n");
     // Forwarding, both ways: the first is refused at once, the second when it is used.
     let out = run(&served, &["-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1", COMMAND], "").await;
     assert_eq!(out.status.code(), Some(255), "{out:?}");

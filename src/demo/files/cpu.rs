@@ -11,7 +11,9 @@ pub(super) fn files(moment: &Moment<'_>, files: &mut Vec<TreeFile>) {
     files.push(TreeFile::new("proc/uptime", uptime(moment)));
     files.push(TreeFile::new("proc/stat", stat(moment)));
     files.push(TreeFile::new("proc/loadavg", loadavg(moment)));
-    files.push(TreeFile::new("proc/schedstat", schedstat(moment)));
+    if let Some(version) = moment.host.platform.schedstat_version {
+        files.push(TreeFile::new("proc/schedstat", schedstat(moment, version)));
+    }
     for (name, text) in pressure(moment) {
         files.push(TreeFile::new(format!("proc/pressure/{name}"), text));
     }
@@ -89,13 +91,13 @@ fn loadavg(moment: &Moment<'_>) -> String {
     )
 }
 
-fn schedstat(moment: &Moment<'_>) -> String {
+fn schedstat(moment: &Moment<'_>, version: u32) -> String {
     let host = moment.host;
     let threads = || host.processes.iter().flat_map(|process| &process.threads);
     let waited_s: f64 = threads().map(|thread| moment.wait_s(thread)).sum();
     let slices: f64 = threads().map(|thread| moment.slices(thread)).sum();
     let mut lines = Lines::default();
-    lines.line(format_args!("version {}", host.platform.schedstat_version));
+    lines.line(format_args!("version {version}"));
     lines.line(format_args!("timestamp {}", 4_294_892_296 + whole(moment.uptime_s * 250.0)));
     for (cpu, weight) in host.cpu_weight.iter().enumerate() {
         let share = weight / host.cpus as f64;

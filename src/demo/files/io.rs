@@ -12,9 +12,11 @@ pub(super) const WRITE_KIB: f64 = 14.0;
 
 pub(super) fn files(moment: &Moment<'_>, files: &mut Vec<TreeFile>) {
     files.push(TreeFile::new("proc/diskstats", diskstats(moment)));
-    let throttled = [("", 0.0), ("system.slice/", 0.0), ("system.slice/app.service/", 0.004)];
-    for (group, ratio) in throttled {
-        files.push(TreeFile::new(format!("sys/fs/cgroup/{group}cpu.stat"), cpu_stat(moment, group, ratio)));
+    for (group, has_quota) in [("", false), ("system.slice/", false), ("system.slice/app.service/", true)] {
+        files.push(TreeFile::new(
+            format!("sys/fs/cgroup/{group}cpu.stat"),
+            cpu_stat(moment, group, has_quota),
+        ));
     }
 }
 
@@ -55,7 +57,7 @@ fn diskstats(moment: &Moment<'_>) -> String {
 }
 
 /// cgroup v2's cpu.stat. Only a group with a quota counts periods.
-fn cpu_stat(moment: &Moment<'_>, group: &str, throttled_ratio: f64) -> String {
+fn cpu_stat(moment: &Moment<'_>, group: &str, has_quota: bool) -> String {
     let share = if group.is_empty() { 1.0 } else { 0.6 };
     let usage_us = moment.task_cpu_s() * share * 1e6;
     let mut lines = Lines::default();
@@ -65,9 +67,10 @@ fn cpu_stat(moment: &Moment<'_>, group: &str, throttled_ratio: f64) -> String {
     if group.is_empty() {
         return lines.0;
     }
-    let periods = if throttled_ratio > 0.0 { 9.5 * moment.uptime_s } else { 0.0 };
-    let throttled = throttled_ratio * 9.5 * moment.work_s;
-    lines.line(format_args!("nr_periods {}", whole(periods)));
+    let periods_per_s = if has_quota { 9.5 } else { 0.0 };
+    // Work that piled up while the host stood still is done in bursts, and bursts meet the quota.
+    let throttled = 0.12 * periods_per_s * moment.ill_s;
+    lines.line(format_args!("nr_periods {}", whole(periods_per_s * moment.uptime_s)));
     lines.line(format_args!("nr_throttled {}", whole(throttled)));
     lines.line(format_args!("throttled_usec {}", whole(throttled * 21_000.0)));
     lines.line(format_args!("nr_bursts 0"));

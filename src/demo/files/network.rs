@@ -51,9 +51,6 @@ fn dev(moment: &Moment<'_>) -> String {
 
 fn snmp(moment: &Moment<'_>) -> String {
     let (rx, tx) = (received(moment), sent(moment));
-    let opened = rx * 0.004;
-    // A guest that is not running acknowledges late, and its peers and it send again.
-    let again = tx * 0.000_25 + 6.0 * moment.ill_s;
     let mut lines = Lines::default();
     lines.table(
         "Ip",
@@ -69,6 +66,26 @@ fn snmp(moment: &Moment<'_>) -> String {
             ("OutDiscards", 0),
         ],
     );
+    tcp(moment, &mut lines);
+    lines.table(
+        "Udp",
+        &[
+            ("InDatagrams", whole(rx * 0.02)),
+            ("NoPorts", 3),
+            ("InErrors", 0),
+            ("OutDatagrams", whole(tx * 0.02)),
+            ("RcvbufErrors", 0),
+            ("SndbufErrors", 0),
+        ],
+    );
+    lines.0
+}
+
+fn tcp(moment: &Moment<'_>, lines: &mut Lines) {
+    let (rx, tx) = (received(moment), sent(moment));
+    let opened = rx * 0.004;
+    // A guest that is not running acknowledges late, and its peers and it send again.
+    let again = tx * 0.000_25 + 25.0 * moment.ill_s;
     lines.table(
         "Tcp",
         &[
@@ -89,18 +106,6 @@ fn snmp(moment: &Moment<'_>) -> String {
             ("InCsumErrors", 0),
         ],
     );
-    lines.table(
-        "Udp",
-        &[
-            ("InDatagrams", whole(rx * 0.02)),
-            ("NoPorts", 3),
-            ("InErrors", 0),
-            ("OutDatagrams", whole(tx * 0.02)),
-            ("RcvbufErrors", 0),
-            ("SndbufErrors", 0),
-        ],
-    );
-    lines.0
 }
 
 fn netstat(moment: &Moment<'_>) -> String {
@@ -119,7 +124,7 @@ fn netstat(moment: &Moment<'_>) -> String {
             ("ListenDrops", overflows),
             ("TCPLostRetransmit", whole(0.4 * moment.ill_s)),
             ("TCPFastRetrans", whole(tx * 0.000_1)),
-            ("TCPTimeouts", whole(tx * 0.000_02 + 1.1 * moment.ill_s)),
+            ("TCPTimeouts", whole(tx * 0.000_02 + 4.0 * moment.ill_s)),
             ("TCPAbortOnMemory", 0),
             ("TCPBacklogDrop", 0),
             ("TCPReqQFullDrop", 0),

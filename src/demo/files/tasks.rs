@@ -10,19 +10,23 @@ pub(super) fn files(moment: &Moment<'_>, files: &mut Vec<TreeFile>) {
         let pid = process.pid;
         let all_s = process.threads.iter().map(|thread| cpu_s(moment, thread)).sum();
         files.push(TreeFile::new(format!("proc/{pid}/stat"), stat(process, pid, all_s)));
+        // A process's own schedstat is that of its first thread.
+        if let Some(first) = process.threads.first() {
+            files.push(TreeFile::new(format!("proc/{pid}/schedstat"), schedstat(moment, first)));
+        }
         for thread in &process.threads {
-            let tid = thread.tid;
-            let own_s = cpu_s(moment, thread);
-            files.push(TreeFile::new(format!("proc/{pid}/task/{tid}/stat"), stat(process, tid, own_s)));
-            let run_ns = whole(own_s * 1e9);
-            let wait_ns = whole(moment.wait_s(thread) * 1e9);
-            let slices = whole(moment.slices(thread));
-            files.push(TreeFile::new(
-                format!("proc/{pid}/task/{tid}/schedstat"),
-                format!("{run_ns} {wait_ns} {slices}\n"),
-            ));
+            let folder = format!("proc/{pid}/task/{}", thread.tid);
+            let own = stat(process, thread.tid, cpu_s(moment, thread));
+            files.push(TreeFile::new(format!("{folder}/stat"), own));
+            files.push(TreeFile::new(format!("{folder}/schedstat"), schedstat(moment, thread)));
         }
     }
+}
+
+/// Nanoseconds on a CPU, nanoseconds waiting for one, and how often it was given one.
+fn schedstat(moment: &Moment<'_>, thread: &Thread) -> String {
+    let [run, wait] = [cpu_s(moment, thread), moment.wait_s(thread)].map(|seconds| whole(seconds * 1e9));
+    format!("{run} {wait} {}\n", whole(moment.slices(thread)))
 }
 
 fn cpu_s(moment: &Moment<'_>, thread: &Thread) -> f64 {

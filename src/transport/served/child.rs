@@ -21,9 +21,8 @@ use super::server::Admission;
 const MAX_PENDING_BYTES: usize = 1024 * 1024;
 /// From the opened channel to a payload that was judged.
 const PAYLOAD: Duration = Duration::from_secs(10);
-/// What a child has to end by itself once its stdin is closed: the supervisor needs about two seconds
-/// to stop a stubborn probe and sweep up after it.
-const GRACE: Duration = Duration::from_secs(5);
+/// What a client has for reading why it was refused.
+const REFUSAL: Duration = Duration::from_secs(5);
 /// SSH's only extended data stream.
 const STDERR: u32 = 1;
 /// What a shell says of a command it may not run.
@@ -186,7 +185,7 @@ impl Line {
             match end {
                 End::Exited(status) => self.say_status(status).await,
                 End::Refused(why) => {
-                    let text = format!("dropsonde demo: {why}\n");
+                    let text = format!("REFUSED: {why}\n");
                     // If the client is gone there is nobody to tell.
                     let _ = outbox.make_writer_ext(Some(STDERR)).write_all(text.as_bytes()).await;
                     let _ = self.session.exit_status_request(self.id, REFUSED).await;
@@ -200,7 +199,7 @@ impl Line {
             () = say => {}
             () = hangup.cancelled() => {}
             // A client that does not read the refusal is not waited for.
-            () = tokio::time::sleep(GRACE) => {}
+            () = tokio::time::sleep(REFUSAL) => {}
         }
     }
 
@@ -263,7 +262,7 @@ async fn run(
     match ended {
         Some(status) => End::Exited(status),
         None => {
-            reap(child).await;
+            reap(child, spec.grace).await;
             End::Gone
         }
     }
@@ -288,8 +287,8 @@ fn shell(spec: &ServerSpec) -> Command {
 
 /// Ends a child whose stdin is already closed: the supervisor takes that as the order to stop its probe
 /// and clean up, so it gets the time for it before the group is killed.
-async fn reap(mut child: Child) {
-    if timeout(GRACE, child.wait()).await.is_ok() {
+async fn reap(mut child: Child, grace: Duration) {
+    if timeout(grace, child.wait()).await.is_ok() {
         return;
     }
     if let Some(group) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {

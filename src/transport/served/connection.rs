@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use russh::server::{
-    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey, run_stream,
+    Auth, ChannelOpenHandle, Config, Handle, Handler, Msg, PublicKeyOffer, RunningSession, Session,
+    VerifiedPublicKey, run_stream,
 };
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -60,19 +61,38 @@ pub(super) async fn serve(
     let Ok(Ok(mut session)) = greeted else { return };
     let handle = session.handle();
 
-    let stranger = async {
-        if timeout(LOGIN, known.cancelled()).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
+    let runs = serve_channels(&mut session, &mut channels, &spec, &stop);
+    let over = tokio::select! {
+        over = runs => over,
+        () = strangeness(&known) => false,
     };
-    tokio::pin!(stranger);
+    if !over {
+        say_goodbye(session, &handle, &cut).await;
+    }
+}
+
+/// Ends when a client had its time and did not become one we know.
+async fn strangeness(known: &CancellationToken) {
+    if timeout(LOGIN, known.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Serves the channels of a session until it ends or is stopped, then ends what they run; says whether
+/// the session is over.
+async fn serve_channels(
+    session: &mut RunningSession<Doorman>,
+    channels: &mut mpsc::Receiver<Opened>,
+    spec: &Arc<ServerSpec>,
+    stop: &CancellationToken,
+) -> bool {
     let hangup = stop.child_token();
+    let handle = session.handle();
     let mut runs = JoinSet::new();
     let over = loop {
         tokio::select! {
-            _ = &mut session => break true,
+            _ = &mut *session => break true,
             () = stop.cancelled() => break false,
-            () = &mut stranger => break false,
             Some(Opened { channel, place }) = channels.recv() => {
                 let run = child::serve(channel, handle.clone(), spec.clone(), hangup.clone());
                 runs.spawn(async move {
@@ -85,18 +105,20 @@ pub(super) async fn serve(
     };
     hangup.cancel();
     while runs.join_next().await.is_some() {}
-    if !over {
-        let goodbye = handle.disconnect(Disconnect::ByApplication, String::new(), String::new());
-        let leave = async {
-            if goodbye.await.is_ok() {
-                // How the session ended no longer matters to anybody.
-                let _ = (&mut session).await;
-            }
-        };
-        if timeout(GOODBYE, leave).await.is_err() {
-            cut.cancel();
-            let _ = session.await;
+    over
+}
+
+/// Tells the client, gives it a moment for its own goodbye, and cuts the connection if it takes longer.
+async fn say_goodbye(mut session: RunningSession<Doorman>, handle: &Handle, cut: &CancellationToken) {
+    let leave = async {
+        if handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.is_ok() {
+            // How the session ended no longer matters to anybody.
+            let _ = (&mut session).await;
         }
+    };
+    if timeout(GOODBYE, leave).await.is_err() {
+        cut.cancel();
+        let _ = session.await;
     }
 }
 

@@ -51,6 +51,8 @@ pub struct ServerSpec {
     pub command: &'static str,
     pub gate: Gate,
     pub around: Around,
+    /// What a shell whose client is gone has for ending by itself, before it is killed.
+    pub grace: Duration,
     /// The whole environment of what runs.
     pub env: Vec<(&'static str, PathBuf)>,
 }
