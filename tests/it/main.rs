@@ -2,6 +2,8 @@
 
 mod contract;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
 mod ssh;

@@ -167,6 +167,27 @@ async fn an_abandoned_command_finds_its_stdin_closed() {
     assert_eq!(run(&session, "true").await.0, ExecEnd::Exited(0));
 }
 
+/// A command that nobody reads any more does not hold up the others on its connection.
+#[tokio::test]
+async fn a_flood_on_one_channel_leaves_the_others_alone() {
+    let sshd = Sshd::start(Setup::default());
+    let session = connect(&host(&sshd)).await.unwrap();
+    let flood = |limit: usize| {
+        let mut left = limit;
+        session.run(exec("yes", SOON), move |piece| {
+            let (Output::Stdout(bytes) | Output::Stderr(bytes)) = piece;
+            left = left.saturating_sub(bytes.len());
+            if left == 0 { Flow::Stop } else { Flow::Continue }
+        })
+    };
+    let ends =
+        tokio::join!(flood(1), flood(4 << 20), flood(100_000), flood(8 << 20), run(&session, "echo a"));
+    let stopped = ExecEnd::DecoderStopped;
+    let echoed = (ExecEnd::Exited(0), b"a\n".to_vec(), String::new());
+    assert_eq!(ends, (stopped.clone(), stopped.clone(), stopped.clone(), stopped, echoed));
+    session.close().await;
+}
+
 #[tokio::test]
 async fn dropping_a_session_ends_it_at_the_server() {
     let sshd = Sshd::start(Setup::default());
@@ -205,7 +226,8 @@ async fn one_channel_at_a_time_is_enough_for_four_probes() {
             assert_eq!((got.0, got.1.as_slice()), (ExecEnd::Exited(0), expected.as_bytes()));
         }
         // After one that was given up, its place on the server is free a little later.
-        let (end, ..) = collect(&session, exec("cat >/dev/null; sleep 0.3", Duration::from_millis(100))).await;
+        let (end, ..) =
+            collect(&session, exec("cat >/dev/null; sleep 0.3", Duration::from_millis(100))).await;
         assert_eq!(end, ExecEnd::TimedOut("deadline"));
         assert_eq!(run(&session, "true").await.0, ExecEnd::Exited(0));
     }
@@ -450,7 +472,7 @@ async fn a_changed_key_names_the_line_and_the_command_that_mends_it() {
     let place = format!("{}:2 has SHA256:", file.display());
     refuses(&changed, &settings(), Outcome::HostKeyChanged, &[&mend, &place, "hosts trust web01"]).await;
     // The command in the message does what the message says.
-    assert!(Command::new("sh").args(["-c", &mend]).stderr(Stdio::null()).status().unwrap().success());
+    assert!(Command::new("sh").args(["-c", &mend]).output().unwrap().status.success());
     refuses(&changed, &settings(), Outcome::HostKeyUnknown, &[]).await;
 }
 

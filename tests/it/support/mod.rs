@@ -1,3 +1,4 @@
 //! What several tests start: real servers, reaped by whoever started them.
 
+pub mod hostile;
 pub mod sshd;
