@@ -16,6 +16,7 @@ use dropsonde::transport::{Exec, Transport};
 use dropsonde::wire::{ExecEnd, Flow};
 use tokio::time::Instant;
 
+use crate::support::hostile::{Act, Conduct, Hostile};
 use crate::support::sshd::{Setup, Sshd, children, kill};
 
 /// The host that `sshd` plays, reached with the key that it accepts.
@@ -412,6 +413,25 @@ async fn the_agent_signs_after_the_files_or_alone() {
     let settings = agent.settings();
     drop(agent);
     refuses(&alone, &settings, Outcome::AuthFailed, &["ssh-agent at", "does not answer"]).await;
+}
+
+/// An agent's socket queues 128 connections and turns the next one away.
+#[tokio::test]
+async fn a_fleet_shares_one_agent() {
+    let server = Hostile::start(Conduct::Ssh(Act::Honest)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let agent = Agent::start(dir.path());
+    agent.add(&keygen(dir.path(), "key", &["-N", "", "-t", "ed25519"]));
+    let settings = Arc::new(agent.settings());
+    let host = Arc::new(Host { identity_files: Vec::new(), ..server.host() });
+    let mut visits = tokio::task::JoinSet::new();
+    for _ in 0..400 {
+        let (settings, host) = (Arc::clone(&settings), Arc::clone(&host));
+        visits.spawn(async move { ssh::connect(&host, &settings).await.unwrap().close().await });
+    }
+    while let Some(visit) = visits.join_next().await {
+        visit.unwrap();
+    }
 }
 
 #[tokio::test]
