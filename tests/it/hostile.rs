@@ -134,7 +134,7 @@ async fn what_is_not_ssh_is_unreachable_at_once() {
     no_session(Conduct::EndlessLine, Outcome::Unreachable, "it does not speak SSH 2.0").await;
     no_session(Conduct::Garbage, Outcome::Unreachable, "it broke the SSH protocol (bad packet size").await;
     no_session(Conduct::EndlessIgnores, Outcome::Unreachable, floods).await;
-    no_session(Conduct::Reset, Outcome::Unreachable, "eset").await;
+    no_session(Conduct::Reset, Outcome::Unreachable, "it reset the connection").await;
     no_session(Conduct::Ssh(Act::IsOpenToTerrapin), Outcome::Unreachable, "CVE-2023-48795").await;
 }
 
