@@ -2,6 +2,7 @@
 //! [`crate::wire`]'s business; nothing here looks into them.
 
 pub mod known_hosts;
+pub mod local;
 pub mod ssh;
 
 use std::future::Future;

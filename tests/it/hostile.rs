@@ -175,7 +175,7 @@ async fn babble_is_not_output_and_is_limited() {
     ends(Act::Babbles, ExecEnd::TimedOut("first byte"), "").await;
     let server = Hostile::start(Conduct::Ssh(Act::Babbles)).await;
     let mut settings = Settings::new(Timeouts::default(), None);
-    settings.max_received = ByteSize(1 << 20);
+    settings.max_received = ByteSize(256 << 10);
     let (end, _) = visit(&server.host(), &settings, LIMIT).await.unwrap();
     let ExecEnd::Lost(text) = end else { panic!("{end:?}") };
     assert!(text.ends_with("it sent more than a server has to say here"), "{text}");

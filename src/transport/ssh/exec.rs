@@ -8,13 +8,11 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::transport::Exec;
-use crate::wire::{ExecEnd, Flow};
+use crate::wire::{ExecEnd, Flow, HEARTBEAT};
 
 /// Closing a channel is one message to russh's task. It waits longer only if that task cannot write,
 /// and then nothing we say would arrive.
 const CLOSE_WAIT: Duration = Duration::from_millis(200);
-
-const HEARTBEAT: &[u8] = b"\n";
 
 /// A piece of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! must to get to the point where it does not.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -84,7 +84,7 @@ pub enum Act {
     /// Opens channels of its own towards the client, and prints how many it was granted.
     OpensChannels,
     SaysGoodbye,
-    /// Sends 4 MiB that are valid and mean nothing, and then nothing more.
+    /// Sends 1 MiB that are valid and mean nothing, and then nothing more.
     Babbles,
     /// chacha20-poly1305 without strict key exchange.
     IsOpenToTerrapin,
@@ -136,16 +136,20 @@ impl Hostile {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// The sockets to this server that this process still holds.
+    /// The sockets to this server that this process still holds. A child that is just being started
+    /// holds them too until it executes its program, so the kernel's table alone would not do.
     pub fn held_sockets(&self) -> usize {
         let table = fs::read_to_string("/proc/self/net/tcp").expect("/proc/self/net/tcp");
         let suffix = format!(":{:04X}", self.port);
-        let held = |line: &&str| {
+        let to_here = table.lines().skip(1).filter_map(|line| {
             let fields: Vec<&str> = line.split_whitespace().collect();
-            // A closed socket lingers in the table without an inode.
-            fields.get(2).is_some_and(|peer| peer.ends_with(&suffix)) && fields.get(9) != Some(&"0")
-        };
-        table.lines().skip(1).filter(held).count()
+            fields.get(2)?.ends_with(&suffix).then(|| format!("socket:[{}]", fields[9]))
+        });
+        let to_here: BTreeSet<String> = to_here.collect();
+        let held = fs::read_dir("/proc/self/fd").expect("/proc/self/fd").flatten();
+        let targets =
+            held.filter_map(|entry| fs::read_link(entry.path()).ok()?.into_os_string().into_string().ok());
+        targets.filter(|target| to_here.contains(target)).count()
     }
 }
 
@@ -359,7 +363,7 @@ impl Handler for Server {
             }
             Act::Babbles => {
                 session.channel_success(id)?;
-                return (0..4096).try_for_each(|_| session.debug(false, &"x".repeat(1024), ""));
+                return (0..1024).try_for_each(|_| session.debug(false, &"x".repeat(1024), ""));
             }
             _ => session.channel_success(id)?,
         }
