@@ -2,6 +2,7 @@
 
 mod host_keys;
 mod login;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::fs;
