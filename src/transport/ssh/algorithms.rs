@@ -8,7 +8,7 @@ use russh::{Preferred, SshId, cipher, client, compression, kex, mac};
 use crate::transport::known_hosts::KeyTypes;
 
 /// The hybrid first: what is read from hosts is worth keeping from who records traffic today and
-/// breaks it later, and it costs 0.4 ms. The NIST curves are for hosts in FIPS mode, which have
+/// breaks it later, and it costs a quarter of a millisecond (0.72 ms a visit instead of 0.48). The NIST curves are for hosts in FIPS mode, which have
 /// nothing else in common with us.
 const KEY_EXCHANGES: &[kex::Name] = &[
     kex::MLKEM768X25519_SHA256,

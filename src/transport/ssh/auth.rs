@@ -7,7 +7,7 @@ use std::time::Duration;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{self, HashAlg, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -99,7 +99,7 @@ impl Login<'_> {
             }
         }
         match &settings.agent {
-            Some(socket) => self.offer_agent(socket).await.unwrap_or(End::Out),
+            Some(socket) => self.offer_agent(socket, settings).await.unwrap_or(End::Out),
             None => End::Out,
         }
     }
@@ -114,23 +114,16 @@ impl Login<'_> {
         self.judge(answer.ok(), public)
     }
 
-    async fn offer_agent(&mut self, socket: &Path) -> Option<End> {
-        let mut agent = match AgentClient::connect_uds(socket).await {
-            Ok(agent) => agent,
+    async fn offer_agent(&mut self, socket: &Path, settings: &Settings) -> Option<End> {
+        // Held until the agent has answered, and not while a host is waited for: a host that hangs must
+        // not keep others from the agent.
+        let turn = settings.agent_queue.acquire().await;
+        let listed = self.list_identities(socket).await;
+        drop(turn);
+        let (mut agent, identities) = match listed {
+            Ok(listed) => listed,
             Err(error) => {
                 self.notes.push(format!("ssh-agent at {} does not answer: {error}", socket.display()));
-                return None;
-            }
-        };
-        if let Some(binding) = self.handle.agent_session_binding() {
-            // Keys that are limited to some hosts are shown only after this; agents before OpenSSH 8.9
-            // refuse it and have no such keys.
-            let _ = agent.bind_session(binding, false).await;
-        }
-        let identities = match agent.request_identities().await {
-            Ok(identities) => identities,
-            Err(error) => {
-                self.notes.push(format!("ssh-agent at {} lists no keys: {error}", socket.display()));
                 return None;
             }
         };
@@ -143,6 +136,20 @@ impl Login<'_> {
             }
         }
         None
+    }
+
+    async fn list_identities(
+        &self,
+        socket: &Path,
+    ) -> Result<(AgentClient<UnixStream>, Vec<AgentIdentity>), keys::Error> {
+        let mut agent = AgentClient::connect_uds(socket).await?;
+        if let Some(binding) = self.handle.agent_session_binding() {
+            // Keys that are limited to some hosts are shown only after this; agents before OpenSSH 8.9
+            // refuse it and have no such keys.
+            let _ = agent.bind_session(binding, false).await;
+        }
+        let identities = agent.request_identities().await?;
+        Ok((agent, identities))
     }
 
     async fn offer_identity(

@@ -8,13 +8,11 @@ use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::transport::Exec;
-use crate::wire::{ExecEnd, Flow};
+use crate::wire::{ExecEnd, Flow, HEARTBEAT};
 
 /// Closing a channel is one message to russh's task. It waits longer only if that task cannot write,
 /// and then nothing we say would arrive.
 const CLOSE_WAIT: Duration = Duration::from_millis(200);
-
-const HEARTBEAT: &[u8] = b"\n";
 
 /// A piece of a command's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +28,15 @@ pub(super) async fn run(
     close: Duration,
     sink: impl FnMut(Output<'_>) -> Flow,
 ) -> Option<ExecEnd> {
-    let (mut read, write) = channel.split();
+    let (read, write) = channel.split();
     let mut watch = Watch::new(&exec, close);
     let end = {
         let feeding = feed(&write, exec.command, exec.stdin, exec.heartbeat);
-        listen(&mut read, feeding, &mut watch, sink).await
+        listen(read, feeding, &mut watch, sink).await
     };
     if !watch.closed {
-        // The server then ends the command's stdin, which is how a host learns to clean up. Dropping
-        // our half lets russh throw away what still arrives, so that other channels are not held up.
+        // The server then ends the command's stdin, which is how a host learns to clean up. The reading
+        // half is gone by now: what still arrives is thrown away and holds up no other channel.
         let _ = timeout(CLOSE_WAIT, write.close()).await;
     }
     end
@@ -60,7 +58,7 @@ async fn feed(write: &ChannelWriteHalf<Msg>, command: &str, stdin: Vec<u8>, hear
 }
 
 async fn listen(
-    read: &mut ChannelReadHalf,
+    mut read: ChannelReadHalf,
     feeding: impl Future<Output = ()>,
     watch: &mut Watch,
     mut sink: impl FnMut(Output<'_>) -> Flow,

@@ -1,6 +1,7 @@
 //! Why there is no connection: an outcome, and words that say what to do about it.
 
 use std::fmt;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -134,8 +135,13 @@ pub(super) fn words(error: &russh::Error) -> String {
     use russh::Error;
     match error {
         Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => CLOSED.to_owned(),
-        Error::IO(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
-        Error::IO(error) => error.to_string(),
+        Error::IO(error) => match error.kind() {
+            io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                "it reset the connection".to_owned()
+            }
+            _ => error.to_string(),
+        },
         Error::NoCommonAlgo { kind, theirs, .. } => {
             let what = match kind {
                 AlgorithmKind::Kex => "key exchange",

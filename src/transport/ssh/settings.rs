@@ -6,11 +6,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use russh::client;
+use tokio::sync::Semaphore;
 
 use super::algorithms;
 use super::key::{self, KeyFault, UserKey};
 use crate::model::ByteSize;
 use crate::transport::known_hosts::{KeyTypes, KnownHosts};
+
+/// Well below what an agent's socket queues, which is not ours alone.
+const AGENT_QUEUE: usize = 32;
 
 /// How long each phase of a connection may take. None of them can be switched off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub struct Settings {
     /// What one connection may receive in all. The decoder's own caps are far below it; this one ends
     /// a server that sends what no decoder sees.
     pub max_received: ByteSize,
+    /// Connections to the agent that wait for its answer: its socket queues 128 and turns away the rest.
+    pub(super) agent_queue: Semaphore,
     configs: [OnceLock<Arc<client::Config>>; KeyTypes::COUNT],
     keys: Mutex<HashMap<PathBuf, Arc<Result<UserKey, KeyFault>>>>,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
@@ -62,6 +68,7 @@ impl Settings {
             timeouts,
             agent,
             max_received: ByteSize(1 << 30),
+            agent_queue: Semaphore::new(AGENT_QUEUE),
             configs: [const { OnceLock::new() }; KeyTypes::COUNT],
             keys: Mutex::default(),
             known: Mutex::default(),

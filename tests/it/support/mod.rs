@@ -1,4 +1,0 @@
-//! What several tests start: real servers and runs, reaped by whoever started them.
-
-pub mod runs;
-pub mod sshd;
