@@ -1,3 +1,4 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
 pub mod model;
+pub mod store;
