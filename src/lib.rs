@@ -1,5 +1,9 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
+pub mod collect;
+pub mod config;
+pub mod inventory;
 pub mod model;
 pub mod parse;
+pub mod select;
 pub mod store;

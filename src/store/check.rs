@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::archive::{Damage, Entry, Member, TarFile};
 use super::index::{Reader, ReadingRow, SweepRow};
@@ -153,7 +154,7 @@ fn describe(tar: &TarFile, damage: &Damage) -> String {
 }
 
 fn take_member(
-    tar: &TarFile,
+    tar: &Arc<TarFile>,
     sweep: &SweepId,
     member: Member,
     deep: bool,

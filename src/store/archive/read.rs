@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -48,10 +49,10 @@ pub struct TarFile {
 }
 
 impl TarFile {
-    pub fn open(state: &StateDir, sweep: &SweepId) -> Result<Self, StoreError> {
+    pub fn open(state: &StateDir, sweep: &SweepId) -> Result<Arc<Self>, StoreError> {
         let path = state.tar(sweep);
         match dir::open(&path, Mode::Read) {
-            Ok(file) => Ok(Self { path, file }),
+            Ok(file) => Ok(Arc::new(Self { path, file })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(StoreError::NoSweep { sweep: sweep.clone() })
             }
@@ -59,8 +60,8 @@ impl TarFile {
         }
     }
 
-    pub(super) fn over(path: &Path, file: File) -> Self {
-        Self { path: path.to_owned(), file }
+    pub(super) fn over(path: &Path, file: File) -> Arc<Self> {
+        Arc::new(Self { path: path.to_owned(), file })
     }
 
     pub fn path(&self) -> &Path {
@@ -84,8 +85,8 @@ impl TarFile {
     }
 
     /// The members from byte `from` (a member's start) up to `limit`.
-    pub fn walk(&self, from: u64, limit: u64) -> Walk<'_> {
-        Walk { tar: self, at: from, limit, ended: false, closed: false }
+    pub fn walk(self: &Arc<Self>, from: u64, limit: u64) -> Walk {
+        Walk { tar: Arc::clone(self), at: from, limit, ended: false, closed: false }
     }
 
     /// The member at `offset`, which must be that of (host, probe).
@@ -256,15 +257,15 @@ fn checksum_holds(header: &Header) -> bool {
 
 /// The members of a tar in order, and what lies between them.
 #[derive(Debug)]
-pub struct Walk<'a> {
-    tar: &'a TarFile,
+pub struct Walk {
+    tar: Arc<TarFile>,
     at: u64,
     limit: u64,
     ended: bool,
     closed: bool,
 }
 
-impl Walk<'_> {
+impl Walk {
     /// Whether the end member and the two zero blocks behind it were passed.
     pub fn closed(&self) -> bool {
         self.closed
@@ -298,7 +299,7 @@ impl Walk<'_> {
     }
 }
 
-impl Iterator for Walk<'_> {
+impl Iterator for Walk {
     type Item = Result<Result<Member, Damage>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {

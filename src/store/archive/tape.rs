@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::TarFile;
 use super::member::BLOCK;
@@ -65,9 +66,15 @@ impl Tape {
         Ok(())
     }
 
-    /// Returns when all that was appended is on the disk.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|error| write_error("sync", &self.path, 0, error))
+    /// Returns when all that was appended is on the disk. After a failure what was appended since byte
+    /// `from` is taken away again: it will not be acknowledged, and a second fdatasync would succeed
+    /// without having written it.
+    pub fn sync(&mut self, from: u64) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| {
+            let _ = self.file.set_len(from);
+            self.len = from;
+            write_error("sync", &self.path, 0, error)
+        })
     }
 
     /// The two blocks of zeros that end a tar.
@@ -94,10 +101,10 @@ impl Unclosed {
             return Ok(None);
         }
         let unclosed = Self { sweep: sweep.clone(), path, file };
-        Ok(if ends_whole(&unclosed.tar()?)? { None } else { Some(unclosed) })
+        Ok(if ends_whole(&*unclosed.tar()?)? { None } else { Some(unclosed) })
     }
 
-    pub fn tar(&self) -> Result<TarFile, StoreError> {
+    pub fn tar(&self) -> Result<Arc<TarFile>, StoreError> {
         let file = self.file.try_clone().map_err(|error| StoreError::io("open", &self.path, error))?;
         Ok(TarFile::over(&self.path, file))
     }

@@ -21,7 +21,7 @@ mod write;
 
 pub use block::CHUNK;
 pub use event::{Event, EventKind};
-pub use open::{SwapOld, swap};
+pub use open::{Built, SwapOld, swap};
 pub use query::{QueryLimits, Table, Value};
 pub use read::Reader;
 pub use rows::{HistoryPoint, HostSample, MetricRow, ReadingNumbers, ReadingRow, Series, SweepRow};

@@ -36,15 +36,28 @@ pub(super) fn open_live(state: &StateDir) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
-/// Makes a new index at `path` that nobody else sees yet: no log, no sync until it is whole.
-pub(super) fn open_fresh(path: &Path) -> Result<Connection, StoreError> {
-    remove_index_files(path)?;
-    let mut conn = open_file(path)?;
-    let failed = |error| StoreError::index(path, error);
+/// A new index that is whole and on the disk, for [`swap`]. Nobody else builds one while it lives.
+#[derive(Debug)]
+pub struct Built {
+    pub(super) path: PathBuf,
+    pub(super) _lock: File,
+}
+
+/// Makes a new index beside the live one: no log, no sync until it is whole. Waits for whoever else is
+/// building one; what a killed builder has left is overwritten.
+pub(super) fn open_fresh(state: &StateDir) -> Result<(PathBuf, Connection, File), StoreError> {
+    let lock_path = state.root().join("reindex.lock");
+    let lock =
+        dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
+    lock.lock().map_err(|error| StoreError::io("lock", &lock_path, error))?;
+    let path = state.root().join("index.sqlite.new");
+    remove_index_files(&path)?;
+    let mut conn = open_file(&path)?;
+    let failed = |error| StoreError::index(&path, error);
     conn.pragma_update(None, "journal_mode", "OFF").map_err(failed)?;
     conn.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
-    migrate(&mut conn, path, MIGRATIONS)?;
-    Ok(conn)
+    migrate(&mut conn, &path, MIGRATIONS)?;
+    Ok((path, conn, lock))
 }
 
 fn open_file(path: &Path) -> Result<Connection, StoreError> {
@@ -132,7 +145,7 @@ pub enum SwapOld<'a> {
 
 /// Takes the live index away and, if there is one, puts `new` in its place. The caller has the turn, so
 /// nobody writes. Connections that are open keep what they have. Returns where the old one was kept.
-pub fn swap(state: &StateDir, new: Option<&Path>, old: SwapOld<'_>) -> Result<Option<PathBuf>, StoreError> {
+pub fn swap(state: &StateDir, new: Option<Built>, old: SwapOld<'_>) -> Result<Option<PathBuf>, StoreError> {
     let lock_path = state.index_lock();
     let lock =
         dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
@@ -152,7 +165,7 @@ pub fn swap(state: &StateDir, new: Option<&Path>, old: SwapOld<'_>) -> Result<Op
     }
     remove_index_files(&path)?;
     if let Some(new) = new {
-        fs::rename(new, &path).map_err(|error| StoreError::io("rename", new, error))?;
+        fs::rename(&new.path, &path).map_err(|error| StoreError::io("rename", &new.path, error))?;
     }
     dir::sync_folder(state.root())?;
     Ok(kept)

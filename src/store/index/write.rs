@@ -2,6 +2,7 @@
 //! nothing that depends on when it is called: a rebuild gives the same rows.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, param
 use super::between::{Totals, between};
 use super::catalog::{Catalog, SeriesName, Source};
 use super::event::{Event, EventKind};
-use super::open::{self, Identity, identity};
+use super::open::{self, Built, Identity, identity};
 use super::{histogram, numbers};
 use crate::model::{
     CollectorTime, Kind, Labels, Outcome, Parsed, Plan, Probe, Reading, Span, SweepEnd, SweepId,
@@ -36,21 +37,25 @@ pub struct Writer {
     identity: Option<Identity>,
     pub(super) conn: Connection,
     catalog: Catalog,
+    /// Held while a new index is being built.
+    building: Option<File>,
 }
 
 impl Writer {
     /// Opens the live index, or makes it.
     pub fn open(state: &StateDir) -> std::result::Result<Self, StoreError> {
-        Ok(Self::over(&state.index(), open::open_live(state)?))
+        Ok(Self::over(&state.index(), open::open_live(state)?, None))
     }
 
     /// A new index beside the live one, for [`super::swap`].
-    pub fn fresh(path: &Path) -> std::result::Result<Self, StoreError> {
-        Ok(Self::over(path, open::open_fresh(path)?))
+    pub fn fresh(state: &StateDir) -> std::result::Result<Self, StoreError> {
+        let (path, conn, lock) = open::open_fresh(state)?;
+        Ok(Self::over(&path, conn, Some(lock)))
     }
 
-    fn over(path: &Path, conn: Connection) -> Self {
-        Self { path: path.to_owned(), identity: identity(path), conn, catalog: Catalog::default() }
+    fn over(path: &Path, conn: Connection, building: Option<File>) -> Self {
+        let catalog = Catalog::default();
+        Self { path: path.to_owned(), identity: identity(path), conn, catalog, building }
     }
 
     /// Whether the file of this name is another one by now.
@@ -75,6 +80,26 @@ impl Writer {
             ingest.event(event)?;
         }
         tx.commit()
+    }
+
+    /// Fails when SQLite finds the file broken.
+    pub fn quick_check(&self) -> std::result::Result<(), StoreError> {
+        let found: Result<String> = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        let broken = |what: String| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(rusqlite::Error::SqliteFailure(code, Some(what)))
+        };
+        self.failed(found.and_then(|found| if found == "ok" { Ok(()) } else { broken(found) }))
+    }
+
+    /// Ends the building of a fresh index: all of it is on the disk. `None` for the live one.
+    pub fn complete(self) -> std::result::Result<Option<Built>, StoreError> {
+        let path = self.path;
+        self.conn.close().map_err(|(_, error)| StoreError::index(&path, error))?;
+        File::open(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(|error| StoreError::io("sync", &path, error))?;
+        Ok(self.building.map(|lock| Built { path, _lock: lock }))
     }
 
     /// How far the index has each sweep.

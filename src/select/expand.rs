@@ -1,0 +1,73 @@
+//! Node sets on their own, without an inventory: what `[[hosts]] names` holds.
+
+use std::collections::HashSet;
+
+use super::SelectError;
+use super::pattern::{Alphabet, MAX_NAMES, Pattern};
+use super::scan::{Op, Operand, operands};
+
+/// The names that a node set stands for, each once, in the order given. Groups, labels and
+/// wildcards have no meaning without an inventory and are refused.
+pub fn expand(text: &str) -> Result<Vec<String>, SelectError> {
+    let mut budget = MAX_NAMES;
+    let mut names: Vec<String> = Vec::new();
+    for Operand { op, span } in operands(text)? {
+        let pattern = Pattern::read(text, span, Alphabet::Name, &mut budget)?;
+        names = apply(op, names, pattern.masks());
+    }
+    Ok(names)
+}
+
+fn apply(op: Op, mut left: Vec<String>, right: Vec<String>) -> Vec<String> {
+    if left.is_empty() {
+        // One pattern never names a host twice.
+        return if op.keeps(false, true) { right } else { left };
+    }
+    let is_left: HashSet<&str> = left.iter().map(String::as_str).collect();
+    let added: Vec<String> = if op.keeps(false, true) {
+        right.iter().filter(|name| !is_left.contains(name.as_str())).cloned().collect()
+    } else {
+        Vec::new()
+    };
+    drop(is_left);
+    let is_right: HashSet<String> = right.into_iter().collect();
+    left.retain(|name| op.keeps(true, is_right.contains(name)));
+    left.extend(added);
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_go_from_left_to_right_and_keep_the_order() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(expand(text).unwrap().join(" "), expected, "{text}");
+        };
+        check("web[01-03],db1", "web01 web02 web03 db1");
+        check("c,b,a,b", "c b a");
+        check("a[1-4]!a[2-3]", "a1 a4");
+        check("a[1-4]&a[3-9]", "a3 a4");
+        check("a[1-3]^a[2-4]", "a1 a4");
+        check("a[1-3]!a2,a2", "a1 a3 a2");
+        check("a1,b1&b1,c1", "b1 c1");
+        check("a1!a1", "");
+        check("a1!a1,b1", "b1");
+        check(" a[1-2] , b ", "a1 a2 b");
+    }
+
+    #[test]
+    fn what_needs_an_inventory_is_refused() {
+        for text in ["@edge", "role=web", "*", "web?", ""] {
+            assert!(matches!(expand(text), Err(SelectError::Syntax { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_limit_is_for_the_whole_expression() {
+        let fault = expand("a[1-600000],b[1-600000]").unwrap_err();
+        assert_eq!(fault.to_string(), "expected at most 1000000 names, found 1200000");
+        assert_eq!(fault.span(), 12..23);
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests that need the outside world: one binary, so that it links once.
+
+mod nodeset_oracle;
