@@ -7,3 +7,5 @@ pub mod model;
 pub mod parse;
 pub mod select;
 pub mod store;
+pub mod transport;
+pub mod wire;

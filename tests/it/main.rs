@@ -1,3 +1,7 @@
-//! Tests that need the outside world: one binary, so that it links once.
+//! One test crate: what needs processes, sockets or the built binary.
 
+mod contract;
 mod nodeset_oracle;
+#[cfg(test)]
+mod store;
+mod support;

@@ -1,0 +1,221 @@
+//! The collector's end, coming in: what arrived, whether it is whole, and how the reading ended.
+
+use std::io::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::inflate::{Broken, Inflate};
+use super::request::whole_seconds;
+use super::trailer::{MAX_TRAILER, Trailer};
+use super::verdict;
+use super::{ExecEnd, Flow, Limits, Nonce, Request};
+use crate::model::{ByteSize, HostClock, Need, Outcome};
+
+/// What a login profile may print before the supervisor announces itself.
+const MAX_PREAMBLE: usize = 64 * 1024;
+
+/// How one run ended, and all that is kept of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decoded {
+    pub outcome: Outcome,
+    /// The reason in words when the outcome is not `ok`; limited in length, not escaped.
+    pub detail: Option<String>,
+    pub exit: Option<i32>,
+    pub clock: Option<HostClock>,
+    /// CPU time of the probe on the host; dash and busybox count it in hundredths of a second.
+    pub cpu: Option<Duration>,
+    pub stderr: String,
+    /// One gzip stream: the host's own, or made on arrival where the host has no gzip. Empty when
+    /// the supervisor never answered.
+    pub wire: Bytes,
+    /// The output, inflated, without the trailer, no longer than the probe's `max_output`.
+    pub raw: Vec<u8>,
+}
+
+/// What has arrived so far, by what it is.
+enum Stage {
+    /// Before the supervisor's first line: whatever a login profile prints.
+    Preamble(Vec<u8>),
+    Gzip {
+        wire: Vec<u8>,
+        inflate: Inflate,
+    },
+    /// The host has no gzip: compressed here at the end, so that the archive holds one kind of thing.
+    Plain {
+        output: Vec<u8>,
+    },
+}
+
+/// Why the decoder said [`Flow::Stop`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    Preamble,
+    Wire,
+    Stream(Broken),
+}
+
+/// Takes one channel's bytes as they come, in pieces of any size. Holds no more than the caps of its
+/// request allow, whatever is sent.
+pub struct Decoder {
+    pub(super) marker: Vec<u8>,
+    pub(super) nonce: Nonce,
+    pub(super) limits: Limits,
+    pub(super) max_output: ByteSize,
+    pub(super) deadline: Duration,
+    pub(super) needs: Vec<Need>,
+    pub(super) become_root: bool,
+    stage: Stage,
+    arrived: u64,
+    pub(super) stopped: Option<Stopped>,
+    stderr: Vec<u8>,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").field("arrived", &self.arrived).field("stopped", &self.stopped).finish()
+    }
+}
+
+impl Decoder {
+    pub fn new(request: &Request<'_>) -> Self {
+        Self {
+            marker: format!("\ndropsonde/1 {} ", request.tag).into_bytes(),
+            nonce: request.nonce,
+            limits: request.limits,
+            max_output: request.probe.max_output,
+            deadline: Duration::from_secs(whole_seconds(request.probe.timeout)),
+            needs: request.probe.needs.clone(),
+            become_root: request.become_root,
+            stage: Stage::Preamble(Vec::new()),
+            arrived: 0,
+            stopped: None,
+            stderr: Vec::new(),
+        }
+    }
+
+    /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
+    pub fn stdout(&mut self, bytes: &[u8]) -> Flow {
+        if self.stopped.is_some() {
+            return Flow::Stop;
+        }
+        self.arrived = self.arrived.saturating_add(bytes.len() as u64);
+        // What is over the cap is not even looked at, so that the cap means the same however the
+        // bytes were cut.
+        let over = self.arrived.saturating_sub(self.limits.max_wire.0);
+        let within = bytes.len().saturating_sub(usize::try_from(over).unwrap_or(usize::MAX));
+        let result = self.take(bytes.get(..within).unwrap_or_default());
+        self.stopped = match result {
+            Err(stopped) => Some(stopped),
+            Ok(()) if over > 0 => Some(Stopped::Wire),
+            Ok(()) => None,
+        };
+        if self.stopped.is_some() { Flow::Stop } else { Flow::Continue }
+    }
+
+    /// The next bytes of stderr: kept up to the limit, the rest is dropped.
+    pub fn stderr(&mut self, bytes: &[u8]) {
+        let room = (self.limits.max_stderr.0 as usize).saturating_sub(self.stderr.len());
+        self.stderr.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        match &mut self.stage {
+            Stage::Preamble(seen) => {
+                let slack = self.marker.len() + LONGEST_PACKING.len();
+                let searched = seen.len().saturating_sub(slack);
+                seen.extend_from_slice(bytes);
+                match find_marker(seen, searched, &self.marker) {
+                    Some(found) if found.marker <= MAX_PREAMBLE => {
+                        let rest = seen.split_off(found.output);
+                        self.stage =
+                            if found.packed { self.gzip() } else { Stage::Plain { output: Vec::new() } };
+                        self.take(&rest)
+                    }
+                    None if seen.len() <= MAX_PREAMBLE + slack => Ok(()),
+                    _ => Err(Stopped::Preamble),
+                }
+            }
+            Stage::Gzip { wire, inflate } => {
+                let (used, result) = inflate.push(bytes);
+                wire.extend_from_slice(bytes.get(..used).unwrap_or_default());
+                result.map_err(Stopped::Stream)
+            }
+            Stage::Plain { output } => {
+                let room = (self.max_output.0 as usize + 1 + MAX_TRAILER).saturating_sub(output.len());
+                output.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                if bytes.len() > room { Err(Stopped::Stream(Broken::Output)) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn gzip(&self) -> Stage {
+        let max_out = self.max_output.0 as usize + 1 + MAX_TRAILER;
+        Stage::Gzip { wire: Vec::new(), inflate: Inflate::new(max_out, &self.limits) }
+    }
+
+    /// The channel is over: what it all means.
+    pub fn finish(mut self, end: ExecEnd) -> Decoded {
+        let stage = std::mem::replace(&mut self.stage, Stage::Preamble(Vec::new()));
+        let (wire, mut raw, whole, preamble) = match stage {
+            Stage::Preamble(seen) => (Vec::new(), Vec::new(), false, Some(seen)),
+            Stage::Gzip { wire, inflate } => {
+                let whole = inflate.whole;
+                (wire, inflate.into_output(), whole, None)
+            }
+            Stage::Plain { output } => (pack(&output), output, true, None),
+        };
+        let trailer = match Trailer::split(&raw, self.nonce) {
+            Some((at, trailer)) if whole && self.stopped.is_none() => {
+                raw.truncate(at);
+                Some(trailer)
+            }
+            _ => None,
+        };
+        let stderr = String::from_utf8_lossy(&std::mem::take(&mut self.stderr)).into_owned();
+        let evidence = verdict::Evidence {
+            trailer: trailer.as_ref(),
+            preamble: preamble.as_deref(),
+            bytes_raw: raw.len() as u64,
+            stderr: &stderr,
+            end: &end,
+        };
+        let (outcome, detail) = self.judge(&evidence);
+        raw.truncate(self.max_output.0 as usize);
+        let exit = trailer.as_ref().and_then(|trailer| trailer.exit);
+        let cpu = trailer.as_ref().and_then(|trailer| trailer.cpu);
+        let clock = trailer.map(|trailer| trailer.clock);
+        Decoded { outcome, detail, exit, clock, cpu, stderr, wire: wire.into(), raw }
+    }
+}
+
+/// The stream that a host's own gzip would have sent.
+fn pack(output: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(output.len() / 4), Compression::fast());
+    // Writing to a Vec cannot fail.
+    let _ = encoder.write_all(output);
+    encoder.finish().unwrap_or_default()
+}
+
+const LONGEST_PACKING: &[u8] = b"gzip\n";
+
+struct Found {
+    /// Where the marker starts, and where the output does.
+    marker: usize,
+    output: usize,
+    packed: bool,
+}
+
+/// Looks for the supervisor's first line. It holds the run's tag, so nothing that a profile prints
+/// is one.
+fn find_marker(seen: &[u8], from: usize, marker: &[u8]) -> Option<Found> {
+    let at = from + seen.get(from..)?.windows(marker.len()).position(|window| window == marker)?;
+    let word = at + marker.len();
+    let rest = seen.get(word..)?;
+    [(LONGEST_PACKING, true), (b"raw\n", false)]
+        .into_iter()
+        .find(|(packing, _)| rest.starts_with(packing))
+        .map(|(packing, packed)| Found { marker: at, output: word + packing.len(), packed })
+}

@@ -1,0 +1,21 @@
+//! The remote contract, both ends of it: what is sent to a host, and what its answer means. Bytes in,
+//! bytes out; nothing here opens, waits or knows the time.
+//!
+//! A [`Request`] is one shell text: the supervisor (`supervisor.sh`) with the probe's script in it as
+//! data. The host answers with one line, `dropsonde/1 <tag> gzip`, and one gzip stream: the probe's
+//! output and, last, a trailer with the run's [`Nonce`]. A [`Decoder`] turns that into a [`Decoded`].
+
+mod decode;
+mod end;
+mod inflate;
+mod request;
+pub mod served;
+mod token;
+mod trailer;
+mod verdict;
+
+pub use decode::{Decoded, Decoder};
+pub use end::{ExecEnd, Flow};
+pub use inflate::{InflateError, inflate_archived};
+pub use request::{HEARTBEAT, Limits, MAX_SCRIPT, Request, Unsendable, check};
+pub use token::{Nonce, RunTag};

@@ -1,0 +1,382 @@
+# Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce
+# name secs grace beat cap ecap size heavy needs proc sys cursor script before this text, wraps both
+# in one compound command, and drops comment lines and indentation; so no line here may depend on
+# either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
+# what could be `cat`, `date` or `grep` is a `read` wherever that is as good.
+#
+#   this shell ── watchers (stdin: a heartbeat or the end of the line; deadline)
+#      └─ { { run | head; } 5>&1 | finish; } 4>&1 | gzip
+#              └─ the probe, in a session of its own
+#
+# fd 3: the channel's stdin, opened by the encoder's first line. 4: into gzip. 5: the probe's stderr and run's report, to finish.
+# 6: the channel's stderr.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin LC_ALL=C
+export PATH LC_ALL
+unset ENV BASH_ENV CDPATH GZIP POSIXLY_CORRECT GREP_OPTIONS
+IFS='
+ 	'
+umask 077
+exec 6>&2 2>/dev/null
+if [ "${#script}" -ne "$size" ]; then
+echo "the script arrived garbled: ${#script} of $size bytes" >&6
+exit 70
+fi
+ulimit -c 0
+ulimit -f 131072
+[ -n "$proc" ] || proc=${PROC:-/proc}
+[ -n "$sys" ] || sys=${SYS:-/sys}
+PROC=$proc SYS=$sys
+
+# / belongs to root: a way to ask for our uid without running `id`.
+root=
+[ ! -O / ] || root=1
+# stat PID: sets $pgrp and $born (clock ticks since boot), and fails for what is dead already. A
+# command's name may hold anything, so fields count from its end.
+stat() {
+read -r line <"/proc/$1/stat" || return 1
+set -- ${line##*") "}
+[ "$1" != Z ] || return 1
+pgrp=$3
+shift 19
+born=$1
+}
+stat self
+birth=$born base=$$
+# sshd gives each channel a group of its own, and we lead it; under sudo or a gate we do not.
+leader=
+[ "$pgrp" -ne $$ ] || leader=1
+
+# tagged TAG PID...: sets $hits to those PIDs that carry TAG in their environment. One grep for all;
+# its own environment is the proof that it can read NUL-separated text, which busybox's may not.
+tagged() {
+want=DROPSONDE_RUN=$1 hits=
+shift
+[ $# -gt 0 ] || return 1
+if [ $# -gt 3 ]; then
+files=
+for pid; do files="$files /proc/$pid/environ"; done
+found=$(DROPSONDE_RUN=${want#*=} exec grep -lszxF "$want" /proc/self/environ $files)
+case $found in
+/proc/self/environ*)
+for file in $found; do
+file=${file#/proc/}
+case $file in self/*) ;; *) hits="$hits ${file%/*}" ;; esac
+done
+[ -n "$hits" ]
+return
+;;
+esac
+fi
+# `read` leaves NULs out.
+for pid; do
+while IFS= read -r line || [ -n "$line" ]; do
+case $line in *"$want"*) hits="$hits $pid"; break ;; esac
+done <"/proc/$pid/environ"
+done
+[ -n "$hits" ]
+}
+
+# ours PID: whether it is one of the supervisor's. All of them hold the channel's stdin on fd 3, and
+# the probe does not.
+ours() {
+[ "/proc/$1/fd/3" -ef /proc/self/fd/3 ]
+}
+
+# young: sets $pids to the processes that may be the probe's: no older than this shell, of our user,
+# and not the supervisor's. What was there before us is never looked into: reading a big process's
+# environ can hang. Pids that have not wrapped since we started spare a look at most of them.
+young() {
+pids=
+read -r _ _ _ _ last </proc/loadavg
+[ "$last" -ge "$base" ] || base=0
+for dir in /proc/[0-9]*; do
+pid=${dir#/proc/}
+[ "$pid" -gt "$base" ] || continue
+[ -n "$root" ] || [ -O "$dir" ] || continue
+! ours "$pid" && stat "$pid" && [ "$born" -ge "$birth" ] || continue
+pids="$pids $pid"
+done
+}
+
+# strike SIGNAL: sends it to every process of the run, to whole groups where one leads its group.
+# Where the group is ours alone, whoever else is in it is the probe's too, tag or no tag.
+strike() {
+young
+tagged "$tag" $pids
+if [ -n "$leader" ]; then
+for pid in $pids; do
+! stat "$pid" || [ "$pgrp" -ne $$ ] || hits="$hits $pid"
+done
+fi
+[ -n "$hits" ] || return 1
+for pid in $hits; do
+kill -s "$1" -- "-$pid" || kill -s "$1" "$pid"
+done
+}
+
+# Kills until there is nothing left to kill; bounded, as a process in D state outlives any signal.
+# A process in the middle of its exec shows no environment: what is young gets a second look.
+purge() {
+[ -z "$group" ] || echo 1 >"$group/cgroup.kill"
+round=0 calm=
+while [ $round -lt 20 ]; do
+round=$((round + 1))
+if strike KILL; then
+calm=
+[ $round -gt 3 ] || continue
+else
+[ -n "$pids" ] && [ -z "$calm" ] || break
+calm=1
+fi
+sleep 0.1 || sleep 1
+done
+}
+
+reap() {
+if strike TERM; then
+victims=$hits tick=0
+while [ $tick -lt $((grace * 10)) ]; do
+alive=
+for pid in $victims; do ! kill -0 "$pid" || alive=1; done
+[ -n "$alive" ] || break
+sleep 0.1 || sleep 1
+tick=$((tick + 1))
+done
+fi
+purge
+}
+
+# Nobody is listening any more, or something untagged holds our pipes: end our own processes as well.
+abandon() {
+read -r self _ </proc/self/stat
+for dir in /proc/[0-9]*; do
+pid=${dir#/proc/}
+[ "$pid" -eq "$self" ] || ! ours "$pid" || kill -s KILL "$pid"
+done
+}
+
+drop_instance() {
+[ -d "$1" ] || return
+echo 0 >"$1/tracing_on"
+echo 0 >"$1/events/enable"
+rmdir "$1"
+}
+
+# What a run of ours left that was itself killed: its tracing instance, once no process of it lives.
+sweep_stale() {
+for dir in "$groups"/dropsonde.* "$tracing"/dropsonde.*; do
+[ -d "$dir" ] || continue
+old=${dir##*/dropsonde.} all=
+for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
+! tagged "$old" $all || continue
+case $dir in "$groups"/*) rmdir "$dir" ;; *) drop_instance "$dir" ;; esac
+done
+}
+
+group= groups= tracing=
+instance=dropsonde.$tag
+if [ -n "$root" ]; then
+for dir in /sys/fs/cgroup /sys/fs/cgroup/unified; do
+[ ! -w "$dir/cgroup.procs" ] || [ ! -e "$dir/cgroup.controllers" ] || groups=$dir
+done
+for dir in /sys/kernel/debug/tracing/instances /sys/kernel/tracing/instances; do
+[ ! -w "$dir" ] || tracing=$dir
+done
+sweep_stale
+if [ -n "$heavy" ] && [ -n "$groups" ] && mkdir "$groups/$instance"; then
+group=$groups/$instance
+fi
+fi
+
+# By number: the collector knows the names.
+missing= index=0
+for need in $needs; do
+index=$((index + 1))
+case $need in
+tool:*) command -v "${need#tool:}" >/dev/null || missing=$missing,$index ;;
+'file:$PROC'*) [ -r "$PROC${need#'file:$PROC'}" ] || missing=$missing,$index ;;
+'file:$SYS'*) [ -r "$SYS${need#'file:$SYS'}" ] || missing=$missing,$index ;;
+file:*) [ -r "${need#file:}" ] || missing=$missing,$index ;;
+esac
+done
+
+# The probe itself: nothing of ours in its environment but the tag, nothing open but its own three.
+probe() {
+trap - PIPE HUP INT TERM ALRM USR1
+[ -z "$group" ] || echo 0 >"$group/cgroup.procs"
+DROPSONDE_RUN=$tag DROPSONDE_INSTANCE=$instance DROPSONDE_CURSOR=$cursor
+export DROPSONDE_RUN DROPSONDE_INSTANCE DROPSONDE_CURSOR PROC SYS
+set -- /bin/sh -c "$script" "$name"
+[ -z "$apart" ] || set -- setsid "$@"
+if [ -n "$heavy" ]; then
+! command -v ionice >/dev/null || set -- ionice -c 3 "$@"
+set -- nice -n 10 "$@"
+fi
+exec "$@" 2>&5 3<&- 4>&- 5>&- 6>&-
+}
+
+# Waits for the probe, kills what it left, reports to finish.
+run() {
+status=
+read -r began _ </proc/uptime
+if [ -z "$missing" ]; then
+probe </dev/null &
+base=$!
+wait "$base"
+status=$?
+purge
+fi
+read -r ended _ </proc/uptime
+usec=
+[ -z "$group" ] || read -r _ usec <"$group/cpu.stat"
+{ printf '\n%s %s %s %s %s\n' "$nonce" "$began" "$ended" "${status:--}" "${usec:--}"; times; } >&5
+}
+
+# Passes the probe's stderr on, up to a limit, and closes with the trailer. `head` keeps fd 5 open
+# while it lives, so the end of this input means that all output is in gzip's pipe before the trailer.
+finish() {
+ulimit -v 262144
+report= left=$ecap
+while IFS= read -r line || [ -n "$line" ]; do
+case $line in
+"$nonce "*)
+report=${line#* }
+read -r _
+read -r cpu
+;;
+*)
+left=$((left - ${#line} - 1))
+[ $left -lt 0 ] || printf '%s\n' "$line" >&6
+;;
+esac
+done
+[ -n "$report" ] || return
+read -r boot </proc/sys/kernel/random/boot_id
+read -r at _ </proc/uptime
+printf '\ndropsonde/1 %s %s %s %s %s %s ' "$nonce" "$report" "$cpu" "$boot" "${missing:--}" "$at"
+[ -z "$EPOCHREALTIME" ] || { printf '%s\n' "$EPOCHREALTIME"; return; }
+exec date +%s.%N
+}
+
+output() {
+if command -v head >/dev/null; then
+{ { run | head -c "$cap" >&4; } 5>&1 | finish >&4; } 4>&1
+else
+{ { run >&4; } 5>&1 | finish >&4; } 4>&1
+fi
+}
+
+apart=
+if [ -n "$heavy" ] || [ -z "$leader" ]; then
+! command -v setsid >/dev/null || apart=1
+fi
+
+# What the watchers tell this shell.
+gone= late=
+trap 'gone=1' HUP INT TERM
+trap 'late=1' ALRM
+
+# Times are whole seconds of uptime: `read -t` and `sleep` take no less everywhere.
+now() {
+read -r now _ </proc/uptime
+now=${now%%.*}
+}
+
+# notify SIGNAL: tells this shell. If it was killed itself, its work is done here.
+notify() {
+kill -s "$1" $$ && return
+reap
+abandon
+exit
+}
+
+# overdue: at the deadline the run is told once, and some seconds later it is given up.
+overdue() {
+[ "$now" -ge "$end" ] || return 1
+notify "$notice"
+notice=HUP end=$((now + grace + 5))
+}
+
+# Where `read` has a timeout, one process sees to both.
+watch() {
+now
+end=$((now + secs)) notice=ALRM heard=$now
+while :; do
+wait=$((end - now))
+[ "$wait" -le $((heard + beat - now)) ] || wait=$((heard + beat - now))
+[ "$wait" -gt 0 ] || wait=1
+if IFS= read -r -t "$wait" line <&3; then
+now
+heard=$now
+overdue
+else
+now
+overdue || { notify HUP; exit; }
+fi
+done
+}
+
+# Elsewhere (dash) one waits for bytes and one for time. A heartbeat costs a signal, not a fork.
+listen() {
+while IFS= read -r line <&3; do kill -s USR1 "$clock"; done
+notify HUP
+}
+
+tick() {
+heard=1 idle=0
+trap 'heard=1' USR1
+trap 'kill "$nap"; exit' TERM
+now
+end=$((now + secs)) notice=ALRM half=$(((beat + 1) / 2))
+while :; do
+wait=$((end - now))
+[ "$wait" -le "$half" ] || wait=$half
+[ "$wait" -gt 0 ] || wait=1
+sleep "$wait" &
+nap=$!
+while kill -0 "$nap"; do wait "$nap"; done
+now
+overdue
+idle=$((idle + wait))
+[ -z "$heard" ] || idle=0
+heard=
+[ $idle -lt "$beat" ] || notify HUP
+done
+}
+
+pack=raw
+! command -v gzip >/dev/null || pack=gzip
+printf '\ndropsonde/1 %s %s\n' "$tag" "$pack"
+IFS= read -r -t 1 line </dev/null
+if [ $? -lt 2 ]; then
+watch >/dev/null 6>&- &
+watchers=$!
+else
+trap '' USR1
+tick >/dev/null 6>&- &
+clock=$!
+trap - USR1
+listen >/dev/null 6>&- &
+watchers="$clock $!"
+fi
+case $pack in
+gzip) output | gzip -1 & ;;
+*) output & ;;
+esac
+pipe=$!
+
+while :; do
+wait "$pipe"
+if [ -n "$gone" ]; then
+reap
+abandon
+break
+fi
+[ -n "$late" ] || break
+late=
+reap
+done
+kill $watchers
+wait
+[ -z "$tracing" ] || drop_instance "$tracing/$instance"
+[ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }

@@ -1,0 +1,128 @@
+//! The line behind a probe's output that says it is whole, and what the host's clocks said.
+
+use std::time::Duration;
+
+use super::Nonce;
+use crate::model::{HostClock, HostTime};
+
+/// What a trailer may take; one is about 230 bytes.
+pub(super) const MAX_TRAILER: usize = 1024;
+
+/// What the supervisor reports.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trailer {
+    pub clock: HostClock,
+    /// `None` when the script was not started.
+    pub exit: Option<i32>,
+    pub cpu: Option<Duration>,
+    /// Indices into the probe's needs.
+    pub missing: Vec<usize>,
+}
+
+impl Trailer {
+    /// How long the script ran, on the host's own uptime clock.
+    pub fn elapsed_s(&self) -> f64 {
+        self.clock.uptime_end_s - self.clock.uptime_start_s
+    }
+
+    /// Splits `output` into what the probe wrote and the trailer that ends it. Only the run's own
+    /// nonce makes a line a trailer.
+    pub fn split(output: &[u8], nonce: Nonce) -> Option<(usize, Self)> {
+        let head = format!("\ndropsonde/1 {nonce} ");
+        let tail_start = output.len().saturating_sub(MAX_TRAILER);
+        let tail = output.get(tail_start..)?;
+        let at = tail.windows(head.len()).rposition(|window| window == head.as_bytes())?;
+        let line = std::str::from_utf8(tail.get(at + head.len()..)?).ok()?.strip_suffix('\n')?;
+        Some((tail_start + at, Self::read(line)?))
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [began, ended, status, usec, user, system, boot_id, missing, at, wall] = fields[..] else {
+            return None;
+        };
+        let (began, ended, at) = (seconds(began)?, seconds(ended)?, seconds(at)?);
+        let wall_ns = wall_clock_ns(wall)?;
+        // One look at the wall clock gives both: a second `date` would cost the host another fork.
+        let wall_at = |uptime_s: f64| HostTime::from_unix_ns(wall_ns - ((at - uptime_s) * 1e9) as i64);
+        let clock = HostClock {
+            boot_id: boot_id.to_owned(),
+            start: wall_at(began),
+            end: wall_at(ended),
+            uptime_start_s: began,
+            uptime_end_s: ended,
+        };
+        let times = || Some(minutes(user)? + minutes(system)?);
+        let cpu = usec.parse().ok().map(Duration::from_micros).or_else(times);
+        let missing = if missing == "-" { Some(Vec::new()) } else { indices(missing) };
+        let exit = if status == "-" { None } else { Some(status.parse().ok()?) };
+        Some(Self { clock, exit, cpu, missing: missing? })
+    }
+}
+
+/// A number of seconds as `/proc/uptime` writes it: no sign, no exponent, nothing infinite.
+fn seconds(text: &str) -> Option<f64> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if plain && text.len() <= 20 { text.parse().ok() } else { None }
+}
+
+/// `0m0.012s`, as `times` prints it.
+fn minutes(text: &str) -> Option<Duration> {
+    let (minutes, rest) = text.strip_suffix('s')?.split_once('m')?;
+    let total_s = seconds(minutes)? * 60.0 + seconds(rest)?;
+    Duration::try_from_secs_f64(total_s).ok()
+}
+
+/// `1795394390.580952820`; busybox's date has no nanoseconds and leaves `%N` as it is.
+fn wall_clock_ns(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.')?;
+    let whole: i64 = whole.parse().ok()?;
+    let digits = if fraction.bytes().all(|b| b.is_ascii_digit()) { fraction } else { "" };
+    let nanoseconds: i64 = format!("{digits:0<9}").get(..9)?.parse().ok()?;
+    whole.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
+/// `,1,3` → 0 and 2.
+fn indices(text: &str) -> Option<Vec<usize>> {
+    let numbers = text.strip_prefix(',')?.split(',');
+    numbers.map(|number| number.parse::<usize>().ok()?.checked_sub(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "3282.02 3285.07 137 - 0m0.010000s 0m0.020000s 5962ffa1 ,1,3 3285.08 1795395068.5";
+
+    fn with(nonce: Nonce, line: &str) -> Vec<u8> {
+        format!("output without an end\ndropsonde/1 {nonce} {line}\n").into_bytes()
+    }
+
+    #[test]
+    fn a_trailer_gives_both_clocks_the_status_and_the_missing_needs() {
+        let nonce = Nonce::new([7; 16]);
+        let (at, trailer) = Trailer::split(&with(nonce, LINE), nonce).expect("a trailer");
+        assert_eq!(at, "output without an end".len());
+        assert_eq!(trailer.exit, Some(137));
+        assert_eq!(trailer.cpu, Some(Duration::from_millis(30)));
+        assert_eq!(trailer.missing, [0, 2]);
+        assert_eq!(trailer.clock.end.unix_ns() / 1_000_000, 1_795_395_068_490);
+        assert_eq!(trailer.clock.start.unix_ns() / 1_000_000, 1_795_395_065_440);
+        let busybox = LINE.replace("068.5", "068.%N").replace(" - ", " 4521 ");
+        let (_, trailer) = Trailer::split(&with(nonce, &busybox), nonce).expect("a trailer");
+        assert_eq!(trailer.clock.end.unix_s(), 1_795_395_067);
+        assert_eq!(trailer.cpu, Some(Duration::from_micros(4_521)));
+    }
+
+    #[test]
+    fn what_is_not_exactly_a_trailer_is_none() {
+        let nonce = Nonce::new([7; 16]);
+        let refuse = |bytes: &[u8]| assert_eq!(Trailer::split(bytes, nonce), None);
+        refuse(b"");
+        refuse(&with(Nonce::new([8; 16]), LINE));
+        refuse(&with(nonce, "1 2 3"));
+        refuse(&with(nonce, &LINE.replace("3282.02", "inf")));
+        refuse(&with(nonce, &LINE.replace("137", "x")));
+        refuse(&[with(nonce, LINE), b"more\n".to_vec()].concat());
+    }
+}

@@ -1,0 +1,171 @@
+//! From what arrived to one outcome and its reason. The trailer decides wherever there is one; the
+//! channel's own end only explains why there is none.
+
+use super::decode::Stopped;
+use super::inflate::Broken;
+use super::trailer::Trailer;
+use super::{Decoder, ExecEnd};
+use crate::model::{Outcome, duration_text};
+
+/// How much of a host's own words goes into a detail.
+const MAX_QUOTE_CHARS: usize = 200;
+
+/// sudo's own words, in the C locale and without it being there at all.
+const SUDO_REFUSALS: [(&str, &str); 6] = [
+    ("a password is required", "sudo wants a password: allow this user /bin/sh with NOPASSWD in sudoers"),
+    ("a terminal is required", "sudo wants a terminal: take `requiretty` off for this user in sudoers"),
+    ("you must have a tty", "sudo wants a terminal: take `requiretty` off for this user in sudoers"),
+    ("is not in the sudoers file", "sudo does not know this user: add it to sudoers"),
+    ("not allowed to", "sudo does not allow this user to run /bin/sh as root: add it to sudoers"),
+    ("may not run sudo", "sudo does not allow this user to run anything: add it to sudoers"),
+];
+
+pub(super) struct Evidence<'a> {
+    pub trailer: Option<&'a Trailer>,
+    /// What came instead of the supervisor's first line.
+    pub preamble: Option<&'a [u8]>,
+    pub bytes_raw: u64,
+    pub stderr: &'a str,
+    pub end: &'a ExecEnd,
+}
+
+type Verdict = (Outcome, Option<String>);
+
+fn because(outcome: Outcome, detail: impl Into<String>) -> Verdict {
+    (outcome, Some(detail.into()))
+}
+
+impl Decoder {
+    pub(super) fn judge(&self, evidence: &Evidence<'_>) -> Verdict {
+        if let Some(stopped) = self.stopped {
+            return self.judge_stop(stopped);
+        }
+        match (evidence.trailer, evidence.preamble) {
+            (Some(trailer), _) => self.judge_trailer(trailer, evidence),
+            (None, Some(preamble)) => self.judge_silence(preamble, evidence),
+            (None, None) if evidence.bytes_raw > self.max_output.0 => self.too_much(),
+            (None, None) => judge_cut(evidence.end),
+        }
+    }
+
+    fn too_much(&self) -> Verdict {
+        because(Outcome::Truncated, format!("output passed max_output of {}", self.max_output))
+    }
+
+    fn judge_stop(&self, stopped: Stopped) -> Verdict {
+        let truncated = |detail: String| because(Outcome::Truncated, detail);
+        match stopped {
+            Stopped::Wire => truncated(format!("stream passed {} on the wire", self.limits.max_wire)),
+            Stopped::Stream(Broken::Output) => self.too_much(),
+            Stopped::Stream(Broken::Ratio) => {
+                truncated(format!("stream inflates to more than {} times its size", self.limits.max_ratio))
+            }
+            Stopped::Stream(Broken::Corrupt) => {
+                because(Outcome::Incomplete, "stream is not gzip, or its checksum is wrong")
+            }
+            Stopped::Stream(Broken::Trailing) => {
+                because(Outcome::Incomplete, "something followed the end of the stream")
+            }
+            Stopped::Preamble => because(
+                Outcome::Incomplete,
+                "login shell printed more than 64KiB before the supervisor started: make its profile silent",
+            ),
+        }
+    }
+
+    fn judge_trailer(&self, trailer: &Trailer, evidence: &Evidence<'_>) -> Verdict {
+        if !trailer.missing.is_empty() {
+            let missing = trailer.missing.iter().filter_map(|index| self.needs.get(*index));
+            let names: Vec<String> = missing.map(ToString::to_string).collect();
+            return because(Outcome::Unsupported, format!("host lacks {}", names.join(", ")));
+        }
+        if evidence.bytes_raw > self.max_output.0 {
+            return self.too_much();
+        }
+        // A script that ended by itself a moment before its deadline is not told from one that was
+        // told to; both took all the time there was.
+        if trailer.elapsed_s() >= self.deadline.as_secs_f64() {
+            let limit = duration_text(self.deadline);
+            return because(
+                Outcome::TimedOut,
+                format!("script was still running at its deadline of {limit}"),
+            );
+        }
+        match trailer.exit {
+            Some(0) => (Outcome::Ok, None),
+            Some(status) => because(Outcome::Failed, failure(status, evidence.stderr)),
+            None => because(Outcome::Incomplete, "supervisor did not start the script"),
+        }
+    }
+
+    /// No word from the supervisor: the login shell, sudo or a gate answered instead, or nobody.
+    fn judge_silence(&self, preamble: &[u8], evidence: &Evidence<'_>) -> Verdict {
+        let printed = String::from_utf8_lossy(preamble);
+        let words = [evidence.stderr, &printed];
+        match evidence.end {
+            ExecEnd::Exited(status) => self.judge_refusal(*status, &words),
+            ExecEnd::NoStatus | ExecEnd::DecoderStopped => {
+                because(Outcome::Incomplete, "channel was closed before the supervisor started")
+            }
+            end => judge_cut(end),
+        }
+    }
+
+    fn judge_refusal(&self, status: u32, words: &[&str; 2]) -> Verdict {
+        let says = |text: &str| words.iter().any(|word| word.contains(text));
+        if self.become_root {
+            if let Some((_, advice)) = SUDO_REFUSALS.iter().find(|(text, _)| says(text)) {
+                return because(Outcome::Denied, *advice);
+            }
+            // A shell that cannot exec says 126 or 127, each in its own words and language.
+            if matches!(status, 126 | 127) {
+                let detail = "sudo is not on this host or may not be run, and the probe needs root";
+                return because(Outcome::Denied, detail);
+            }
+            if says("sudo:") {
+                return because(Outcome::Denied, with_words("sudo refused", words));
+            }
+        }
+        if says("REFUSED") || says("account is currently not available") {
+            return because(Outcome::Denied, with_words("host refused to run it", words));
+        }
+        let what = format!("login shell ended with status {status} before the supervisor started");
+        because(Outcome::Incomplete, with_words(&what, words))
+    }
+}
+
+/// The stream stopped short of its trailer.
+fn judge_cut(end: &ExecEnd) -> Verdict {
+    match end {
+        ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, format!("{phase} deadline passed")),
+        ExecEnd::Lost(why) => because(Outcome::Incomplete, format!("connection was lost: {}", clip(why))),
+        ExecEnd::Signalled(name) => {
+            because(Outcome::Incomplete, format!("supervisor was killed by SIG{}", clip(name)))
+        }
+        ExecEnd::Exited(_) | ExecEnd::NoStatus | ExecEnd::DecoderStopped => {
+            because(Outcome::Incomplete, "stream ended before its trailer")
+        }
+    }
+}
+
+fn failure(status: i32, stderr: &str) -> String {
+    let what = match status {
+        // What a shell says of a child that a signal ended.
+        129..=192 => format!("script was killed by signal {}", status - 128),
+        _ => format!("script ended with status {status}"),
+    };
+    with_words(&what, &[stderr, ""])
+}
+
+/// `what`, with the last line that the host said about it.
+fn with_words(what: &str, words: &[&str; 2]) -> String {
+    let last = words.iter().find_map(|text| text.lines().rev().map(str::trim).find(|line| !line.is_empty()));
+    match last {
+        Some(line) => format!("{what}: {}", clip(line)),
+        None => what.to_owned(),
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(MAX_QUOTE_CHARS).collect()
+}

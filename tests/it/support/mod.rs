@@ -1,0 +1,3 @@
+//! What several tests start: real servers, reaped by whoever started them.
+
+pub mod sshd;
