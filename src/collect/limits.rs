@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::model::{Fault, Parsed};
+use crate::model::{ByteSize, Fault, Parsed};
 
 /// Caps on what is taken out of one reading. A host that passes them is broken or hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,12 +14,14 @@ pub struct Caps {
     pub labels_per_metric: usize,
     /// The host's own labels.
     pub facts: usize,
+    /// Output that is inflated again out of the archive: no probe may have a larger `max_output`.
+    pub output: ByteSize,
 }
 
 impl Default for Caps {
     /// The largest real readings: a snapshot of a machine with 1,000 CPUs and some thousand cgroups.
     fn default() -> Self {
-        Self { samples: 50_000, labels_per_metric: 10_000, facts: 500 }
+        Self { samples: 50_000, labels_per_metric: 10_000, facts: 500, output: ByteSize(128 << 20) }
     }
 }
 
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_is_over_a_cap_is_cut_and_said() {
-        let caps = Caps { samples: 50, labels_per_metric: 10, facts: 1 };
+        let caps = Caps { samples: 50, labels_per_metric: 10, facts: 1, ..Caps::default() };
         let mut parsed = Parsed::default();
         parsed.samples.extend((0..30).map(|n| sample("a", n, 1.0)));
         parsed.samples.push(sample("b", 0, f64::NAN));

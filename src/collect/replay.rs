@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use super::Caps;
-use super::reread::{inflate, read};
+use super::reread::reread;
 use crate::config;
 use crate::model::{Plan, Probe, ProbeName, SweepEnd, SweepId};
 use crate::store::archive::{Entry, Member, TarFile, Walk};
@@ -290,7 +290,7 @@ impl Source {
             Entry::Reading(_, name) => {
                 let reading = self.tar.reading(member)?;
                 let probe = self.probes.iter().find(|probe| probe.name == *name).cloned();
-                let reread = read(probe.as_deref(), &reading, &inflate(&reading), caps);
+                let reread = reread(probe.as_deref(), &reading, caps);
                 Ok(Some(EventKind::Reading {
                     reading: Box::new(reading),
                     probe,
