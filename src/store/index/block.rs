@@ -1,11 +1,10 @@
 //! The bytes of a block: one series of one sweep over up to [`CHUNK`] hosts. Every encoding is exact to
 //! the bit; a broken blob decodes to `None`, never to a wrong length.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use flate2::{Compression, Decompress, FlushDecompress, Status};
 
 use super::varint;
 
@@ -144,7 +143,7 @@ impl Decimal {
 /// The integer that gives exactly `value` when divided by `scale`; -0.0, huge and odd values have none.
 fn to_integer(value: f64, scale: f64) -> Option<i64> {
     let integer = (value * scale).round();
-    let exact = integer.abs() < 9e15 && (integer / scale).to_bits() == value.to_bits();
+    let exact = integer.abs() < 9e15 && (integer as i64 as f64 / scale).to_bits() == value.to_bits();
     exact.then_some(integer as i64)
 }
 
@@ -230,13 +229,21 @@ fn decode_values(kind: u8, bytes: &[u8], count: usize) -> Option<Vec<f64>> {
         values::CONSTANT => Some(vec![number(bytes)?; count]),
         values::DECIMAL => decode_decimal(bytes, count),
         values::PLANES => {
-            let mut planes = vec![0; count * 8];
-            DeflateDecoder::new(bytes).read_exact(&mut planes).ok()?;
+            let planes = inflate(bytes, count * 8)?;
             let value = |at: usize| std::array::from_fn(|plane| planes[plane * count + at]);
             Some((0..count).map(|at| f64::from_le_bytes(value(at))).collect())
         }
         _ => None,
     }
+}
+
+/// Exactly `len` bytes out of exactly this stream.
+fn inflate(bytes: &[u8], len: usize) -> Option<Vec<u8>> {
+    let mut planes = vec![0; len];
+    let mut state = Decompress::new(false);
+    let status = state.decompress(bytes, &mut planes, FlushDecompress::Finish).ok()?;
+    let whole = state.total_out() == len as u64 && state.total_in() == bytes.len() as u64;
+    (status == Status::StreamEnd && whole).then_some(planes)
 }
 
 fn decode_decimal(bytes: &[u8], count: usize) -> Option<Vec<f64>> {

@@ -172,11 +172,13 @@ SELECT
     m.kind AS kind,
     s.span AS span,
     block_value(b.data, h.slot) AS value
+-- CROSS: series and chunk always before the block, so that blocks are found by their key. Left to itself,
+-- SQLite scans all blocks of a series, or of all, and builds an index over them for the one question.
 FROM metric m
 JOIN series s ON s.metric = m.id
 JOIN chunk c
-JOIN sweep w
-JOIN block b ON b.series = s.id AND b.chunk = c.id AND b.sweep = w.id
+CROSS JOIN block b ON b.series = s.id AND b.chunk = c.id
+JOIN sweep w ON w.id = b.sweep
 JOIN host h ON h.chunk = c.id
 JOIN probe p ON p.id = s.probe
 WHERE block_value(b.data, h.slot) IS NOT NULL
@@ -192,8 +194,8 @@ SELECT
     m.kind,
     s.span,
     stage_value(g.data, i.key)
-FROM stage g
-JOIN sweep w ON w.id = g.sweep
+FROM sweep w
+CROSS JOIN stage g ON g.sweep = w.id
 JOIN host h ON h.id = g.host
 JOIN json_each(stage_series(g.data)) i
 JOIN series s ON s.id = i.value

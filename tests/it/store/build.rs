@@ -85,7 +85,7 @@ impl Said {
     pub fn reading(&self, host: &HostName) -> (Reading, Vec<u8>) {
         let raw = format!(
             "spool_jobs_waiting{{queue=\"a\"}} {}\nspool_jobs_total {}\n\
-             spool_wait_seconds_bucket{{le=\"0.1\"}} 3\nspool_wait_seconds_bucket{{le=\"+Inf\"}} 5\n\
+             # TYPE spool_wait_seconds histogram\nspool_wait_seconds_bucket{{le=\"0.1\"}} 3\nspool_wait_seconds_bucket{{le=\"+Inf\"}} 5\n\
              spool_wait_seconds_sum 0.7\nspool_wait_seconds_count 5\n",
             self.waiting, self.total
         );

@@ -148,6 +148,9 @@ fn one_hosts_samples_are_found_by_key() {
     ] {
         let plan = plan_of(&format!("SELECT value FROM v_sample WHERE {filter}"));
         assert!(plan.contains("SEARCH b USING PRIMARY KEY (series=? AND chunk=?"), "{filter}: {plan}");
+        assert!(!plan.contains("AUTOMATIC"), "{filter}: {plan}");
+        let by_sweep = filter.contains("sweep") && !plan.contains("(series=? AND chunk=? AND sweep=?)");
+        assert!(!by_sweep, "{filter}: {plan}");
     }
 }
 
