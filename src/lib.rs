@@ -1,5 +1,6 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
 
+pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod demo;
