@@ -3,6 +3,7 @@
 pub mod clock;
 mod errand;
 mod event;
+mod dial;
 mod ledger;
 mod limits;
 mod record;
@@ -18,6 +19,7 @@ mod visit;
 
 pub use errand::{Cursors, Errand, Target, request};
 pub use event::{Event, Kept};
+pub use dial::ssh_settings;
 pub use limits::Caps;
 pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
 pub use recover::Recovered;
