@@ -24,4 +24,6 @@ pub struct Kept {
     pub bytes_wire: u64,
     pub parsed: Arc<Parsed>,
     pub samples: usize,
+    /// The output of a probe whose format is text: all that it has to show.
+    pub text: Option<Vec<u8>>,
 }

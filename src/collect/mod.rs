@@ -1,9 +1,9 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
 pub mod clock;
+mod dial;
 mod errand;
 mod event;
-mod dial;
 mod ledger;
 mod limits;
 mod record;
@@ -17,9 +17,9 @@ mod sweep;
 mod sweeping;
 mod visit;
 
+pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Target, request};
 pub use event::{Event, Kept};
-pub use dial::ssh_settings;
 pub use limits::Caps;
 pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
 pub use recover::Recovered;

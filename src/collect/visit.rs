@@ -14,7 +14,7 @@ use super::event::{Event, Kept};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
-use crate::model::{CollectorTime, HostName, Outcome, Probe, Reach, Reading, duration_text};
+use crate::model::{CollectorTime, Format, HostName, Outcome, Probe, Reach, Reading, duration_text};
 use crate::store::StoreError;
 use crate::transport::{Exec, Transport, local, ssh};
 use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
@@ -204,7 +204,8 @@ async fn run_one<T: Transport>(
         bytes_raw: decoded.raw.len() as u64,
         wire: decoded.wire,
     };
-    shared.record(reading, decoded.raw).await
+    let text = (probe.format == Format::Text).then(|| decoded.raw.clone());
+    shared.record(reading, decoded.raw, text).await
 }
 
 fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
@@ -220,7 +221,7 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
-    async fn record(&self, reading: Reading, raw: Vec<u8>) -> Result<(), StoreError> {
+    async fn record(&self, reading: Reading, raw: Vec<u8>, text: Option<Vec<u8>>) -> Result<(), StoreError> {
         // The bytes are shared, not copied; what is told must not keep them alive.
         let told = Reading { wire: Bytes::new(), ..reading.clone() };
         let bytes_wire = reading.wire.len() as u64;
@@ -229,7 +230,8 @@ impl Shared {
             Err(StoreError::Twice { .. }) => return Ok(()),
             recorded => recorded?,
         };
-        let kept = Kept { reading: told, bytes_wire, parsed: recorded.parsed, samples: recorded.samples };
+        let (parsed, samples) = (recorded.parsed, recorded.samples);
+        let kept = Kept { reading: told, bytes_wire, parsed, samples, text };
         self.tell(Event::Recorded(Box::new(kept))).await;
         Ok(())
     }
@@ -258,7 +260,7 @@ impl Shared {
             wire: Bytes::new(),
             bytes_raw: 0,
         };
-        self.record(reading, Vec::new()).await
+        self.record(reading, Vec::new(), None).await
     }
 
     async fn record_all(&self, target: &Target, ended: &Ended, began: Instant) -> Result<(), StoreError> {
