@@ -1,7 +1,10 @@
 //! How bytes reach a host and come back: one trait, two real implementations. What the bytes mean is
 //! [`crate::wire`]'s business; nothing here looks into them.
 
+pub mod known_hosts;
 pub mod local;
+pub mod served;
+pub mod ssh;
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,8 +24,7 @@ pub struct Exec<'a> {
     pub heartbeat: Duration,
     /// From the request to the first byte of output.
     pub first_byte: Duration,
-    /// Between two arrivals after that. Not shorter than the probe's own timeout and grace: `gzip` on
-    /// the host holds back what it has until that is 256 KiB or the probe has ended.
+    /// Between two arrivals after that.
     pub idle: Duration,
     /// The end of it, whatever happens.
     pub deadline: Instant,

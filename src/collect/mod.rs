@@ -1,0 +1,16 @@
+//! Running sweeps and keeping what they bring. Nothing here asks the index a question.
+
+mod ledger;
+mod limits;
+mod record;
+mod recover;
+mod reindex;
+mod replay;
+mod reread;
+mod scribe;
+mod sweeping;
+
+pub use limits::Caps;
+pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
+pub use recover::Recovered;
+pub use reindex::{Progress, ReindexReport, reindex};

@@ -1,0 +1,256 @@
+//! Mending what a collector that was stopped has left: torn tails, readings without an outcome, an index
+//! behind its archive. It removes nothing that was acknowledged, and says all that it did.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Caps;
+use super::ledger::Ledger;
+use super::reindex::rebuild;
+use super::replay::{Lost, Opening, Replay, Replayed};
+use super::scribe::Scribe;
+use super::sweeping::Sweeping;
+use crate::model::{Reading, SweepId};
+use crate::store::archive::{Damage, Entry, Member, TarFile, Unclosed};
+use crate::store::index::{Mark, SwapOld, Writer, swap};
+use crate::store::{Sequence, StateDir, StoreError, Turn};
+
+/// Why a reading has nothing that the collector could not take any more.
+const STOPPED: &str = "the collector stopped before this reading was recorded";
+
+/// What was found at the start and mended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// A sweep whose collector was stopped was closed.
+    Closed {
+        sweep: SweepId,
+        /// Bytes of a member that was not whole; it was never acknowledged.
+        cut_bytes: u64,
+        kept: u64,
+        /// Readings that got the outcome `skipped`.
+        skipped: u64,
+    },
+    /// A tar without even a whole plan: removed when it was empty, else kept under this name.
+    Discarded { sweep: SweepId, kept_as: Option<PathBuf> },
+    /// The index lacked readings that the archive has.
+    CaughtUp { readings: u64 },
+    /// There was no index, or a broken one, kept under this name.
+    Rebuilt { readings: u64, kept_as: Option<PathBuf>, why: String },
+    /// Something in the archive that cannot be read; `check` says more.
+    Damaged { sweep: SweepId, what: String },
+}
+
+impl std::fmt::Display for Recovered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Closed { sweep, cut_bytes, kept, skipped } => write!(
+                f,
+                "closed sweep {sweep}, whose collector was stopped: {kept} readings kept, {skipped} marked \
+                 skipped, {cut_bytes} bytes of an unfinished one cut"
+            ),
+            Self::Discarded { sweep, kept_as: None } => {
+                write!(f, "removed the empty archive of sweep {sweep}, which never began")
+            }
+            Self::Discarded { sweep, kept_as: Some(path) } => {
+                write!(f, "the archive of sweep {sweep} has no readable plan: moved to {}", path.display())
+            }
+            Self::CaughtUp { readings } => {
+                write!(f, "indexed {readings} readings that the archive had and the index lacked")
+            }
+            Self::Rebuilt { readings, kept_as, why } => {
+                write!(f, "rebuilt the index from the archive ({readings} readings): {why}")?;
+                match kept_as {
+                    Some(path) => write!(f, "; the old one is {}", path.display()),
+                    None => Ok(()),
+                }
+            }
+            Self::Damaged { sweep, what } => write!(f, "the archive of sweep {sweep} is damaged: {what}"),
+        }
+    }
+}
+
+/// Opens the state directory to write.
+pub(super) fn open(state: StateDir, caps: Caps) -> Result<(Scribe, Vec<Recovered>), StoreError> {
+    let sequence = Arc::new(Sequence::open(&state)?);
+    let mut found = Vec::new();
+    let mut index = open_index(&state, &sequence, caps, &mut found)?;
+    let mut turn = sequence.turn()?;
+    let first = Recovery { state: &state, caps }.mend(&mut index, &mut turn, &mut found);
+    if let Err(error) = first {
+        if !error.is_corrupt_index() {
+            return Err(error);
+        }
+        // It opened, and broke when it was used.
+        drop(turn);
+        drop(index);
+        index = replace_index(&state, &sequence, caps, (error.to_string(), &mut found))?;
+        turn = sequence.turn()?;
+        Recovery { state: &state, caps }.mend(&mut index, &mut turn, &mut found)?;
+    }
+    drop(turn);
+    Ok((Scribe::new(state, sequence, index, caps), found))
+}
+
+fn open_index(
+    state: &StateDir,
+    sequence: &Sequence,
+    caps: Caps,
+    found: &mut Vec<Recovered>,
+) -> Result<Writer, StoreError> {
+    if !state.index().exists() && !state.sweeps()?.is_empty() {
+        return replace_index(state, sequence, caps, ("there was none".to_owned(), found));
+    }
+    let opened = Writer::open(state).and_then(|index| index.marks().map(|_| index));
+    match opened {
+        Err(error) if error.is_corrupt_index() => {
+            replace_index(state, sequence, caps, (error.to_string(), found))
+        }
+        opened => opened,
+    }
+}
+
+/// Sets a broken index aside and builds a new one. Two collectors may find it broken at once: the second
+/// sees, once it has the turn, that the first has replaced it.
+fn replace_index(
+    state: &StateDir,
+    sequence: &Sequence,
+    caps: Caps,
+    (why, found): (String, &mut Vec<Recovered>),
+) -> Result<Writer, StoreError> {
+    let mut kept_as = None;
+    {
+        let _turn = sequence.turn()?;
+        if let Ok(index) = existing_and_sound(state) {
+            return Ok(index);
+        }
+        if state.index().exists() {
+            let mark = format!("corrupt-{}", chrono::Utc::now().format("%Y%m%dT%H%M%SZ"));
+            kept_as = swap(state, None, SwapOld::KeepAs(&mark))?;
+        }
+    }
+    let report = rebuild(state, sequence, caps, &mut |_| {})?;
+    found.push(Recovered::Rebuilt { readings: report.readings, kept_as, why });
+    found.extend(report.damage.into_iter().map(damaged));
+    Writer::open(state)
+}
+
+fn existing_and_sound(state: &StateDir) -> Result<Writer, StoreError> {
+    if !state.index().exists() {
+        return Err(StoreError::NoIndex { path: state.root().to_owned() });
+    }
+    let index = Writer::open(state)?;
+    index.quick_check()?;
+    Ok(index)
+}
+
+fn damaged((sweep, what): (SweepId, String)) -> Recovered {
+    Recovered::Damaged { sweep, what }
+}
+
+/// What one pass over the state directory needs.
+struct Recovery<'a> {
+    state: &'a StateDir,
+    caps: Caps,
+}
+
+/// A sweep whose tail has been cut and that still owes outcomes.
+struct Dead {
+    sweeping: Sweeping,
+    cut_bytes: u64,
+    kept: u64,
+}
+
+impl Recovery<'_> {
+    fn mend(
+        &self,
+        index: &mut Writer,
+        turn: &mut Turn<'_>,
+        found: &mut Vec<Recovered>,
+    ) -> Result<(), StoreError> {
+        let dead = self.cut_tails(&index.marks()?, found)?;
+        // New numbers are given only after all old ones are known.
+        let replayed = self.catch_up(index)?;
+        turn.at_least(replayed.last_seq.max(index.last_seq()?) + 1);
+        if replayed.readings > 0 {
+            found.push(Recovered::CaughtUp { readings: replayed.readings });
+        }
+        found.extend(replayed.lost.into_iter().map(|Lost { sweep, what }| damaged((sweep, what))));
+        for dead in dead {
+            found.push(close(dead, turn)?);
+        }
+        self.catch_up(index)?;
+        turn.settle()
+    }
+
+    fn catch_up(&self, index: &mut Writer) -> Result<Replayed, StoreError> {
+        Replay { state: self.state, caps: self.caps, below: u64::MAX, progress: &mut |_, _| {} }.run(index)
+    }
+
+    fn cut_tails(
+        &self,
+        marks: &HashMap<SweepId, Mark>,
+        found: &mut Vec<Recovered>,
+    ) -> Result<Vec<Dead>, StoreError> {
+        let mut dead = Vec::new();
+        for sweep in self.state.sweeps()? {
+            if marks.get(&sweep).is_some_and(|mark| mark.ended) {
+                continue;
+            }
+            let Some(unclosed) = Unclosed::take(self.state, &sweep)? else { continue };
+            match cut_tail(unclosed)? {
+                Tail::Cut(sweep) => dead.push(sweep),
+                Tail::NoPlan(kept_as) => found.push(Recovered::Discarded { sweep, kept_as }),
+            }
+        }
+        Ok(dead)
+    }
+}
+
+enum Tail {
+    Cut(Dead),
+    NoPlan(Option<PathBuf>),
+}
+
+/// Keeps everything up to the last member that is whole, its bytes included.
+fn cut_tail(unclosed: Unclosed) -> Result<Tail, StoreError> {
+    let tar = unclosed.tar()?;
+    let len = tar.len()?;
+    let Some(opening) = Opening::read(&tar, len)? else {
+        let damage = (len > 0).then(|| Damage { offset: 0, end: len, what: String::new() });
+        return unclosed.discard(damage.as_ref()).map(Tail::NoPlan);
+    };
+    let mut ledger = Ledger::new(Arc::clone(&opening.plan), Arc::clone(&opening.probes));
+    let (mut whole, mut kept) = (opening.end, 0);
+    for step in tar.walk(opening.end, len) {
+        let Ok(member) = step? else { continue };
+        // An end without the blocks behind it is written again.
+        let Entry::Reading(..) = &member.entry else { continue };
+        if let Some(reading) = readable(&tar, &member)? {
+            // One that stands there twice or unplanned stays for `check` to name.
+            let _ = ledger.settle(&reading);
+            whole = member.end;
+            kept += 1;
+        }
+    }
+    let tape = unclosed.resume(whole)?;
+    Ok(Tail::Cut(Dead { sweeping: Sweeping::over(ledger, tape), cut_bytes: len - whole, kept }))
+}
+
+fn readable(tar: &Arc<TarFile>, member: &Member) -> Result<Option<Reading>, StoreError> {
+    match tar.reading(member) {
+        Ok(reading) => Ok(Some(reading)),
+        Err(StoreError::Damaged { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn close(dead: Dead, turn: &mut Turn<'_>) -> Result<Recovered, StoreError> {
+    let Dead { mut sweeping, cut_bytes, kept } = dead;
+    let end = sweeping.ledger().interrupted();
+    let sweep = sweeping.ledger().plan().sweep.clone();
+    let (_, events) = sweeping.end(end, STOPPED, turn)?;
+    turn.pending()?;
+    sweeping.write()?;
+    Ok(Recovered::Closed { sweep, cut_bytes, kept, skipped: events.len() as u64 - 1 })
+}

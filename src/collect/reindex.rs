@@ -1,0 +1,60 @@
+//! The index, built again from the archive. It is built beside the live one and takes its place at once:
+//! readers keep what they have open, and a collector that is at work goes on.
+
+use std::path::Path;
+
+use super::Caps;
+use super::replay::{Lost, Replay};
+use crate::model::SweepId;
+use crate::store::index::{SwapOld, Writer, swap};
+use crate::store::{Sequence, StateDir, StoreError};
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub sweeps_done: u64,
+    pub sweeps: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReindexReport {
+    pub sweeps: u64,
+    pub readings: u64,
+    /// What could not be read, by sweep; everything else is indexed.
+    pub damage: Vec<(SweepId, String)>,
+}
+
+/// Rebuilds the index of a state directory with the present parsers. Blocks.
+pub fn reindex(
+    root: &Path,
+    caps: Caps,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ReindexReport, StoreError> {
+    let state = StateDir::create(root)?;
+    let sequence = Sequence::open(&state)?;
+    rebuild(&state, &sequence, caps, progress)
+}
+
+pub(super) fn rebuild(
+    state: &StateDir,
+    sequence: &Sequence,
+    caps: Caps,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ReindexReport, StoreError> {
+    let mut index = Writer::fresh(state)?;
+    let mut report = |sweeps_done, sweeps| progress(Progress { sweeps_done, sweeps });
+    // The long part goes without the turn, up to what was written when it began.
+    // A lost `seq` file says 1: then all is left to the pass that has the turn.
+    let below = sequence.turn()?.next();
+    let first = Replay { state, caps, below, progress: &mut report }.run(&mut index)?;
+    let mut turn = sequence.turn()?;
+    let rest = Replay { state, caps, below: u64::MAX, progress: &mut |_, _| {} }.run(&mut index)?;
+    turn.at_least(index.last_seq()? + 1);
+    swap(state, index.complete()?, SwapOld::Remove)?;
+    turn.settle()?;
+    let mut damage: Vec<(SweepId, String)> =
+        first.lost.into_iter().chain(rest.lost).map(|Lost { sweep, what }| (sweep, what)).collect();
+    damage.sort();
+    damage.dedup();
+    Ok(ReindexReport { sweeps: first.sweeps + rest.sweeps, readings: first.readings + rest.readings, damage })
+}

@@ -1,0 +1,127 @@
+//! One sweep that is being recorded: its ledger and its tape. Members gather here and reach the file in
+//! one write and one sync; after a failure of either, nothing more.
+
+use std::sync::Arc;
+
+use super::ledger::Ledger;
+use crate::model::{Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
+use crate::store::archive::{Entry, Tape, encode_plain, encode_reading};
+use crate::store::index::{Event, EventKind};
+use crate::store::{StateDir, StoreError, Turn};
+
+#[derive(Debug)]
+pub(super) struct Sweeping {
+    sweep: SweepId,
+    ledger: Ledger,
+    tape: Tape,
+    /// Members of this group, not written yet.
+    pending: Vec<u8>,
+    /// Why it takes nothing more.
+    failed: Option<StoreError>,
+}
+
+impl Sweeping {
+    /// Makes the sweep's tar; its plan and definitions are the first members.
+    pub(super) fn begin(
+        state: &StateDir,
+        plan: Arc<Plan>,
+        probes: Arc<[Arc<Probe>]>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(Self, Event), StoreError> {
+        let ledger = Ledger::new(Arc::clone(&plan), Arc::clone(&probes));
+        let missing =
+            plan.hosts.iter().flat_map(|host| &host.probes).find(|name| ledger.probe(name).is_none());
+        if let Some(probe) = missing {
+            return Err(StoreError::NoProbe { probe: probe.clone() });
+        }
+        let tape = Tape::create(state, &plan.sweep)?;
+        let mut sweeping = Self::over(ledger, tape);
+        let seq = turn.take();
+        let at = plan.started;
+        let json = serde_json::to_vec(&*plan).unwrap_or_default();
+        encode_plain(&mut sweeping.pending, &Entry::Plan, seq, &json, at);
+        for probe in probes.iter() {
+            let entry = Entry::Probe(probe.name.clone());
+            encode_plain(&mut sweeping.pending, &entry, seq, probe.source.as_bytes(), at);
+        }
+        let event = sweeping.event(seq, EventKind::Begin { plan, probes });
+        Ok((sweeping, event))
+    }
+
+    /// Goes on with a tape that another collector has left.
+    pub(super) fn over(ledger: Ledger, tape: Tape) -> Self {
+        let sweep = ledger.plan().sweep.clone();
+        Self { sweep, ledger, tape, pending: Vec::new(), failed: None }
+    }
+
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Adds a reading; its event says nothing of what it holds yet.
+    pub(super) fn record(&mut self, reading: Box<Reading>, turn: &mut Turn<'_>) -> Result<Event, StoreError> {
+        self.usable()?;
+        self.ledger.settle(&reading)?;
+        Ok(self.append(reading, turn))
+    }
+
+    fn append(&mut self, reading: Box<Reading>, turn: &mut Turn<'_>) -> Event {
+        let seq = turn.take();
+        let offset = self.len();
+        encode_reading(&mut self.pending, &reading, seq);
+        let probe = self.ledger.probe(&reading.probe).cloned();
+        let parsed = Arc::new(Parsed::default());
+        self.event(seq, EventKind::Reading { reading, probe, parsed, truncated: false, offset })
+    }
+
+    /// Ends the sweep: what is still owed becomes `skipped`, and the outcomes are those recorded.
+    pub(super) fn end(
+        &mut self,
+        end: SweepEnd,
+        why: &str,
+        turn: &mut Turn<'_>,
+    ) -> Result<(SweepEnd, Vec<Event>), StoreError> {
+        self.usable()?;
+        let skipped = self.ledger.skipped(why);
+        let mut events: Vec<Event> =
+            skipped.into_iter().map(|reading| self.append(Box::new(reading), turn)).collect();
+        let end = SweepEnd { outcomes: self.ledger.counts.clone(), ..end };
+        let seq = turn.take();
+        let json = serde_json::to_vec(&end).unwrap_or_default();
+        encode_plain(&mut self.pending, &Entry::End, seq, &json, end.ended);
+        events.push(self.event(seq, EventKind::End(end.clone())));
+        self.pending.extend_from_slice(&Tape::close_blocks());
+        Ok((end, events))
+    }
+
+    /// Puts what has gathered on the disk.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+        self.usable()?;
+        let members = std::mem::take(&mut self.pending);
+        let from = self.tape.len();
+        let written = self.tape.append(&members).and_then(|()| self.tape.sync(from));
+        self.failed = written.clone().err();
+        written
+    }
+
+    /// Refuses all from here on.
+    pub(super) fn fail(&mut self, error: StoreError) {
+        self.pending.clear();
+        self.failed.get_or_insert(error);
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        match &self.failed {
+            Some(error) => Err(StoreError::Poisoned(Arc::new(error.clone()))),
+            None => Ok(()),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.tape.len() + self.pending.len() as u64
+    }
+
+    fn event(&self, seq: u64, kind: EventKind) -> Event {
+        Event { seq, sweep: self.sweep.clone(), archived: self.len(), kind }
+    }
+}

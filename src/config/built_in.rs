@@ -1,0 +1,39 @@
+//! The shipped probes, inside the binary: it runs with no file at all. A new one is one line here.
+
+macro_rules! built_in {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/probes.d/", $name, ".toml")))),*]
+    };
+}
+
+/// Name and TOML text of each.
+#[rustfmt::skip] // one line a probe
+pub const BUILT_IN: &[(&str, &str)] = built_in![
+    "host_context",
+    "kernel_log",
+    "proc",
+    "uptime",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_probe;
+
+    #[test]
+    fn every_shipped_file_is_built_in_and_loads() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/probes.d");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let mut names: Vec<String> = BUILT_IN.iter().map(|(name, _)| format!("{name}.toml")).collect();
+        files.sort();
+        names.sort();
+        assert_eq!(files, names);
+        for (name, text) in BUILT_IN {
+            let probe = parse_probe(name, "built in", text).unwrap_or_else(|faults| panic!("{faults}"));
+            assert_eq!(probe.name.as_str(), *name);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `[[hosts]]` and `[groups]`: read here, made into a fleet by `inventory`, whose problems get their
+//! places back here.
+
+use std::path::PathBuf;
+
+use super::defaults::{Defaults, remote_root, user_name};
+use super::fault::{Fault, Faults, Place};
+use super::knob::between;
+use super::reader::{Located, Section, WrittenValue, inside};
+use crate::inventory::{Fleet, GroupRule, HostBlock, Problem};
+use crate::model::{Labels, Reach};
+use crate::select::{self, SelectError};
+
+pub(crate) const KEYS: &[&str] = &[
+    "names",
+    "address",
+    "port",
+    "user",
+    "labels",
+    "reach",
+    "identity_files",
+    "known_hosts",
+    "proc_root",
+    "sys_root",
+];
+
+const REACHES: [(&str, Reach); 2] = [("ssh", Reach::Ssh), ("local", Reach::Local)];
+
+/// One `[[hosts]]` as it is written; what it leaves out the defaults fill in.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub names: Located<String>,
+    address: Option<Located<String>>,
+    port: Option<u16>,
+    user: Option<String>,
+    labels: Labels,
+    reach: Reach,
+    identity_files: Option<Vec<PathBuf>>,
+    known_hosts: Option<Vec<PathBuf>>,
+    proc_root: Option<String>,
+    sys_root: Option<String>,
+    /// All of it, for `config show`.
+    pub written: Vec<WrittenValue>,
+}
+
+pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> Vec<Written> {
+    let sections = root.sections("hosts", KEYS, faults);
+    sections.iter().filter_map(|section| read(section, faults)).collect()
+}
+
+fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
+    let names = section.require::<String>("names", faults);
+    let address = section.read::<String>("address", faults);
+    let reach = section.word("reach", &REACHES, faults).unwrap_or(Reach::Ssh);
+    if let (Reach::Local, Some(address)) = (reach, &address) {
+        let fault = Fault::new(address.place.clone(), "a host with `reach = \"local\"` has no address");
+        faults.push(fault.help("it is this machine; leave `address` out"));
+    }
+    let port = section.read_checked("port", between(1, u16::MAX), faults);
+    let user = section.read_checked("user", |name: &String| user_name(name), faults);
+    let proc_root = section.read_checked("proc_root", |path: &String| remote_root(path), faults);
+    let sys_root = section.read_checked("sys_root", |path: &String| remote_root(path), faults);
+    let written = Written {
+        names: names?,
+        address,
+        port: port.map(|given| given.value),
+        user: user.map(|given| given.value),
+        labels: labels(section, faults),
+        reach,
+        identity_files: section.read("identity_files", faults).map(|given| given.value),
+        known_hosts: section.read("known_hosts", faults).map(|given| given.value),
+        proc_root: proc_root.map(|given| given.value),
+        sys_root: sys_root.map(|given| given.value),
+        written: section.written().collect(),
+    };
+    Some(written)
+}
+
+fn labels(section: &Section<'_>, faults: &mut Faults) -> Labels {
+    let mut labels = Labels::new();
+    let Some(table) = section.open_section("labels", faults) else { return labels };
+    for (name, field) in table.fields() {
+        if !is_label(name) {
+            let fault = Fault::new(field.key_place(), format!("{name:?} cannot be a label"));
+            faults.push(fault.expected("1 to 64 of A-Z a-z 0-9 _ . - /, the first a letter or _"));
+            continue;
+        }
+        let Some(value) = field.read::<String>(faults) else { continue };
+        if value.value.len() > 256 || value.value.contains(char::is_control) {
+            let fault = Fault::new(value.place, format!("`{}` is not a label's value", table.path_of(name)));
+            faults.push(fault.expected("up to 256 bytes without control characters"));
+            continue;
+        }
+        labels.insert(name.to_owned(), value.value);
+    }
+    labels
+}
+
+fn is_label(name: &str) -> bool {
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    first && name.len() <= 64 && name.bytes().all(plain)
+}
+
+impl Written {
+    fn block(&self, defaults: &Defaults) -> HostBlock {
+        // The contract's own defaults need not be sent with each probe.
+        let root = |own: &Option<String>, default: &String, usual: &str| {
+            Some(own.as_ref().unwrap_or(default)).filter(|root| *root != usual).cloned()
+        };
+        HostBlock {
+            names: self.names.value.clone(),
+            address: self.address.as_ref().map(|address| address.value.clone()),
+            port: self.port.unwrap_or(defaults.port),
+            user: self.user.clone().unwrap_or_else(|| defaults.user.clone()),
+            labels: self.labels.clone(),
+            reach: self.reach,
+            identity_files: self.identity_files.clone().unwrap_or_else(|| defaults.identity_files.clone()),
+            known_hosts: self.known_hosts.clone().unwrap_or_else(|| defaults.known_hosts.clone()),
+            proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),
+            sys_root: root(&self.sys_root, &defaults.sys_root, "/sys"),
+        }
+    }
+}
+
+/// Groups with where each name and each expression stands.
+pub(crate) type Groups = std::collections::BTreeMap<String, (Place, Located<String>)>;
+
+/// Builds the fleet out of all files' hosts and groups; `whole` unless some of them could not be read.
+pub(crate) fn build(
+    written: &[Written],
+    groups: &Groups,
+    defaults: &Defaults,
+    (whole, faults): (bool, &mut Faults),
+) -> Fleet {
+    let blocks: Vec<HostBlock> = written.iter().map(|written| written.block(defaults)).collect();
+    let nobody = |(_, block): &(&Written, &HostBlock)| block.user.is_empty() && block.reach == Reach::Ssh;
+    if let Some((written, _)) = written.iter().zip(&blocks).find(nobody) {
+        let fault = Fault::new(written.names.place.clone(), "no user to log in as");
+        faults.push(fault.help("set `defaults.user`; neither USER nor LOGNAME is set"));
+    }
+    let rules: Vec<GroupRule> = groups
+        .iter()
+        .map(|(name, (_, expression))| GroupRule { name: name.clone(), expression: expression.value.clone() })
+        .collect();
+    let (fleet, problems) = Fleet::build(&blocks, &rules, whole);
+    let groups: Vec<(&String, &(Place, Located<String>))> = groups.iter().collect();
+    for problem in problems {
+        faults.push(located(problem, written, &groups));
+    }
+    fleet
+}
+
+fn located(problem: Problem, written: &[Written], groups: &[(&String, &(Place, Located<String>))]) -> Fault {
+    let names = |block: usize| written[block].names.place.clone();
+    let address = |block: usize| {
+        let written = &written[block];
+        written.address.as_ref().map_or_else(|| names(block), |address| address.place.clone())
+    };
+    match problem {
+        Problem::Names { block, error } => selector_fault("hosts.names", &written[block].names, &error),
+        Problem::HostName { block, bad } => {
+            Fault::new(names(block), format!("{:?} cannot be a host's name", bad.text)).expected(bad.expected)
+        }
+        Problem::SharedAddress { block, hosts } => {
+            Fault::new(address(block), format!("one address for {hosts} hosts"))
+                .expected("an address with {name} in it, as in \"{name}.example.net\"")
+                .help("or give each host its own [[hosts]]")
+        }
+        Problem::Address { block, host, address: text } => {
+            Fault::new(address(block), format!("{text:?} cannot be the address of {host}"))
+                .expected("a host name or an IP address; the port has its own key")
+        }
+        Problem::Duplicate { names: shared, first, second } => {
+            let verb = if shared.len() == 1 { "is" } else { "are" };
+            Fault::new(names(second), format!("{} {verb} here a second time", select::fold(&shared)))
+                .expected("each host in one [[hosts]] only")
+                .also(names(first), "first here")
+        }
+        Problem::TooMany { block, hosts, max } => {
+            Fault::new(names(block), format!("with these there are {hosts} hosts"))
+                .expected(format!("at most {max}"))
+        }
+        Problem::GroupName { group } => {
+            let (name, (key, _)) = groups[group];
+            Fault::new(key.clone(), format!("{name:?} cannot be a group's name"))
+                .expected("1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit")
+        }
+        Problem::Group { group, error } => {
+            let (name, (_, expression)) = groups[group];
+            selector_fault(&format!("groups.{name}"), expression, &error)
+        }
+        Problem::TooDeep { group, max } => {
+            let (name, (_, expression)) = groups[group];
+            let title = format!("@{name} is the end of a chain of more than {max} groups");
+            Fault::new(expression.place.clone(), title).expected("groups that can be followed")
+        }
+        Problem::Cycle { groups: cycle } => cycle_fault(&cycle, groups),
+    }
+}
+
+fn cycle_fault(cycle: &[usize], groups: &[(&String, &(Place, Located<String>))]) -> Fault {
+    let place = |number: usize| groups[number].1.1.place.clone();
+    let name = |number: usize| groups[number].0;
+    let (first, rest) = (cycle[0], &cycle[1..]);
+    if rest.is_empty() {
+        return Fault::new(place(first), format!("the group @{} needs itself", name(first)));
+    }
+    let ring: Vec<String> = cycle.iter().chain([&first]).map(|group| format!("@{}", name(*group))).collect();
+    let fault = Fault::new(place(first), format!("groups need each other: {}", ring.join(" → ")));
+    rest.iter()
+        .fold(fault, |fault, group| fault.also(place(*group), format!("@{} is set here", name(*group))))
+}
+
+/// A selector's or node set's error, under the part of the string that it is about.
+pub(crate) fn selector_fault(key: &str, expression: &Located<String>, error: &SelectError) -> Fault {
+    let place = inside(&expression.place, &expression.value, error.span());
+    let title = match error {
+        SelectError::Syntax { found, .. } => format!("`{key}` cannot be read: found {found}"),
+        SelectError::TooMany { count, .. } => format!("`{key}` stands for {count} names"),
+        SelectError::UnknownHost { names, .. } => format!("no such host: {}", select::fold(names)),
+        SelectError::UnknownGroup { name, .. } => format!("no such group: @{name}"),
+        SelectError::UnknownLabel { name, .. } => format!("no host has the label `{name}`"),
+    };
+    let near = error.nearest();
+    let help = (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")));
+    Fault::new(place, title).expected(error.expected()).maybe_help(help)
+}

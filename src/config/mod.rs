@@ -1,0 +1,38 @@
+//! Configuration: TOML files, environment and flags become checked [`Settings`], or every fault in
+//! them at once, each with its place.
+//!
+//! It never guesses and never falls back: an unknown key, a probe that is not there or a deadline
+//! that makes no sense is a fault, not a default. It reads no global state: environment, flags and
+//! machine-wide folders are handed in as [`Sources`].
+
+mod built_in;
+mod cron;
+mod defaults;
+#[cfg(test)]
+mod documented;
+mod fault;
+mod file;
+mod hosts;
+mod knob;
+mod layers;
+mod library;
+mod limits;
+mod load;
+mod metric;
+mod probe_file;
+mod reader;
+mod schedule;
+mod settings;
+mod value;
+
+pub use built_in::BUILT_IN;
+pub use defaults::Defaults;
+pub use fault::{Fault, Faults, Place};
+pub use file::MAX_FILE;
+pub use layers::{Flag, Origin, Sources, System};
+pub use library::{Library, ProbeSource, Shelved};
+pub use limits::Limits;
+pub use load::load;
+pub use probe_file::{DEFAULT_MAX_OUTPUT, DEFAULT_TIMEOUT, MAX_SCRIPT, parse_probe, read_probe};
+pub use schedule::Schedule;
+pub use settings::{Entry, Settings};

@@ -1,0 +1,210 @@
+//! Blocks of hosts → hosts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+
+use super::groups::{self, GroupRule};
+use super::problem::Problem;
+use crate::model::{Host, HostName, Labels, Reach};
+use crate::select;
+
+/// Several hosts that are alike but for their names, with every default applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostBlock {
+    /// A node set.
+    pub names: String,
+    /// `None`: each name is its own address. `{name}` in it stands for the host's name.
+    pub address: Option<String>,
+    pub port: u16,
+    pub user: String,
+    pub labels: Labels,
+    pub reach: Reach,
+    pub identity_files: Vec<PathBuf>,
+    pub known_hosts: Vec<PathBuf>,
+    pub proc_root: Option<String>,
+    pub sys_root: Option<String>,
+}
+
+/// The hosts in the order in which they were written, and what each group's name stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fleet {
+    pub hosts: Vec<Host>,
+    pub groups: BTreeMap<String, Vec<HostName>>,
+}
+
+/// More than any fleet we know of; what passes it is a slip such as `web[1-9999999]`.
+const MAX_HOSTS: usize = 200_000;
+
+impl Fleet {
+    /// Expands and checks `blocks` and `rules`. What a rule names and nobody knows is a problem only
+    /// where all hosts and groups could be read (`whole`): else it may well stand in what could not.
+    pub fn build(blocks: &[HostBlock], rules: &[GroupRule], whole: bool) -> (Self, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let hosts = hosts(blocks, &mut problems);
+        let certain = whole && problems.is_empty();
+        let groups = groups::resolve(&hosts, rules, &mut problems);
+        problems.retain(|problem| certain || !problem.is_unknown_name());
+        (Self { hosts, groups }, problems)
+    }
+
+    pub fn catalog(&self) -> select::Catalog<'_> {
+        select::Catalog { hosts: &self.hosts, groups: &self.groups }
+    }
+
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name.as_str() == name)
+    }
+}
+
+fn hosts(blocks: &[HostBlock], problems: &mut Vec<Problem>) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    let mut owner: HashMap<HostName, usize> = HashMap::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let names = match select::expand(&block.names) {
+            Ok(names) => names,
+            Err(error) => {
+                problems.push(Problem::Names { block: index, error });
+                continue;
+            }
+        };
+        if hosts.len() + names.len() > MAX_HOSTS {
+            let hosts = hosts.len() + names.len();
+            problems.push(Problem::TooMany { block: index, hosts, max: MAX_HOSTS });
+            break;
+        }
+        let shared = block.address.as_ref().is_some_and(|address| !address.contains("{name}"));
+        if shared && names.len() > 1 {
+            problems.push(Problem::SharedAddress { block: index, hosts: names.len() });
+        }
+        add_block((index, block), &names, (&mut hosts, &mut owner), problems);
+    }
+    hosts
+}
+
+fn add_block(
+    (index, block): (usize, &HostBlock),
+    names: &[String],
+    (hosts, owner): (&mut Vec<Host>, &mut HashMap<HostName, usize>),
+    problems: &mut Vec<Problem>,
+) {
+    // One problem for each earlier block, however many names they share.
+    let mut shared: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut bad_name = None;
+    let mut bad_address = None;
+    for name in names {
+        let name = match HostName::new(name) {
+            Ok(name) => name,
+            Err(bad) => {
+                bad_name.get_or_insert(bad);
+                continue;
+            }
+        };
+        if let Some(first) = owner.insert(name.clone(), index) {
+            shared.entry(first).or_default().push(name.to_string());
+            owner.insert(name, first);
+            continue;
+        }
+        let host = host(block, name);
+        if !is_address(&host.address) {
+            bad_address.get_or_insert_with(|| (host.name.clone(), host.address.clone()));
+        }
+        hosts.push(host);
+    }
+    problems.extend(bad_name.map(|bad| Problem::HostName { block: index, bad }));
+    problems.extend(bad_address.map(|(host, address)| Problem::Address { block: index, host, address }));
+    problems.extend(shared.into_iter().map(|(first, names)| Problem::Duplicate {
+        names,
+        first,
+        second: index,
+    }));
+}
+
+fn host(block: &HostBlock, name: HostName) -> Host {
+    let address = match &block.address {
+        Some(pattern) => pattern.replace("{name}", name.as_str()),
+        None => name.to_string(),
+    };
+    Host {
+        name,
+        address,
+        port: block.port,
+        user: block.user.clone(),
+        labels: block.labels.clone(),
+        reach: block.reach,
+        identity_files: block.identity_files.clone(),
+        known_hosts: block.known_hosts.clone(),
+        proc_root: block.proc_root.clone(),
+        sys_root: block.sys_root.clone(),
+    }
+}
+
+/// A host name or an IP address, the latter without brackets; IPv6 may name its zone.
+fn is_address(text: &str) -> bool {
+    if text.contains(':') {
+        let (address, zone) = text.split_once('%').unwrap_or((text, "zone"));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        return address.parse::<Ipv6Addr>().is_ok() && !zone.is_empty() && zone.bytes().all(plain);
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty() && text.len() <= 253 && !text.starts_with(['-', '.']) && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn block(names: &str) -> HostBlock {
+        HostBlock {
+            names: names.to_owned(),
+            address: None,
+            port: 22,
+            user: "probe".to_owned(),
+            labels: Labels::new(),
+            reach: Reach::Ssh,
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            proc_root: None,
+            sys_root: None,
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_name_or_an_ip() {
+        for good in ["web1", "10.0.0.1", "web-1.eu.example", "::1", "fe80::1%eth0", "_srv.x"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in
+            ["", "-oProxyCommand=x", "web1:22", "[::1]", "user@web1", "a b", "fe80::1%", "a/b", "{host}"]
+        {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_become_addresses_through_the_pattern() {
+        let blocks = [HostBlock { address: Some("{name}.mgmt.example".to_owned()), ..block("db[1-2]") }];
+        let (fleet, problems) = Fleet::build(&blocks, &[], true);
+        assert_eq!(problems, []);
+        let addresses: Vec<&str> = fleet.hosts.iter().map(|host| host.address.as_str()).collect();
+        assert_eq!(addresses, ["db1.mgmt.example", "db2.mgmt.example"]);
+    }
+
+    #[test]
+    fn hosts_in_two_blocks_are_one_problem_for_each_pair() {
+        let blocks = [block("web[1-3]"), block("db1"), block("web[2-3],db1,new")];
+        let (fleet, problems) = Fleet::build(&blocks, &[], true);
+        let expected = [
+            Problem::Duplicate { names: vec!["web2".to_owned(), "web3".to_owned()], first: 0, second: 2 },
+            Problem::Duplicate { names: vec!["db1".to_owned()], first: 1, second: 2 },
+        ];
+        assert_eq!(problems, expected);
+        assert_eq!(fleet.hosts.len(), 5);
+    }
+
+    #[test]
+    fn one_address_cannot_serve_two_hosts() {
+        let shared = HostBlock { address: Some("10.0.0.1".to_owned()), ..block("a,b") };
+        assert_eq!(Fleet::build(&[shared], &[], true).1, [Problem::SharedAddress { block: 0, hosts: 2 }]);
+    }
+}

@@ -1,0 +1,21 @@
+//! From a reading's raw bytes to numbers: one file per format, the `proc` families in a folder of
+//! their own.
+//!
+//! A parser takes bytes and returns what it could read beside the faults that say what it could
+//! not; it refuses to fail, to guess and to turn an absent field into 0.
+
+mod csv;
+mod dispatch;
+mod host_context;
+mod json;
+mod kernel_log;
+mod keyvalue;
+mod openmetrics;
+mod proc;
+mod sink;
+mod specs;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use dispatch::{Context, parse};

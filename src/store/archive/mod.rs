@@ -1,0 +1,12 @@
+//! The archive: one pax tar per sweep, appended to while the sweep runs. A reading counts once its
+//! member is whole on the disk. Nothing here unpacks a tar or believes a length it has not checked.
+
+mod facts;
+mod member;
+mod read;
+mod tape;
+
+pub use facts::Facts;
+pub use member::{Entry, encode_plain, encode_reading};
+pub use read::{Damage, Member, TarFile, Walk, read_member};
+pub use tape::{Tape, Unclosed};

@@ -1,0 +1,141 @@
+//! Writing a sweep's tar. A tape only grows by whole members; after a failed write or sync it takes
+//! nothing more, because what the disk holds is then unknown.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::TarFile;
+use super::member::BLOCK;
+use super::read::Damage;
+use crate::model::SweepId;
+use crate::store::dir::{self, Mode};
+use crate::store::{StateDir, StoreError};
+
+/// A sweep's tar that is being appended to. Its lock is held by the open file, so the kernel frees it
+/// when the process dies, however it dies.
+#[derive(Debug)]
+pub struct Tape {
+    path: PathBuf,
+    file: File,
+    len: u64,
+}
+
+/// An unclosed tar that no live collector holds.
+#[derive(Debug)]
+pub struct Unclosed {
+    pub sweep: SweepId,
+    path: PathBuf,
+    file: File,
+}
+
+impl Tape {
+    /// Starts a sweep's tar. The caller has the turn: between making the file and locking it, a
+    /// recovery elsewhere would take it for abandoned.
+    pub fn create(state: &StateDir, sweep: &SweepId) -> Result<Self, StoreError> {
+        let path = state.tar(sweep);
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        dir::make_folders(&folder)?;
+        let file = match dir::open(&path, Mode::New) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(StoreError::SweepExists { sweep: sweep.clone() });
+            }
+            Err(error) => return Err(write_error("make", &path, 0, error)),
+        };
+        file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
+        dir::sync_folder(&folder)?;
+        Ok(Self { path, file, len: 0 })
+    }
+
+    /// Where the next member will begin.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Appends whole members. On failure the file is cut back to the last whole one.
+    pub fn append(&mut self, members: &[u8]) -> Result<(), StoreError> {
+        if let Err(error) = self.file.write_all_at(members, self.len) {
+            // If even this fails, the next start cuts the tail.
+            let _ = self.file.set_len(self.len);
+            return Err(write_error("write", &self.path, members.len() as u64, error));
+        }
+        self.len += members.len() as u64;
+        Ok(())
+    }
+
+    /// Returns when all that was appended is on the disk. After a failure what was appended since byte
+    /// `from` is taken away again: it will not be acknowledged, and a second fdatasync would succeed
+    /// without having written it.
+    pub fn sync(&mut self, from: u64) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|error| {
+            let _ = self.file.set_len(from);
+            self.len = from;
+            write_error("sync", &self.path, 0, error)
+        })
+    }
+
+    /// The two blocks of zeros that end a tar.
+    pub fn close_blocks() -> [u8; 2 * BLOCK] {
+        [0; 2 * BLOCK]
+    }
+}
+
+fn write_error(action: &'static str, path: &Path, needed: u64, error: io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::Full { path: path.to_owned(), needed: needed.max(1 << 20) }
+        }
+        _ => StoreError::io(action, path, error),
+    }
+}
+
+impl Unclosed {
+    /// Takes a sweep's tar if it has no end and nobody holds it. The caller has the turn.
+    pub fn take(state: &StateDir, sweep: &SweepId) -> Result<Option<Self>, StoreError> {
+        let path = state.tar(sweep);
+        let file = dir::open(&path, Mode::ReadWrite).map_err(|error| StoreError::io("open", &path, error))?;
+        if file.try_lock().is_err() {
+            return Ok(None);
+        }
+        let unclosed = Self { sweep: sweep.clone(), path, file };
+        Ok(if ends_whole(&*unclosed.tar()?)? { None } else { Some(unclosed) })
+    }
+
+    pub fn tar(&self) -> Result<Arc<TarFile>, StoreError> {
+        let file = self.file.try_clone().map_err(|error| StoreError::io("open", &self.path, error))?;
+        Ok(TarFile::over(&self.path, file))
+    }
+
+    /// Cuts the file to `len` and goes on from there.
+    pub fn resume(self, len: u64) -> Result<Tape, StoreError> {
+        self.file
+            .set_len(len)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| write_error("cut the torn tail of", &self.path, 0, error))?;
+        Ok(Tape { path: self.path, file: self.file, len })
+    }
+
+    /// Gives up a tar that has not even a whole plan: nothing in it was ever acknowledged. An empty one
+    /// is removed, any other kept aside for a person to look at.
+    pub fn discard(self, damage: Option<&Damage>) -> Result<Option<PathBuf>, StoreError> {
+        if damage.is_none() {
+            fs::remove_file(&self.path).map_err(|error| StoreError::io("remove", &self.path, error))?;
+            return Ok(None);
+        }
+        let target = dir::set_aside(&self.path, "torn")?;
+        Ok(Some(target))
+    }
+}
+
+/// Whether the tar ends as only a closed one does: cheap enough to ask of every sweep at each start.
+fn ends_whole(tar: &TarFile) -> Result<bool, StoreError> {
+    let len = tar.len()?;
+    let blocks = 2 * BLOCK as u64;
+    if len <= blocks || !len.is_multiple_of(BLOCK as u64) {
+        return Ok(false);
+    }
+    tar.ends_with_end(len - blocks)
+}

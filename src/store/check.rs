@@ -1,0 +1,261 @@
+//! Verifies the archive against the index. It changes nothing, so it works on a read-only directory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::archive::{Damage, Entry, Member, TarFile};
+use super::index::{Reader, ReadingRow, SweepRow};
+use super::{StateDir, StoreError};
+use crate::model::{HostName, Plan, ProbeName, SweepId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing; nothing is lost.
+    Note,
+    /// The index is not what the archive says: it can be rebuilt.
+    Index,
+    /// The archive itself is broken: what stood there is lost.
+    Archive,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub severity: Severity,
+    /// The sweep it is about; `None` for the index as a whole.
+    pub sweep: Option<SweepId>,
+    pub what: String,
+    pub remedy: &'static str,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    pub sweeps: u64,
+    /// Sweeps that a live collector is recording: looked at as far as they are indexed.
+    pub running: u64,
+    pub readings: u64,
+    pub bytes: u64,
+    pub findings: Vec<Finding>,
+}
+
+impl CheckReport {
+    /// Nothing lost and nothing to rebuild.
+    pub fn is_clean(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Note)
+    }
+
+    fn find(&mut self, severity: Severity, sweep: Option<&SweepId>, what: String) {
+        let remedy = match severity {
+            Severity::Note => "nothing needs to be done",
+            Severity::Index => "run `dropsonde reindex`",
+            Severity::Archive => {
+                "restore this tar from a backup, then run `dropsonde reindex`; the other readings are whole"
+            }
+        };
+        self.findings.push(Finding { severity, sweep: sweep.cloned(), what, remedy });
+    }
+}
+
+/// Looks at everything in the state directory; `deep` also reads every member and compares its hash.
+pub fn check(root: &Path, deep: bool) -> Result<CheckReport, StoreError> {
+    let state = StateDir::at(root);
+    let mut report = CheckReport::default();
+    let sweeps = state.sweeps()?;
+    let reader = open_index(root, sweeps.is_empty(), &mut report)?;
+    let mut indexed: HashMap<SweepId, SweepRow> = HashMap::new();
+    if let Some(reader) = &reader {
+        indexed = reader.sweeps(usize::MAX)?.into_iter().map(|row| (row.sweep.clone(), row)).collect();
+    }
+    for sweep in &sweeps {
+        let archived = read_sweep(&state, sweep, deep, &mut report)?;
+        if let Some(reader) = &reader {
+            let row = indexed.remove(sweep);
+            compare(sweep, &archived, row.as_ref(), reader, &mut report)?;
+        }
+    }
+    let mut gone: Vec<_> = indexed.into_keys().collect();
+    gone.sort();
+    for sweep in gone {
+        report.find(Severity::Archive, Some(&sweep), "the index has it, the archive does not".to_owned());
+    }
+    report.sweeps = sweeps.len() as u64;
+    Ok(report)
+}
+
+fn open_index(root: &Path, empty: bool, report: &mut CheckReport) -> Result<Option<Reader>, StoreError> {
+    let reader = match Reader::open(root) {
+        Ok(reader) => reader,
+        Err(StoreError::NoIndex { .. }) if empty => return Ok(None),
+        Err(error @ StoreError::NewerIndex { .. }) => return Err(error),
+        Err(error) => {
+            report.find(Severity::Index, None, error.to_string());
+            return Ok(None);
+        }
+    };
+    match reader.integrity() {
+        Ok(faults) if faults.is_empty() => Ok(Some(reader)),
+        Ok(faults) => {
+            faults.into_iter().for_each(|fault| report.find(Severity::Index, None, fault));
+            Ok(Some(reader))
+        }
+        // SQLite cannot even look: asking it about single sweeps would only say the same again.
+        Err(error) => {
+            report.find(Severity::Index, None, error.to_string());
+            Ok(None)
+        }
+    }
+}
+
+/// What a sweep's tar holds.
+#[derive(Default)]
+struct Archived {
+    plan: Option<Plan>,
+    readings: BTreeMap<(HostName, ProbeName), Member>,
+    running: bool,
+    closed: bool,
+}
+
+fn read_sweep(
+    state: &StateDir,
+    sweep: &SweepId,
+    deep: bool,
+    report: &mut CheckReport,
+) -> Result<Archived, StoreError> {
+    let tar = TarFile::open(state, sweep)?;
+    // Asked before the length: a sweep that ends in between is then only looked at less closely.
+    let mut archived = Archived { running: !tar.is_idle(), ..Archived::default() };
+    let len = tar.len()?;
+    let mut walk = tar.walk(0, len);
+    while let Some(step) = walk.next() {
+        match step? {
+            Ok(member) => take_member(&tar, sweep, member, deep, &mut archived, report)?,
+            // The tail of a sweep that is being written.
+            Err(damage) if archived.running && damage.end == len => {}
+            Err(damage) => report.find(Severity::Archive, Some(sweep), describe(&tar, &damage)),
+        }
+    }
+    archived.closed = walk.closed();
+    report.running += u64::from(archived.running);
+    report.readings += archived.readings.len() as u64;
+    report.bytes += len;
+    if !archived.closed && !archived.running {
+        let what = "its collector stopped before it ended; the next start of one closes it".to_owned();
+        report.find(Severity::Note, Some(sweep), what);
+    }
+    if archived.plan.is_none() && !archived.running {
+        report.find(Severity::Archive, Some(sweep), format!("{}: no plan", tar.path().display()));
+    }
+    Ok(archived)
+}
+
+fn describe(tar: &TarFile, damage: &Damage) -> String {
+    format!("{}, bytes {} to {}: {}", tar.path().display(), damage.offset, damage.end, damage.what)
+}
+
+fn take_member(
+    tar: &Arc<TarFile>,
+    sweep: &SweepId,
+    member: Member,
+    deep: bool,
+    archived: &mut Archived,
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    let small = !matches!(member.entry, Entry::Reading(..));
+    if deep || small {
+        match tar.data(&member) {
+            Ok(_) => {}
+            Err(error @ StoreError::Damaged { .. }) => {
+                report.find(Severity::Archive, Some(sweep), error.to_string());
+                // Its facts are whole: the reading is still known by its outcome.
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match &member.entry {
+        Entry::Plan => archived.plan = tar.json(&member).ok(),
+        Entry::Reading(host, probe) => {
+            let key = (host.clone(), probe.clone());
+            if archived.readings.insert(key, member.clone()).is_some() {
+                let what = format!("{} stands in it twice", member.entry.path());
+                report.find(Severity::Archive, Some(sweep), what);
+            }
+        }
+        Entry::Probe(_) | Entry::End => {}
+    }
+    Ok(())
+}
+
+fn compare(
+    sweep: &SweepId,
+    archived: &Archived,
+    row: Option<&SweepRow>,
+    reader: &Reader,
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    if row.is_none() && !archived.running {
+        report.find(Severity::Index, Some(sweep), "the index does not have it".to_owned());
+        return Ok(());
+    }
+    let ledger = reader.ledger(sweep)?;
+    let mut indexed: HashSet<(HostName, ProbeName)> = HashSet::with_capacity(ledger.len());
+    for reading in ledger {
+        compare_reading(sweep, archived, &reading, report);
+        indexed.insert((reading.host, reading.probe));
+    }
+    if archived.running {
+        return Ok(());
+    }
+    for (host, probe) in archived.readings.keys().filter(|key| !indexed.contains(*key)) {
+        let what = format!("{probe} on {host} is in the archive and not in the index");
+        report.find(Severity::Index, Some(sweep), what);
+    }
+    if archived.closed {
+        planned_have_outcomes(sweep, archived, report);
+    }
+    let blocks = reader.broken_blocks(sweep)?;
+    if blocks > 0 {
+        report.find(Severity::Index, Some(sweep), format!("{blocks} blocks of samples do not decode"));
+    }
+    Ok(())
+}
+
+fn compare_reading(sweep: &SweepId, archived: &Archived, row: &ReadingRow, report: &mut CheckReport) {
+    let key = (row.host.clone(), row.probe.clone());
+    let what = match archived.readings.get(&key) {
+        // Recorded while we looked.
+        None if archived.running => return,
+        None => format!("{} on {} is in the index and not in the archive", row.probe, row.host),
+        Some(member) if member.offset != row.offset => {
+            format!(
+                "{} on {} is at byte {}, the index says {}",
+                row.probe, row.host, member.offset, row.offset
+            )
+        }
+        Some(member) if member.facts.outcome() != Some(row.outcome) => {
+            format!("{} on {} has another outcome in the archive than {}", row.probe, row.host, row.outcome)
+        }
+        Some(_) => return,
+    };
+    report.find(Severity::Index, Some(sweep), what);
+}
+
+fn planned_have_outcomes(sweep: &SweepId, archived: &Archived, report: &mut CheckReport) {
+    let Some(plan) = &archived.plan else { return };
+    let mut owed: HashSet<(&HostName, &ProbeName)> = HashSet::with_capacity(plan.planned());
+    for host in &plan.hosts {
+        owed.extend(host.probes.iter().map(|probe| (&host.name, probe)));
+    }
+    for (host, probe) in archived.readings.keys() {
+        if !owed.remove(&(host, probe)) {
+            let what = format!("{probe} on {host} is in the archive and was not planned");
+            report.find(Severity::Archive, Some(sweep), what);
+        }
+    }
+    let mut missing: Vec<_> = owed.into_iter().collect();
+    missing.sort();
+    for (host, probe) in missing {
+        let what = format!("{probe} on {host} was planned and has no outcome");
+        report.find(Severity::Archive, Some(sweep), what);
+    }
+}

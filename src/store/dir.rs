@@ -1,0 +1,153 @@
+//! The state directory: where things lie and how they are opened. It follows no symbolic link and
+//! makes nothing that others can read.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::StoreError;
+use crate::model::SweepId;
+
+/// One state directory: `archive/`, `index.sqlite`, `seq` and `index.lock`. Several processes may
+/// share it.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+}
+
+impl StateDir {
+    /// Names the directory without touching it: enough to read.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Makes the directory and `archive/` in it where they are missing.
+    pub fn create(root: &Path) -> Result<Self, StoreError> {
+        let state = Self::at(root);
+        make_folders(&state.archive())?;
+        Ok(state)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn archive(&self) -> PathBuf {
+        self.root.join("archive")
+    }
+
+    pub fn index(&self) -> PathBuf {
+        self.root.join("index.sqlite")
+    }
+
+    pub(super) fn sequence(&self) -> PathBuf {
+        self.root.join("seq")
+    }
+
+    pub(super) fn index_lock(&self) -> PathBuf {
+        self.root.join("index.lock")
+    }
+
+    /// The archive of one sweep.
+    pub fn tar(&self, sweep: &SweepId) -> PathBuf {
+        self.archive().join(sweep.day_folder()).join(format!("{sweep}.tar"))
+    }
+
+    /// Every sweep that has an archive, oldest first. What is not named like one is left alone.
+    pub fn sweeps(&self) -> Result<Vec<SweepId>, StoreError> {
+        let mut found = Vec::new();
+        collect_sweeps(&self.archive(), 0, &mut found)?;
+        found.retain(|sweep| self.tar(sweep).is_file());
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// Years, months, days, tars: three folders deep and no deeper.
+fn collect_sweeps(folder: &Path, depth: usize, found: &mut Vec<SweepId>) -> Result<(), StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("list", folder, error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| StoreError::io("list", folder, error))?;
+        let kind = entry.file_type().map_err(|error| StoreError::io("look at", &entry.path(), error))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if kind.is_dir() && depth < 3 {
+            collect_sweeps(&entry.path(), depth + 1, found)?;
+        } else if kind.is_file() && depth == 3 {
+            found.extend(name.strip_suffix(".tar").and_then(|stem| SweepId::new(stem).ok()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder and its parents, private to us, and makes their names durable: an acknowledged
+/// reading in a folder that a power cut forgets would be lost.
+pub(super) fn make_folders(folder: &Path) -> Result<(), StoreError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        make_folders(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::io("make the folder", folder, error));
+        }
+        _ => {}
+    }
+    folder.parent().map_or(Ok(()), sync_folder)
+}
+
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|error| StoreError::io("sync the folder", folder, error))
+}
+
+/// How a file of ours is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Read,
+    ReadWrite,
+    /// Made when it is missing.
+    Ensure,
+    /// Must not exist yet.
+    New,
+}
+
+pub(super) fn open(path: &Path, mode: Mode) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(mode != Mode::Read)
+        .create(mode == Mode::Ensure)
+        .create_new(mode == Mode::New)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+}
+
+/// Moves a file aside as `<name>.<mark>`, with a number behind it when that is taken, and returns the
+/// new name.
+pub(super) fn set_aside(path: &Path, mark: &str) -> Result<PathBuf, StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let taken = |target: &PathBuf| target.symlink_metadata().is_ok();
+    let first = path.with_file_name(format!("{name}.{mark}"));
+    let target = if taken(&first) {
+        (1_u32..)
+            .map(|number| path.with_file_name(format!("{name}.{mark}-{number}")))
+            .find(|target| !taken(target))
+            .unwrap_or(first)
+    } else {
+        first
+    };
+    fs::rename(path, &target).map_err(|error| StoreError::io("move aside", path, error))?;
+    Ok(target)
+}

@@ -1,0 +1,34 @@
+//! What the index learns, in the order in which the archive says it.
+
+use std::sync::Arc;
+
+use crate::model::{Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
+
+/// One step of a sweep: the same for a live sweep, for recovery and for `reindex`.
+#[derive(Debug)]
+pub struct Event {
+    pub seq: u64,
+    pub sweep: SweepId,
+    /// How many bytes of the sweep's tar this event completes.
+    pub archived: u64,
+    pub kind: EventKind,
+}
+
+#[derive(Debug)]
+pub enum EventKind {
+    Begin {
+        plan: Arc<Plan>,
+        probes: Arc<[Arc<Probe>]>,
+    },
+    Reading {
+        reading: Box<Reading>,
+        /// `None` when the archived definition cannot be read by this version.
+        probe: Option<Arc<Probe>>,
+        parsed: Arc<Parsed>,
+        /// A cap on samples or labels cut what was parsed.
+        truncated: bool,
+        /// Where its member begins.
+        offset: u64,
+    },
+    End(SweepEnd),
+}

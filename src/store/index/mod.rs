@@ -1,0 +1,28 @@
+//! The index: SQLite over the archive. It holds nothing that the archive does not, so it may be deleted
+//! at any time; whoever opens the state directory next builds it again. It never answers a question by
+//! reading a host's bytes.
+
+mod between;
+mod block;
+mod catalog;
+mod event;
+mod functions;
+mod histogram;
+mod numbers;
+mod open;
+mod pivot;
+mod plain;
+mod query;
+mod read;
+mod rows;
+mod schema;
+mod varint;
+mod write;
+
+pub use block::CHUNK;
+pub use event::{Event, EventKind};
+pub use open::{Built, SwapOld, swap};
+pub use query::{QueryLimits, Table, Value};
+pub use read::Reader;
+pub use rows::{HistoryPoint, HostSample, MetricRow, ReadingNumbers, ReadingRow, Series, SweepRow};
+pub use write::{Mark, Writer};

@@ -1,0 +1,18 @@
+//! What was collected, and how it is asked for. The archive (one tar per sweep) is the truth; the
+//! index (SQLite) is a cache over it that can be deleted. Every writer goes through
+//! `collect::Recorder`. This module never starts a probe, never parses one's output and never
+//! unpacks a tar: no name in an archive ever becomes a path.
+//!
+//! The formats are described in `docs/archive-and-index.md`.
+
+pub mod archive;
+pub mod check;
+mod dir;
+mod error;
+pub mod index;
+mod seq;
+
+pub use check::{CheckReport, Finding, Severity, check};
+pub use dir::StateDir;
+pub use error::StoreError;
+pub use seq::{Sequence, Turn};
