@@ -9,6 +9,9 @@ macro_rules! built_in {
 /// Name and TOML text of each.
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
+    "host_context",
+    "kernel_log",
+    "proc",
     "uptime",
 ];
 

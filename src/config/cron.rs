@@ -18,12 +18,12 @@ const MONTHS: &[&str] = &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug"
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 const FIELDS: [FieldRule; 6] = [
-    rule("second", 0, 59, &[]),
-    rule("minute", 0, 59, &[]),
-    rule("hour", 0, 23, &[]),
-    rule("day of the month", 1, 31, &[]),
-    rule("month", 1, 12, MONTHS),
-    rule("day of the week", 0, 7, DAYS),
+    rule("seconds", 0, 59, &[]),
+    rule("minutes", 0, 59, &[]),
+    rule("hours", 0, 23, &[]),
+    rule("days of the month", 1, 31, &[]),
+    rule("months", 1, 12, MONTHS),
+    rule("days of the week", 0, 7, DAYS),
 ];
 
 const SHORTHANDS: [&str; 6] = ["@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly"];
@@ -74,7 +74,7 @@ fn check_field(text: &str, span: Range<usize>, rule: &FieldRule) -> Result<(), B
             let FieldRule { what, least, greatest, .. } = rule;
             let names =
                 rule.names.first().map(|first| format!(", or names such as {first}")).unwrap_or_default();
-            let expected = format!("a {what} from {least} to {greatest}{names}; *, ranges a-b and steps /n");
+            let expected = format!("{what} from {least} to {greatest}{names}; *, ranges a-b and steps /n");
             return Err(BadCron { span, expected });
         }
     }

@@ -43,12 +43,9 @@ pub(crate) struct Written {
     pub written: Vec<WrittenValue>,
 }
 
-pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> (Vec<Written>, bool) {
+pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> Vec<Written> {
     let sections = root.sections("hosts", KEYS, faults);
-    let count = sections.len();
-    let written: Vec<Written> = sections.iter().filter_map(|section| read(section, faults)).collect();
-    let whole = written.len() == count;
-    (written, whole)
+    sections.iter().filter_map(|section| read(section, faults)).collect()
 }
 
 fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
@@ -129,8 +126,13 @@ impl Written {
 /// Groups with where each name and each expression stands.
 pub(crate) type Groups = std::collections::BTreeMap<String, (Place, Located<String>)>;
 
-/// Builds the fleet out of all files' hosts and groups.
-pub(crate) fn build(written: &[Written], groups: &Groups, defaults: &Defaults, faults: &mut Faults) -> Fleet {
+/// Builds the fleet out of all files' hosts and groups; `whole` unless some of them could not be read.
+pub(crate) fn build(
+    written: &[Written],
+    groups: &Groups,
+    defaults: &Defaults,
+    (whole, faults): (bool, &mut Faults),
+) -> Fleet {
     let blocks: Vec<HostBlock> = written.iter().map(|written| written.block(defaults)).collect();
     let nobody = |(_, block): &(&Written, &HostBlock)| block.user.is_empty() && block.reach == Reach::Ssh;
     if let Some((written, _)) = written.iter().zip(&blocks).find(nobody) {
@@ -141,7 +143,7 @@ pub(crate) fn build(written: &[Written], groups: &Groups, defaults: &Defaults, f
         .iter()
         .map(|(name, (_, expression))| GroupRule { name: name.clone(), expression: expression.value.clone() })
         .collect();
-    let (fleet, problems) = Fleet::build(&blocks, &rules);
+    let (fleet, problems) = Fleet::build(&blocks, &rules, whole);
     let groups: Vec<(&String, &(Place, Located<String>))> = groups.iter().collect();
     for problem in problems {
         faults.push(located(problem, written, &groups));

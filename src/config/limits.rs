@@ -29,12 +29,14 @@ knobs! {
         /// Probes at a time on one connection; sshd's MaxSessions is 10.
         channels_per_host: u32 = 4, between(1, 64);
 
-        /// From the first packet until TCP is connected, name resolution included.
+        /// Resolving the host's name; then the same again for TCP.
         connect_timeout: Duration = secs(10), between(MS, HOUR);
-        /// Banner and key exchange.
+        /// The server's first words; then the same again for the key exchange.
         key_exchange_timeout: Duration = secs(10), between(MS, HOUR);
         /// All keys tried.
         auth_timeout: Duration = secs(10), between(MS, HOUR);
+        /// The server's answer to the request for a channel.
+        channel_timeout: Duration = secs(10), between(MS, HOUR);
         /// From a probe's start to its first byte, beyond the probe's own timeout.
         first_byte_timeout: Duration = secs(15), between(MS, HOUR);
         /// Silence in the middle of a probe's output, beyond the probe's own timeout.
@@ -42,7 +44,7 @@ knobs! {
         /// A host's whole visit; what is not there by then is `timed_out`.
         visit_timeout: Duration = secs(60), between(Duration::from_millis(100), secs(24 * 3_600));
         /// Saying goodbye.
-        close_timeout: Duration = secs(2), between(MS, HOUR);
+        close_timeout: Duration = secs(3), between(MS, HOUR);
 
         /// How often a running probe is told that we are still here. Whole seconds: what watches on
         /// the host has no finer clock everywhere.
@@ -79,10 +81,11 @@ fn whole_seconds(least: u64, greatest: u64) -> impl Fn(&Duration) -> Result<(), 
 /// A deadline that cannot outlast the visit: its key, its value, how to set it.
 type Phase = (&'static str, fn(&mut Limits) -> &mut Duration);
 
-const PHASES: [Phase; 6] = [
+const PHASES: [Phase; 7] = [
     ("connect_timeout", |limits| &mut limits.connect_timeout),
     ("key_exchange_timeout", |limits| &mut limits.key_exchange_timeout),
     ("auth_timeout", |limits| &mut limits.auth_timeout),
+    ("channel_timeout", |limits| &mut limits.channel_timeout),
     ("first_byte_timeout", |limits| &mut limits.first_byte_timeout),
     ("idle_timeout", |limits| &mut limits.idle_timeout),
     ("close_timeout", |limits| &mut limits.close_timeout),

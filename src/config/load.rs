@@ -15,7 +15,6 @@ use super::reader::{Document, Located, Section};
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
-use crate::inventory::Fleet;
 
 pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule"];
 
@@ -57,7 +56,7 @@ struct Gathered<'s> {
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
-    /// Whether every file and every block of hosts could be read: else a name that is not there may
+    /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
 }
@@ -87,7 +86,7 @@ impl<'s> Gathered<'s> {
             }
         };
         let home = self.home.clone();
-        let document = Document::parse(&text, home.as_deref(), faults);
+        let document = Document::parse(&text, home.as_deref());
         self.whole &= document.is_whole();
         document.walk(KEYS, faults, |root, faults| self.root(root, faults));
     }
@@ -102,19 +101,16 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("limits", Limits::KEYS, faults) {
             self.limits.file(&section, faults);
         }
-        let (hosts, whole) = hosts::read_all(root, faults);
-        self.hosts.extend(hosts);
-        self.whole &= whole;
+        let before = faults.iter().count();
+        self.hosts.extend(hosts::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
             for (name, field) in section.fields() {
-                match field.read::<String>(faults) {
-                    Some(expression) => {
-                        self.groups.insert(name.to_owned(), (field.key_place(), expression));
-                    }
-                    None => self.whole = false,
+                if let Some(expression) = field.read::<String>(faults) {
+                    self.groups.insert(name.to_owned(), (field.key_place(), expression));
                 }
             }
         }
+        self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
     }
 
@@ -129,11 +125,7 @@ impl<'s> Gathered<'s> {
         limits::reconcile(&mut self.limits, faults);
         self.fill_defaults();
         let before = faults.iter().count();
-        let fleet = if self.whole {
-            hosts::build(&self.hosts, &self.groups, &self.defaults.value, faults)
-        } else {
-            Fleet::default()
-        };
+        let fleet = hosts::build(&self.hosts, &self.groups, &self.defaults.value, (self.whole, faults));
         let trusted = self.whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),

@@ -8,6 +8,8 @@
 mod built_in;
 mod cron;
 mod defaults;
+#[cfg(test)]
+mod documented;
 mod fault;
 mod file;
 mod hosts;

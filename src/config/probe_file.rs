@@ -42,7 +42,7 @@ pub fn read_probe(path: &Path) -> Result<Probe, Faults> {
 
 fn parse(file_stem: &str, text: &Text) -> Result<Probe, Faults> {
     let mut faults = Faults::default();
-    let document = Document::parse(text, None, &mut faults);
+    let document = Document::parse(text, None);
     let probe = document.walk(KEYS, &mut faults, |root, faults| read(file_stem, text, root, faults));
     match probe.flatten() {
         Some(probe) if faults.is_empty() => Ok(probe),

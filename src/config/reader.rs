@@ -17,52 +17,53 @@ pub(crate) struct Located<T> {
     pub place: Place,
 }
 
-/// A parsed document. What the parser could not read is already among the faults.
+/// A parsed document, with what the parser could not read.
 pub(crate) struct Document<'d> {
-    pub text: &'d Text,
+    text: &'d Text,
     base: Base,
     root: DeTable<'d>,
-    /// Byte ranges of the lines with syntax errors: the parser puts stand-ins there, and a fault
-    /// about one would only puzzle.
-    broken: Vec<Range<usize>>,
+    syntax: Faults,
 }
 
 impl<'d> Document<'d> {
-    pub fn parse(text: &'d Text, home: Option<&std::path::Path>, faults: &mut Faults) -> Self {
+    pub fn parse(text: &'d Text, home: Option<&std::path::Path>) -> Self {
         let (root, errors) = DeTable::parse_recoverable(&text.text);
-        let mut broken = Vec::new();
-        for error in errors {
-            let fault = syntax_fault(text, &error);
-            broken.push(line_around(&text.text, fault.place.span.start));
-            faults.push(fault);
-        }
+        let syntax = Faults(errors.iter().map(|error| syntax_fault(text, error)).collect());
         let base = Base { folder: text.folder.clone(), home: home.map(std::path::Path::to_path_buf) };
-        Self { text, base, root: root.into_inner(), broken }
+        Self { text, base, root: root.into_inner(), syntax }
     }
 
     /// Whether the text is TOML: only then is what is missing really missing.
     pub fn is_whole(&self) -> bool {
-        self.broken.is_empty()
+        self.syntax.is_empty()
     }
 
-    /// Runs `walk` over the document and appends the faults that are not mere consequences of a
-    /// syntax error.
+    /// Runs `walk` over the document and appends the faults, those of the syntax among them.
     pub fn walk<T>(
         &self,
         keys: &'static [&'static str],
         faults: &mut Faults,
         walk: impl FnOnce(&Section<'_>, &mut Faults) -> T,
     ) -> Option<T> {
-        // After a broken header every key belongs to a section it was not written in.
         let text = &self.text.text;
-        if self.broken.iter().any(|line| text[line.clone()].trim_start().starts_with('[')) {
+        let broken = self.syntax.iter().map(|fault| line_around(text, fault.place.span.start));
+        let broken: Vec<Range<usize>> = broken.collect();
+        // After a broken header every key belongs to a section it was not written in.
+        if broken.iter().any(|line| text[line.clone()].trim_start().starts_with('[')) {
+            faults.append(self.syntax.clone());
             return None;
         }
         let mut found = Faults::default();
         let section = Section { document: self, path: String::new(), span: 0..0, table: &self.root };
         section.refuse_unknown(keys, &mut found);
         let value = walk(&section, &mut found);
-        found.0.retain(|fault| !self.broken.iter().any(|line| line.contains(&fault.place.span.start)));
+        // The parser puts stand-ins where it could not read on; a fault about one would only puzzle.
+        let on_broken = |fault: &Fault| {
+            let at = fault.place.span.start;
+            broken.iter().any(|line| (line.start..=line.end).contains(&at))
+        };
+        found.0.retain(|fault| !on_broken(fault));
+        found.append(self.syntax.clone());
         found.sort();
         faults.append(found);
         Some(value)
@@ -71,9 +72,7 @@ impl<'d> Document<'d> {
 
 fn line_around(text: &str, at: usize) -> Range<usize> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    // An error at a line's end may be pointed at behind its newline.
-    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
-    start..end.max(at) + 1
+    start..text[at..].find('\n').map_or(text.len(), |newline| at + newline)
 }
 
 fn syntax_fault(text: &Text, error: &toml::de::Error) -> Fault {
@@ -87,13 +86,15 @@ fn syntax_fault(text: &Text, error: &toml::de::Error) -> Fault {
         let end = text.text.trim_end().len();
         span = end..end;
     }
-    let mut fault = Fault::new(text.place(span.clone()), title);
-    fault.expected = expected.map(str::to_owned);
-    if title.contains("must be quoted") && !span.is_empty() {
-        let written = text.text.get(span).unwrap_or_default();
-        fault.expected = Some(format!("\"{written}\""));
+    let written = text.text.get(span.clone()).unwrap_or_default();
+    let place = text.place(span);
+    // The parser's words for the commonest slips are about its grammar, not about the slip.
+    match title {
+        "string values must be quoted" if written.is_empty() => Fault::new(place, "the value is missing"),
+        "string values must be quoted" => Fault::new(place, title).expected(format!("\"{written}\"")),
+        "duplicate key" => Fault::new(place, format!("the key `{written}` is here a second time")),
+        _ => Fault { expected: expected.map(str::to_owned), ..Fault::new(place, title) },
     }
-    fault
 }
 
 /// One table of a document.
@@ -118,13 +119,9 @@ impl<'d> Section<'d> {
     fn refuse_unknown(&self, known: &[&'static str], faults: &mut Faults) {
         for key in self.table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
             let word = key.get_ref().as_ref();
-            let (what, of) = if self.path.is_empty() {
-                ("key or section", String::new())
-            } else {
-                ("key", format!(" in [{}]", self.path))
-            };
+            let of = if self.path.is_empty() { String::new() } else { format!(" in [{}]", self.path) };
             let place = self.document.text.place(key.span());
-            let fault = Fault::new(place, format!("unknown {what} `{word}`{of}"));
+            let fault = Fault::new(place, format!("unknown key `{word}`{of}"));
             faults.push(match suggestion(word, known.iter().copied()) {
                 Some(help) => fault.help(help),
                 None => fault.expected(format!("one of {}", known.join(", "))),

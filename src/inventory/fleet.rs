@@ -37,17 +37,14 @@ pub struct Fleet {
 const MAX_HOSTS: usize = 200_000;
 
 impl Fleet {
-    /// Expands and checks `blocks` and `rules`. Groups are resolved only over faultless hosts: a
-    /// misspelt block would make every group that means its hosts a second problem.
-    pub fn build(blocks: &[HostBlock], rules: &[GroupRule]) -> (Self, Vec<Problem>) {
+    /// Expands and checks `blocks` and `rules`. What a rule names and nobody knows is a problem only
+    /// where all hosts and groups could be read (`whole`): else it may well stand in what could not.
+    pub fn build(blocks: &[HostBlock], rules: &[GroupRule], whole: bool) -> (Self, Vec<Problem>) {
         let mut problems = Vec::new();
         let hosts = hosts(blocks, &mut problems);
-        let groups = if problems.is_empty() {
-            groups::resolve(&hosts, rules, &mut problems)
-        } else {
-            groups::check_form(rules, &mut problems);
-            BTreeMap::new()
-        };
+        let certain = whole && problems.is_empty();
+        let groups = groups::resolve(&hosts, rules, &mut problems);
+        problems.retain(|problem| certain || !problem.is_unknown_name());
         (Self { hosts, groups }, problems)
     }
 
@@ -187,7 +184,7 @@ mod tests {
     #[test]
     fn names_become_addresses_through_the_pattern() {
         let blocks = [HostBlock { address: Some("{name}.mgmt.example".to_owned()), ..block("db[1-2]") }];
-        let (fleet, problems) = Fleet::build(&blocks, &[]);
+        let (fleet, problems) = Fleet::build(&blocks, &[], true);
         assert_eq!(problems, []);
         let addresses: Vec<&str> = fleet.hosts.iter().map(|host| host.address.as_str()).collect();
         assert_eq!(addresses, ["db1.mgmt.example", "db2.mgmt.example"]);
@@ -196,7 +193,7 @@ mod tests {
     #[test]
     fn hosts_in_two_blocks_are_one_problem_for_each_pair() {
         let blocks = [block("web[1-3]"), block("db1"), block("web[2-3],db1,new")];
-        let (fleet, problems) = Fleet::build(&blocks, &[]);
+        let (fleet, problems) = Fleet::build(&blocks, &[], true);
         let expected = [
             Problem::Duplicate { names: vec!["web2".to_owned(), "web3".to_owned()], first: 0, second: 2 },
             Problem::Duplicate { names: vec!["db1".to_owned()], first: 1, second: 2 },
@@ -208,6 +205,6 @@ mod tests {
     #[test]
     fn one_address_cannot_serve_two_hosts() {
         let shared = HostBlock { address: Some("10.0.0.1".to_owned()), ..block("a,b") };
-        assert_eq!(Fleet::build(&[shared], &[]).1, [Problem::SharedAddress { block: 0, hosts: 2 }]);
+        assert_eq!(Fleet::build(&[shared], &[], true).1, [Problem::SharedAddress { block: 0, hosts: 2 }]);
     }
 }

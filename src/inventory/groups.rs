@@ -53,18 +53,6 @@ pub(super) fn resolve(
     resolver.groups
 }
 
-/// Only whether the names and expressions can be read.
-pub(super) fn check_form(rules: &[GroupRule], problems: &mut Vec<Problem>) {
-    for (group, rule) in rules.iter().enumerate() {
-        if !is_group_name(&rule.name) {
-            problems.push(Problem::GroupName { group });
-        }
-        if let Err(error) = Selector::parse(&rule.expression) {
-            problems.push(Problem::Group { group, error });
-        }
-    }
-}
-
 impl Resolver<'_> {
     /// Resolves one group after those it needs; whether it could be.
     fn visit(&mut self, number: usize) -> bool {
@@ -217,7 +205,7 @@ mod tests {
             name: (*name).to_owned(),
             expression: (*expression).to_owned(),
         };
-        Fleet::build(&[block], &groups.iter().map(rule).collect::<Vec<_>>())
+        Fleet::build(&[block], &groups.iter().map(rule).collect::<Vec<_>>(), true)
     }
 
     #[test]

@@ -57,3 +57,16 @@ pub enum Problem {
         groups: Vec<usize>,
     },
 }
+
+impl Problem {
+    /// Whether it is about a name that would be right if something else were there.
+    pub(super) fn is_unknown_name(&self) -> bool {
+        use SelectError::{UnknownGroup, UnknownHost, UnknownLabel};
+        match self {
+            Self::Group { error, .. } => {
+                matches!(error, UnknownHost { .. } | UnknownGroup { .. } | UnknownLabel { .. })
+            }
+            _ => false,
+        }
+    }
+}

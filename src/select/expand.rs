@@ -1,6 +1,6 @@
 //! Node sets on their own, without an inventory: what `[[hosts]] names` holds.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::SelectError;
 use super::pattern::{Alphabet, MAX_NAMES, Pattern};
@@ -10,30 +10,55 @@ use super::scan::{Op, Operand, operands};
 /// wildcards have no meaning without an inventory and are refused.
 pub fn expand(text: &str) -> Result<Vec<String>, SelectError> {
     let mut budget = MAX_NAMES;
-    let mut names: Vec<String> = Vec::new();
+    let mut names = Names::default();
     for Operand { op, span } in operands(text)? {
         let pattern = Pattern::read(text, span, Alphabet::Name, &mut budget)?;
-        names = apply(op, names, pattern.masks());
+        names.apply(op, &pattern);
     }
-    Ok(names)
+    Ok(names.in_order())
 }
 
-fn apply(op: Op, mut left: Vec<String>, right: Vec<String>) -> Vec<String> {
-    if left.is_empty() {
-        // One pattern never names a host twice.
-        return if op.keeps(false, true) { right } else { left };
+/// A set that remembers when each name came. Every operation but `&` costs what its right side has,
+/// so that a list of ten thousand single names is not ten thousand copies of a list.
+#[derive(Default)]
+struct Names {
+    arrivals: HashMap<String, usize>,
+    next: usize,
+}
+
+impl Names {
+    fn apply(&mut self, op: Op, pattern: &Pattern) {
+        match op {
+            Op::Union => pattern.for_each(|name| self.add(name)),
+            Op::Difference => pattern.for_each(|name| {
+                self.arrivals.remove(name);
+            }),
+            Op::SymmetricDifference => pattern.for_each(|name| {
+                if self.arrivals.remove(name).is_none() {
+                    self.add(name);
+                }
+            }),
+            Op::Intersection => {
+                let mut both = HashMap::new();
+                pattern.for_each(|name| both.extend(self.arrivals.remove_entry(name)));
+                self.arrivals = both;
+            }
+        }
     }
-    let is_left: HashSet<&str> = left.iter().map(String::as_str).collect();
-    let added: Vec<String> = if op.keeps(false, true) {
-        right.iter().filter(|name| !is_left.contains(name.as_str())).cloned().collect()
-    } else {
-        Vec::new()
-    };
-    drop(is_left);
-    let is_right: HashSet<String> = right.into_iter().collect();
-    left.retain(|name| op.keeps(true, is_right.contains(name)));
-    left.extend(added);
-    left
+
+    fn add(&mut self, name: &str) {
+        if !self.arrivals.contains_key(name) {
+            self.arrivals.insert(name.to_owned(), self.next);
+            self.next += 1;
+        }
+    }
+
+    fn in_order(self) -> Vec<String> {
+        let mut names: Vec<(usize, String)> =
+            self.arrivals.into_iter().map(|(name, arrival)| (arrival, name)).collect();
+        names.sort_unstable_by_key(|(arrival, _)| *arrival);
+        names.into_iter().map(|(_, name)| name).collect()
+    }
 }
 
 #[cfg(test)]

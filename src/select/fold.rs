@@ -142,4 +142,28 @@ mod tests {
         check("50%s 51%s 5%%", "5%%,[50-51]%s");
         check("ä1 ä2", "ä[1-2]");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_folded_expands_to_the_same_names(
+            names in proptest::collection::btree_set("[a-c]{0,1}[0-9]{1,3}(-[0-9]{1,2}){0,2}(\\.eu)?", 0..60)
+        ) {
+            let folded = fold(&names);
+            let expanded = if names.is_empty() { Vec::new() } else { crate::select::expand(&folded).unwrap() };
+            let expanded: std::collections::BTreeSet<String> = expanded.into_iter().collect();
+            proptest::prop_assert_eq!(expanded, names, "{}", folded);
+        }
+    }
+
+    /// Addresses without a pattern are the worst case: quadratic work on 20,000 of them would take
+    /// minutes in a debug build.
+    #[test]
+    fn many_names_without_a_pattern_fold_and_expand_back() {
+        let names: std::collections::BTreeSet<String> = (0..20_000u64)
+            .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .map(|n| format!("10.{}.{}.{}", n >> 56, (n >> 40) & 0xff, (n >> 24) & 0xff))
+            .collect();
+        let expanded = crate::select::expand(&fold(&names)).unwrap();
+        assert_eq!(expanded.into_iter().collect::<std::collections::BTreeSet<_>>(), names);
+    }
 }

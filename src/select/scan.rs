@@ -23,16 +23,6 @@ impl Op {
             _ => None,
         }
     }
-
-    /// Whether a member belongs to the result, by its presence on the left and on the right.
-    pub fn keeps(self, left: bool, right: bool) -> bool {
-        match self {
-            Self::Union => left || right,
-            Self::Difference => left && !right,
-            Self::Intersection => left && right,
-            Self::SymmetricDifference => left != right,
-        }
-    }
 }
 
 /// One operand with its place, blanks around it cut off.

@@ -77,10 +77,7 @@ impl Selector {
         let lookup = Lookup::new(*catalog);
         let mut chosen = vec![false; catalog.hosts.len()];
         for term in &self.terms {
-            let right = term.choose(&lookup)?;
-            for (left, right) in chosen.iter_mut().zip(right) {
-                *left = term.op.keeps(*left, right);
-            }
+            apply(term.op, &mut chosen, &term.choose(&lookup)?);
         }
         Ok(chosen.into_iter().enumerate().filter_map(|(index, is)| is.then_some(index)).collect())
     }
@@ -90,7 +87,7 @@ impl Selector {
         let lookup = Lookup::new(*catalog);
         let mut idle = Vec::new();
         for term in &self.terms {
-            if !term.choose(&lookup)?.contains(&true) {
+            if term.choose(&lookup)?.is_empty() {
                 idle.push(IdleTerm {
                     span: term.span.clone(),
                     text: self.text[term.span.clone()].to_owned(),
@@ -182,45 +179,34 @@ impl<'a> Lookup<'a> {
             || self.catalog.hosts.iter().enumerate().map(|(i, host)| (host.name.as_str(), i)).collect();
         self.by_name.get_or_init(build).get(name).copied()
     }
-
-    fn unknown_hosts(&self, span: Range<usize>, names: Vec<String>) -> SelectError {
-        let known = self.catalog.hosts.iter().map(|host| host.name.as_str());
-        let nearest = names.first().map(|name| nearest(name, known)).unwrap_or_default();
-        SelectError::UnknownHost { span, names, nearest }
-    }
 }
 
 impl Term {
-    /// For each host of the catalogue, whether this operand means it.
-    fn choose(&self, lookup: &Lookup<'_>) -> Result<Vec<bool>, SelectError> {
+    /// The indices of the hosts that this operand means, each once.
+    fn choose(&self, lookup: &Lookup<'_>) -> Result<Vec<usize>, SelectError> {
         let hosts = lookup.catalog.hosts;
         match &self.operand {
-            Operand::All => Ok(vec![true; hosts.len()]),
+            Operand::All => Ok((0..hosts.len()).collect()),
             Operand::Hosts(pattern) if pattern.wildcard => {
                 let masks = pattern.masks();
-                Ok(hosts.iter().map(|host| fits(&masks, host.name.as_str())).collect())
+                Ok(positions(hosts, |host| fits(&masks, host.name.as_str())))
             }
             Operand::Hosts(pattern) => {
-                let mut chosen = vec![false; hosts.len()];
-                let mut unknown = Vec::new();
+                let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
                 pattern.for_each(|name| match lookup.index_of(name) {
-                    Some(index) => chosen[index] = true,
+                    Some(index) => chosen.push(index),
                     None => unknown.push(name.to_owned()),
                 });
-                if unknown.is_empty() {
-                    Ok(chosen)
-                } else {
-                    Err(lookup.unknown_hosts(self.span.clone(), unknown))
-                }
+                self.all_known(lookup, chosen, unknown)
             }
             Operand::Group(pattern) => self.choose_groups(pattern, lookup),
             Operand::Label { name, value } => self.choose_labelled(name, value, hosts),
         }
     }
 
-    fn choose_groups(&self, pattern: &Pattern, lookup: &Lookup<'_>) -> Result<Vec<bool>, SelectError> {
+    fn choose_groups(&self, pattern: &Pattern, lookup: &Lookup<'_>) -> Result<Vec<usize>, SelectError> {
         let groups = lookup.catalog.groups;
-        let mut members: Vec<&HostName> = Vec::new();
+        let mut members: BTreeSet<&HostName> = BTreeSet::new();
         for mask in pattern.masks() {
             if pattern.wildcard {
                 let fitting = groups.iter().filter(|(name, _)| matches_mask(&mask, name));
@@ -234,18 +220,22 @@ impl Term {
                 members.extend(hosts);
             }
         }
-        let mut chosen = vec![false; lookup.catalog.hosts.len()];
-        let mut unknown = Vec::new();
+        let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
         for member in members {
             match lookup.index_of(member.as_str()) {
-                Some(index) => chosen[index] = true,
+                Some(index) => chosen.push(index),
                 None => unknown.push(member.to_string()),
             }
         }
-        if unknown.is_empty() { Ok(chosen) } else { Err(lookup.unknown_hosts(self.span.clone(), unknown)) }
+        self.all_known(lookup, chosen, unknown)
     }
 
-    fn choose_labelled(&self, name: &str, value: &Pattern, hosts: &[Host]) -> Result<Vec<bool>, SelectError> {
+    fn choose_labelled(
+        &self,
+        name: &str,
+        value: &Pattern,
+        hosts: &[Host],
+    ) -> Result<Vec<usize>, SelectError> {
         if !hosts.iter().any(|host| host.labels.contains_key(name)) {
             let known: BTreeSet<&str> =
                 hosts.iter().flat_map(|host| host.labels.keys()).map(String::as_str).collect();
@@ -257,9 +247,37 @@ impl Term {
             });
         }
         let masks = value.masks();
-        let fits_host = |host: &Host| host.labels.get(name).is_some_and(|value| fits(&masks, value));
-        Ok(hosts.iter().map(fits_host).collect())
+        Ok(positions(hosts, |host| host.labels.get(name).is_some_and(|value| fits(&masks, value))))
     }
+
+    fn all_known(
+        &self,
+        lookup: &Lookup<'_>,
+        chosen: Vec<usize>,
+        unknown: Vec<String>,
+    ) -> Result<Vec<usize>, SelectError> {
+        let Some(first) = unknown.first() else { return Ok(chosen) };
+        let nearest = nearest(first, lookup.catalog.hosts.iter().map(|host| host.name.as_str()));
+        Err(SelectError::UnknownHost { span: self.span.clone(), names: unknown, nearest })
+    }
+}
+
+/// Every operation but `&` costs what its right side has: a selector may list thousands of hosts.
+fn apply(op: Op, chosen: &mut Vec<bool>, right: &[usize]) {
+    match op {
+        Op::Union => right.iter().for_each(|index| chosen[*index] = true),
+        Op::Difference => right.iter().for_each(|index| chosen[*index] = false),
+        Op::SymmetricDifference => right.iter().for_each(|index| chosen[*index] = !chosen[*index]),
+        Op::Intersection => {
+            let mut both = vec![false; chosen.len()];
+            right.iter().for_each(|index| both[*index] = chosen[*index]);
+            *chosen = both;
+        }
+    }
+}
+
+fn positions(hosts: &[Host], means: impl Fn(&Host) -> bool) -> Vec<usize> {
+    hosts.iter().enumerate().filter_map(|(index, host)| means(host).then_some(index)).collect()
 }
 
 fn fits(masks: &[String], text: &str) -> bool {

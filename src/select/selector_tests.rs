@@ -122,3 +122,15 @@ fn idle_terms_tell_why_nothing_was_chosen() {
         idle.iter().map(|term| (term.text.as_str(), term.span.clone(), term.nearest.join(" "))).collect();
     assert_eq!(found, [("role=wbe", 0..8, "role=web".to_owned()), ("zz*", 15..18, String::new())]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_at_a_place_inside_of_it(
+        text in "[ab01\\[\\],!&^=@*?/ -]{0,24}|\\PC{0,12}"
+    ) {
+        for refused in [Selector::parse(&text).err(), crate::select::expand(&text).err()].into_iter().flatten() {
+            let span = refused.span();
+            proptest::prop_assert!(text.get(span.clone()).is_some(), "{text:?} {span:?} {refused}");
+        }
+    }
+}

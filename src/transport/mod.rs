@@ -1,7 +1,10 @@
 //! How bytes reach a host and come back: one trait, two real implementations. What the bytes mean is
 //! [`crate::wire`]'s business; nothing here looks into them.
 
+pub mod known_hosts;
 pub mod local;
+pub mod served;
+pub mod ssh;
 
 use std::future::Future;
 use std::time::Duration;

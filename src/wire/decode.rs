@@ -186,7 +186,7 @@ impl Decoder {
         raw.truncate(self.max_output.0 as usize);
         let exit = trailer.as_ref().and_then(|trailer| trailer.exit);
         let cpu = trailer.as_ref().and_then(|trailer| trailer.cpu);
-        let clock = trailer.map(|trailer| trailer.clock);
+        let clock = trailer.and_then(|trailer| trailer.clock);
         Decoded { outcome, detail, exit, clock, cpu, stderr, wire: wire.into(), raw }
     }
 }

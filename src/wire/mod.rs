@@ -10,6 +10,8 @@ mod end;
 mod inflate;
 mod request;
 pub mod served;
+#[cfg(test)]
+mod tests;
 mod token;
 mod trailer;
 mod verdict;

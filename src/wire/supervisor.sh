@@ -82,11 +82,11 @@ ours() {
 [ "/proc/$1/fd/3" -ef /proc/self/fd/3 ]
 }
 
-# young: sets $pids to the processes that may be the probe's: no older than this shell, of our user,
+# young: sets $pids, and $mates for those in our own group, to the processes that may be the probe's: no older than this shell, of our user,
 # and not the supervisor's. What was there before us is never looked into: reading a big process's
 # environ can hang. Pids that have not wrapped since we started spare a look at most of them.
 young() {
-pids=
+pids= mates=
 read -r _ _ _ _ last </proc/loadavg
 [ "$last" -ge "$base" ] || base=0
 for dir in /proc/[0-9]*; do
@@ -94,24 +94,32 @@ pid=${dir#/proc/}
 [ "$pid" -gt "$base" ] || continue
 [ -n "$root" ] || [ -O "$dir" ] || continue
 ! ours "$pid" && stat "$pid" && [ "$born" -ge "$birth" ] || continue
-pids="$pids $pid"
+case $pgrp in
+$$) mates="$mates $pid" ;;
+*) pids="$pids $pid" ;;
+esac
 done
 }
 
-# strike SIGNAL: sends it to every process of the run, to whole groups where one leads its group.
-# Where the group is ours alone, whoever else is in it is the probe's too, tag or no tag.
+# strike SIGNAL: sends it once to every process of the run, to whole groups where one leads its
+# group. Where we lead ours, whoever else is in it is the probe's too, tag or no tag.
 strike() {
 young
-tagged "$tag" $pids
-if [ -n "$leader" ]; then
-for pid in $pids; do
-! stat "$pid" || [ "$pgrp" -ne $$ ] || hits="$hits $pid"
-done
+if [ -z "$leader" ]; then
+pids=$pids$mates mates=
 fi
-[ -n "$hits" ] || return 1
+tagged "$tag" $pids || [ -n "$mates" ] || return 1
+struck=' '
 for pid in $hits; do
-kill -s "$1" -- "-$pid" || kill -s "$1" "$pid"
+! kill -s "$1" -- "-$pid" || struck="$struck$pid "
 done
+for pid in $hits; do
+pgrp=
+stat "$pid"
+case $struck in *" $pgrp "*) ;; *) kill -s "$1" "$pid" ;; esac
+done
+for pid in $mates; do kill -s "$1" "$pid"; done
+hits=$hits$mates
 }
 
 # Kills until there is nothing left to kill; bounded, as a process in D state outlives any signal.
@@ -210,7 +218,7 @@ set -- /bin/sh -c "$script" "$name"
 [ -z "$apart" ] || set -- setsid "$@"
 if [ -n "$heavy" ]; then
 ! command -v ionice >/dev/null || set -- ionice -c 3 "$@"
-set -- nice -n 10 "$@"
+! command -v nice >/dev/null || set -- nice -n 10 "$@"
 fi
 exec "$@" 2>&5 3<&- 4>&- 5>&- 6>&-
 }
@@ -236,7 +244,7 @@ usec=
 # while it lives, so the end of this input means that all output is in gzip's pipe before the trailer.
 finish() {
 ulimit -v 262144
-report= left=$ecap
+report= left=$ecap blank=
 while IFS= read -r line || [ -n "$line" ]; do
 case $line in
 "$nonce "*)
@@ -244,8 +252,14 @@ report=${line#* }
 read -r _
 read -r cpu
 ;;
+'')
+# The report starts with a newline, in case the probe's last line has none: not to be passed on.
+[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+left=$((left - 1)) blank=1
+;;
 *)
-left=$((left - ${#line} - 1))
+[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+left=$((left - ${#line} - 1)) blank=
 [ $left -lt 0 ] || printf '%s\n' "$line" >&6
 ;;
 esac
@@ -255,7 +269,8 @@ read -r boot </proc/sys/kernel/random/boot_id
 read -r at _ </proc/uptime
 printf '\ndropsonde/1 %s %s %s %s %s %s ' "$nonce" "$report" "$cpu" "$boot" "${missing:--}" "$at"
 [ -z "$EPOCHREALTIME" ] || { printf '%s\n' "$EPOCHREALTIME"; return; }
-exec date +%s.%N
+! command -v date >/dev/null || exec date +%s.%N
+echo -
 }
 
 output() {
@@ -297,10 +312,10 @@ notify "$notice"
 notice=HUP end=$((now + grace + 5))
 }
 
-# Where `read` has a timeout, one process sees to both.
+# Where `read` has a timeout, one process sees to both. `now` is rounded down, so a second is added.
 watch() {
 now
-end=$((now + secs)) notice=ALRM heard=$now
+end=$((now + secs + 1)) notice=ALRM heard=$now
 while :; do
 wait=$((end - now))
 [ "$wait" -le $((heard + beat - now)) ] || wait=$((heard + beat - now))

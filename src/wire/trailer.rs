@@ -11,7 +11,10 @@ pub(super) const MAX_TRAILER: usize = 1024;
 /// What the supervisor reports.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Trailer {
-    pub clock: HostClock,
+    /// `None` where the host cannot tell the time.
+    pub clock: Option<HostClock>,
+    /// How long the script ran, on the host's own uptime clock.
+    pub elapsed_s: f64,
     /// `None` when the script was not started.
     pub exit: Option<i32>,
     pub cpu: Option<Duration>,
@@ -20,11 +23,6 @@ pub(super) struct Trailer {
 }
 
 impl Trailer {
-    /// How long the script ran, on the host's own uptime clock.
-    pub fn elapsed_s(&self) -> f64 {
-        self.clock.uptime_end_s - self.clock.uptime_start_s
-    }
-
     /// Splits `output` into what the probe wrote and the trailer that ends it. Only the run's own
     /// nonce makes a line a trailer.
     pub fn split(output: &[u8], nonce: Nonce) -> Option<(usize, Self)> {
@@ -42,21 +40,23 @@ impl Trailer {
             return None;
         };
         let (began, ended, at) = (seconds(began)?, seconds(ended)?, seconds(at)?);
-        let wall_ns = wall_clock_ns(wall)?;
         // One look at the wall clock gives both: a second `date` would cost the host another fork.
-        let wall_at = |uptime_s: f64| HostTime::from_unix_ns(wall_ns - ((at - uptime_s) * 1e9) as i64);
-        let clock = HostClock {
-            boot_id: boot_id.to_owned(),
-            start: wall_at(began),
-            end: wall_at(ended),
-            uptime_start_s: began,
-            uptime_end_s: ended,
+        let clock = |wall_ns: i64| {
+            let wall_at = |uptime_s: f64| HostTime::from_unix_ns(wall_ns - ((at - uptime_s) * 1e9) as i64);
+            HostClock {
+                boot_id: boot_id.to_owned(),
+                start: wall_at(began),
+                end: wall_at(ended),
+                uptime_start_s: began,
+                uptime_end_s: ended,
+            }
         };
+        let clock = if wall == "-" { None } else { Some(clock(wall_clock_ns(wall)?)) };
         let times = || Some(minutes(user)? + minutes(system)?);
         let cpu = usec.parse().ok().map(Duration::from_micros).or_else(times);
         let missing = if missing == "-" { Some(Vec::new()) } else { indices(missing) };
         let exit = if status == "-" { None } else { Some(status.parse().ok()?) };
-        Some(Self { clock, exit, cpu, missing: missing? })
+        Some(Self { clock, elapsed_s: ended - began, exit, cpu, missing: missing? })
     }
 }
 
@@ -77,7 +77,10 @@ fn minutes(text: &str) -> Option<Duration> {
 fn wall_clock_ns(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.')?;
     let whole: i64 = whole.parse().ok()?;
-    let digits = if fraction.bytes().all(|b| b.is_ascii_digit()) { fraction } else { "" };
+    let digits = if fraction == "%N" { "" } else { fraction };
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
     let nanoseconds: i64 = format!("{digits:0<9}").get(..9)?.parse().ok()?;
     whole.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
 }
@@ -106,12 +109,16 @@ mod tests {
         assert_eq!(trailer.exit, Some(137));
         assert_eq!(trailer.cpu, Some(Duration::from_millis(30)));
         assert_eq!(trailer.missing, [0, 2]);
-        assert_eq!(trailer.clock.end.unix_ns() / 1_000_000, 1_795_395_068_490);
-        assert_eq!(trailer.clock.start.unix_ns() / 1_000_000, 1_795_395_065_440);
+        let clock = trailer.clock.unwrap();
+        assert_eq!(clock.end.unix_ns() / 1_000_000, 1_795_395_068_490);
+        assert_eq!(clock.start.unix_ns() / 1_000_000, 1_795_395_065_440);
         let busybox = LINE.replace("068.5", "068.%N").replace(" - ", " 4521 ");
         let (_, trailer) = Trailer::split(&with(nonce, &busybox), nonce).expect("a trailer");
-        assert_eq!(trailer.clock.end.unix_s(), 1_795_395_067);
+        assert_eq!(trailer.clock.unwrap().end.unix_s(), 1_795_395_067);
         assert_eq!(trailer.cpu, Some(Duration::from_micros(4_521)));
+        let timeless = LINE.replace("1795395068.5", "-");
+        let (_, trailer) = Trailer::split(&with(nonce, &timeless), nonce).expect("a trailer");
+        assert_eq!((trailer.clock, trailer.exit), (None, Some(137)));
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Decoder {
         }
         // A script that ended by itself a moment before its deadline is not told from one that was
         // told to; both took all the time there was.
-        if trailer.elapsed_s() >= self.deadline.as_secs_f64() {
+        if trailer.elapsed_s >= self.deadline.as_secs_f64() {
             let limit = duration_text(self.deadline);
             return because(
                 Outcome::TimedOut,

@@ -1,32 +1,137 @@
-//! The remote contract against real shells, real processes and a real sshd.
+//! The remote contract against real shells, real processes and a real sshd: whatever ends a run,
+//! nothing of it is left.
 
-use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::support::sshd::{Setup, Sshd, Userland};
+use dropsonde::model::{Cost, Outcome};
+
+use crate::support::runs::{Job, Line, probe};
+use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
+
+const PROBES: [(&str, &str); 6] = [
+    ("sleep", "sleep 300"),
+    ("writer", "while :; do echo line; sleep 0.05; done"),
+    ("term-ignoring", "trap '' TERM HUP INT; while :; do sleep 1; done"),
+    ("perf", "exec perf record -q -a -F 99 -o /dev/null -- sleep 300"),
+    ("double fork", "(setsid sleep 300 </dev/null >/dev/null 2>&1 &); sleep 300"),
+    ("double fork that holds stdout", "(setsid sleep 300 &); sleep 300"),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    ClientKilled,
+    SshdChildKilled,
+    Deadline,
+    HeartbeatMissed,
+    SupervisorKilled,
+}
+
+const FAULTS: [Fault; 5] = [
+    Fault::ClientKilled,
+    Fault::SshdChildKilled,
+    Fault::Deadline,
+    Fault::HeartbeatMissed,
+    Fault::SupervisorKilled,
+];
+
+fn sshd(userland: Userland) -> Sshd {
+    let lines = vec!["AcceptEnv CELL".to_owned()];
+    Sshd::start(Setup { lines, userland: Some(userland), ..Setup::default() })
+}
+
+fn with_shell(shell: &str) -> Userland {
+    Userland { shell: Some(shell.into()), ..Userland::default() }
+}
+
+/// Every probe through every fault, every other one as a heavy probe (a session and a cgroup of its
+/// own), a dozen at a time: more of them wait for two cores, not for each other.
+fn matrix(userland: Userland) {
+    let sshd = &sshd(userland);
+    let faulty = PROBES.iter().enumerate().flat_map(|(i, probe)| {
+        FAULTS.iter().enumerate().map(move |(k, fault)| (probe, *fault, (i + k) % 2 == 0))
+    });
+    let cells = &Mutex::new(faulty.collect::<Vec<_>>());
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(move || {
+                while let Some(((name, script), fault, heavy)) = take(cells) {
+                    let cost = if heavy { Cost::Heavy } else { Cost::Cheap };
+                    cell(sshd, &format!("{name}, {fault:?}, {cost:?}"), script, (fault, cost));
+                }
+            });
+        }
+    });
+}
+
+fn take<T>(from: &Mutex<Vec<T>>) -> Option<T> {
+    from.lock().unwrap_or_else(PoisonError::into_inner).pop()
+}
+
+fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
+    let mut probe = probe(script);
+    probe.cost = cost;
+    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 3 } else { 40 });
+    let job = Job::new(probe);
+    let mut client = job.connect(sshd);
+    let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
+    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+    let running = wait_for(|| job.probes().len() >= if script.contains("setsid") { 2 } else { 1 });
+    assert!(running, "{what}: the probe does not start: {:?}", job.decode(&mut client).detail);
+    match fault {
+        Fault::ClientKilled => client.kill().expect("kill"),
+        Fault::SshdChildKilled => kill(session_of(&job), "KILL"),
+        Fault::SupervisorKilled => kill(supervisor_of(&job), "KILL"),
+        Fault::Deadline => {
+            let decoded = job.decode(&mut client);
+            assert_eq!(decoded.outcome, Outcome::TimedOut, "{what}: {:?}", decoded.detail);
+            assert!(decoded.clock.is_some(), "{what}");
+        }
+        Fault::HeartbeatMissed => {}
+    }
+    job.assert_gone(what, Duration::from_secs(20));
+    let _ = client.kill();
+    let _ = client.wait();
+    drop(line);
+}
+
+fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < limit {
+        if ready() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+/// The run's first process on the host: its parent is no part of the run.
+fn supervisor_of(job: &Job) -> u32 {
+    let alive = job.alive();
+    let first = |pid: &&u32| {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let is_probe = environ.windows(14).any(|window| window == b"DROPSONDE_RUN=");
+        !is_probe && parent_of(**pid).is_some_and(|parent| !alive.contains(&parent))
+    };
+    *alive.iter().find(first).expect("a supervisor")
+}
+
+fn session_of(job: &Job) -> u32 {
+    parent_of(supervisor_of(job)).expect("an sshd child")
+}
 
 #[test]
-fn sshd_serves_every_userland() {
-    for userland in [
-        None,
-        Some(Userland::default()),
-        Some(Userland { busybox: true, ..Userland::default() }),
-        Some(Userland {
-            shell: Some("/usr/bin/bash".into()),
-            without: vec!["gzip"],
-            login_noise: Some("hi $HOME".into()),
-            ..Userland::default()
-        }),
-    ] {
-        for fleet in [false, true] {
-            let sshd = Sshd::start(Setup { userland: userland.clone(), fleet, ..Setup::default() });
-            let address = if fleet { "127.4.5.6" } else { "127.0.0.1" };
-            let out = sshd
-                .ssh(address)
-                .arg("ls -l /proc/$$/exe; command -v gzip; ls -l /bin/sh")
-                .stderr(Stdio::inherit())
-                .output()
-                .expect("ssh");
-            assert!(out.status.success());
-        }
-    }
+fn nothing_is_left_under_dash() {
+    matrix(with_shell("/usr/bin/dash"));
+}
+
+#[test]
+fn nothing_is_left_under_bash() {
+    matrix(with_shell("/usr/bin/bash"));
+}
+
+#[test]
+fn nothing_is_left_under_busybox_ash() {
+    matrix(with_shell("/usr/bin/busybox"));
 }

@@ -1,8 +1,36 @@
 //! One test crate: what needs processes, sockets or the built binary.
+// Helper functions of tests are tests, too: the attribute says so to clippy.
 
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod config;
+#[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod demo_fleet;
+#[cfg(test)]
+mod demo_parse;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod known_hosts;
+#[cfg(test)]
+mod local;
 #[cfg(test)]
 mod nodeset_oracle;
 #[cfg(test)]
+mod parse_garbage;
+#[cfg(test)]
+mod probes;
+#[cfg(test)]
+mod served;
+#[cfg(test)]
+mod ssh;
+#[cfg(test)]
 mod store;
 mod support;
+#[cfg(test)]
+mod writing_probes;

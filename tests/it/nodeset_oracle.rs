@@ -36,14 +36,14 @@ fn ask_oracle(expressions: &[String]) -> Vec<Option<Answer>> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("start /usr/bin/python3");
-    let mut stdin = child.stdin.take().unwrap();
+    let mut stdin = child.stdin.take().expect("a piped stdin");
     let mut input = expressions.join("\n");
     input.push('\n');
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
+    let output = child.wait_with_output().expect("read the answers");
     assert!(output.status.success(), "the oracle failed: install the package clustershell");
-    writer.join().unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    writer.join().expect("no panic").expect("hand over the expressions");
+    let text = String::from_utf8(output.stdout).expect("UTF-8 answers");
     let answers: Vec<_> = text.lines().map(read_answer).collect();
     assert_eq!(answers.len(), expressions.len());
     answers
@@ -105,7 +105,7 @@ impl Random {
                 let step = 1 + self.below(4);
                 format!("{first:0width$}-{last:0width$}/{step}")
             }
-            2 => format!("{first:0width$}-{last:0width$} "),
+            2 => format!(" {first:0width$} - {last:0width$} "),
             _ => format!("{first:0width$}-{last:0width$}"),
         }
     }
@@ -140,7 +140,7 @@ impl Random {
     fn expression(&mut self) -> String {
         let mut text = self.node();
         for _ in 0..self.below(5) {
-            let op = self.pick(&[",", ",", ",", "!", "&", "^"]);
+            let op = self.pick(&[",", ",", ",", ",", ",", "!", "!", "&", "^", "^"]);
             let gap = self.pick(&["", "", " "]);
             text = format!("{text}{gap}{op}{gap}{}", self.node());
         }
@@ -180,12 +180,12 @@ fn compare(expressions: &[String]) {
     let shown = wrong.iter().take(5).cloned().collect::<Vec<_>>().join("\n");
     assert!(wrong.is_empty(), "{} of {} differ:\n{shown}", wrong.len(), expressions.len());
     // Two programs that refuse nonsense or see nothing would agree, too.
-    assert!(telling * 10 >= expressions.len() * 8, "only {telling} of {} tell anything", expressions.len());
+    assert!(telling * 10 >= expressions.len() * 7, "only {telling} of {} tell anything", expressions.len());
 }
 
 #[test]
 fn generated_expressions_expand_and_fold_alike() {
-    compare(&generated(1, 1_200, Random::expression));
+    compare(&generated(1, 1_500, Random::expression));
 }
 
 #[test]

@@ -50,6 +50,11 @@ pub(in crate::parse) fn parse(probe: &Probe, raw: &[u8], sink: &mut Sink) {
     reader.histograms.finish(sink);
 }
 
+struct Series<'r> {
+    name: &'r str,
+    labels: LabelPairs,
+}
+
 struct Reader<'p, 'r> {
     probe: &'p Probe,
     types: HashMap<&'r str, Type>,
@@ -92,7 +97,7 @@ impl<'r> Reader<'_, 'r> {
                     });
                 }
                 match specs::sorted(labels) {
-                    Ok(labels) => self.sample(number, name, labels, value, sink),
+                    Ok(labels) => self.sample(number, Series { name, labels }, value, sink),
                     Err(words) => sink.fault(|| format!("line {number}: {words}")),
                 }
             }
@@ -104,7 +109,7 @@ impl<'r> Reader<'_, 'r> {
         }
     }
 
-    fn sample(&mut self, number: usize, name: &str, labels: LabelPairs, value: f64, sink: &mut Sink) {
+    fn sample(&mut self, number: usize, Series { name, labels }: Series, value: f64, sink: &mut Sink) {
         let (family, kind) = self.family(name);
         match kind {
             Some(Type::Histogram) => {

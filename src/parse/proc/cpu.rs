@@ -30,6 +30,12 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// CPU time that went to anything but waiting.
+    pub(super) fn busy_s(&self) -> f64 {
+        let waited = self.delta[IDLE].unwrap_or(0).saturating_add(self.delta[IOWAIT].unwrap_or(0));
+        Step::Tick.of(self.all.saturating_sub(waited))
+    }
+
     pub(super) fn gauges(&self, sink: &mut Sink) {
         if self.all == 0 {
             return;

@@ -162,8 +162,12 @@ fn device(rest: &[u8]) -> String {
     while first > 0 && words[first - 1].ends_with(b",") {
         first -= 1;
     }
-    // The chip and its line, two words at least, are there even for a vector that nobody took.
-    if first < 2 {
+    // Old kernels write `chip device`, newer ones `chip line device`; nobody may have taken the line.
+    let is_line = |word: &[u8]| {
+        let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        matches!(word, b"Level" | b"Edge") || (digits > 0 && matches!(word.get(digits), None | Some(b'-')))
+    };
+    if first == 0 || is_line(words[first]) {
         return String::new();
     }
     let name = lossy(&words[first..].join(&b' '));
@@ -191,7 +195,12 @@ mod tests {
         check("IO-APIC   18-fasteoi   i801_smbus, snd_hda", "i801_smbus, snd_hda");
         check("IR-PCI-MSI 2-edge      eth0", "eth0");
         check("GICv3  27 Level     arch_timer", "arch_timer");
-        check("PCI-MSI 5-edge", "");
+        check("PCI-MSI-edge      eth0-rx-3", "eth0-rx");
+        check("IO-APIC-edge      timer", "timer");
+        check("IR-IO-APIC    9-fasteoi   9p-device", "9p-device");
+        for nobody in ["PCI-MSI 5-edge", "GICv3  27 Level", "XT-PIC", ""] {
+            check(nobody, "");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Family 2, runqueue_delay: how long tasks that could run waited for a CPU.
 //!
 //! /proc/schedstat has it per CPU, exited tasks included. Where a kernel does not have that file,
-//! the sum over the tasks that are in both snapshots stands in: a window's rate only, because the
-//! totals of two readings would differ by whatever exited in between.
+//! the sum over the tasks of the second snapshot stands in: a window's rate only, because the
+//! totals of two readings would differ by whatever exited in between. How much of the CPU time
+//! those tasks account for is a gauge beside it: a host that compiles loses most of its tasks.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,9 @@ use super::window::{Step, Window};
 const RUNNING: &str = "node_schedstat_running_seconds_total";
 const WAITING: &str = "node_schedstat_waiting_seconds_total";
 const SLICES: &str = "node_schedstat_timeslices_total";
+
+/// /proc/stat counts in ticks of 10 ms: of less CPU time than this a share would be mostly rounding.
+const ENOUGH_TO_COVER_S: f64 = 0.1;
 
 /// Nanoseconds on and waiting for a CPU, and how often one was given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,11 +46,12 @@ impl Run {
     }
 }
 
-pub(super) fn parse(before: Option<&Snapshot>, after: &Snapshot, window: &mut Window) {
+/// `busy_s` is the CPU time that was used in the window.
+pub(super) fn parse(before: Option<&Snapshot>, after: &Snapshot, busy_s: Option<f64>, window: &mut Window) {
     let delta = if after.lines(File::Schedstat).next().is_some() {
         by_cpu(before, after, window)
     } else {
-        before.and_then(|before| by_task(&before.tasks, &after.tasks, window))
+        before.and_then(|before| by_task(&before.tasks, &after.tasks, busy_s, window))
     };
     let Some(delta) = delta.filter(|_| window.seconds.is_some()) else { return };
     if delta.slices > 0 {
@@ -101,7 +106,7 @@ fn by_cpu(before: Option<&Snapshot>, after: &Snapshot, window: &mut Window) -> O
     delta
 }
 
-fn by_task(before: &[TaskRun], after: &[TaskRun], window: &mut Window) -> Option<Run> {
+fn by_task(before: &[TaskRun], after: &[TaskRun], busy_s: Option<f64>, window: &mut Window) -> Option<Run> {
     if before.is_empty() || after.is_empty() {
         return None;
     }
@@ -112,20 +117,19 @@ fn by_task(before: &[TaskRun], after: &[TaskRun], window: &mut Window) -> Option
         slices: task.slices,
     };
     let earlier: HashMap<(u64, u64), Run> = before.iter().map(|task| (key(task), run(task))).collect();
-    let mut delta = Run::default();
-    let mut matched = 0u64;
-    for task in after {
-        // A number that went down means that another task was given the same ids.
-        let step = earlier.get(&key(task)).and_then(|old| run(task).minus(*old));
-        if let Some(step) = step {
-            matched += 1;
-            delta = delta.plus(step);
-        }
-    }
+    let delta = after.iter().fold(Run::default(), |sum, task| {
+        // A task that was not there, or has the ids of one that had run longer, began within the
+        // window: all of its time is in it.
+        let old = earlier.get(&key(task)).copied();
+        let step = old.and_then(|old| run(task).minus(old)).unwrap_or_else(|| run(task));
+        sum.plus(step)
+    });
     window.rate(RUNNING, vec![], delta.running_ns, Step::Nanosecond);
     window.rate(WAITING, vec![], delta.waiting_ns, Step::Nanosecond);
     window.rate(SLICES, vec![], delta.slices, Step::One);
-    let seen = before.len().max(after.len()) as u64;
-    window.ratio("scheduler_schedstat_task_coverage_ratio", vec![], matched, seen);
+    if let Some(busy_s) = busy_s.filter(|busy_s| *busy_s >= ENOUGH_TO_COVER_S) {
+        let share = Step::Nanosecond.of(delta.running_ns) / busy_s;
+        window.gauge("scheduler_schedstat_task_coverage_ratio", vec![], share.min(1.0));
+    }
     Some(delta)
 }

@@ -35,8 +35,8 @@ pub(in crate::parse) fn parse(raw: &[u8], sink: &mut Sink) {
 }
 
 fn families(before: Option<&Snapshot>, after: &Snapshot, window: &mut Window) {
-    let cpu_s = cpu::parse(before, after, window);
-    sched::parse(before, after, window);
+    let cpu_time = cpu::parse(before, after, window);
+    sched::parse(before, after, cpu_time.as_ref().map(cpu::Summary::busy_s), window);
     pressure::parse(before, after, window);
     interrupts::parse(before, after, window);
     softnet::parse(before, after, window);
@@ -46,7 +46,7 @@ fn families(before: Option<&Snapshot>, after: &Snapshot, window: &mut Window) {
     netdev::parse(before, after, window);
     kernel::parse(before, after, window);
     cgroup::parse(before, after, window);
-    if let Some(summary) = cpu_s {
+    if let Some(summary) = cpu_time {
         summary.gauges(window.sink);
     }
 }

@@ -1,3 +1,5 @@
-//! What several tests start: real servers, reaped by whoever started them.
+//! What several tests start: real servers and runs, reaped by whoever started them.
 
+pub mod hostile;
+pub mod runs;
 pub mod sshd;

@@ -1,0 +1,83 @@
+//! The tree of verbs and the options that all of them share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use super::verbs;
+use super::{Context, Exit};
+
+const AFTER_HELP: &str = "\
+Exit status: 0 all good, 1 internal error, 2 usage or configuration, 3 some readings failed,
+4 no host reached, 10 findings (with --fail-on-findings), 130 interrupted.
+
+A SELECTOR is a node set (web[01-48].eu), @group, label=value, a glob, or set operations on
+them: a,b (or) a!b (without) a&b (both) a^b (one of the two).";
+
+/// Push one-shot probes to a fleet over SSH, keep what they read, and see which hosts differ.
+#[derive(Debug, Parser)]
+#[command(name = "dropsonde", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Options of every verb")]
+pub struct Global {
+    /// Configuration file [default: $XDG_CONFIG_HOME/dropsonde/config.toml, then /etc/dropsonde/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// State directory: archive and index [default: $XDG_STATE_HOME/dropsonde]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// A setting for this run, over file and environment: --set limits.concurrency=64
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub settings: Vec<String>,
+    /// Print one JSON value
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but the answer and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice, everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    Completions(verbs::shell::Completions),
+    Man(verbs::shell::Man),
+}
+
+impl Verb {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        match self {
+            Self::Completions(verb) => verb.run(context),
+            Self::Man(verb) => verb.run(context),
+        }
+    }
+}
+
+/// The whole tree, for completions and the manual.
+pub fn command() -> clap::Command {
+    Args::command()
+}
+
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tree_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,163 @@
+//! What every verb has at hand: the options, the settings, and where to write.
+
+use std::cell::OnceCell;
+use std::env;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use anyhow::{Context as _, Result};
+use tracing::level_filters::LevelFilter;
+
+use super::args::Global;
+use super::failure::{BadSelector, Usage};
+use crate::config::{self, Flag, Settings, Sources};
+use crate::model::Host;
+use crate::render::Style;
+use crate::select::Selector;
+use crate::store::index::Reader;
+
+/// Options, settings (loaded at first use) and the two streams' styles.
+#[derive(Debug)]
+pub struct Context {
+    pub global: Global,
+    out_style: Style,
+    err_style: Style,
+    settings: OnceCell<Settings>,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Self {
+        let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            global,
+            out_style: style(&io::stdout(), plain),
+            err_style: style(&io::stderr(), plain),
+            settings: OnceCell::new(),
+        }
+    }
+
+    pub fn out_style(&self) -> &Style {
+        &self.out_style
+    }
+
+    pub fn err_style(&self) -> &Style {
+        &self.err_style
+    }
+
+    /// Whether a person looks at stderr while the verb runs.
+    pub fn shows_progress(&self) -> bool {
+        !self.global.quiet && io::stderr().is_terminal()
+    }
+
+    /// Locked and buffered. Errors come back as such: a full disk must not look like success.
+    pub fn out(&self) -> BufWriter<StdoutLock<'static>> {
+        BufWriter::new(io::stdout().lock())
+    }
+
+    /// Writes `text` to stdout.
+    pub fn print(&self, text: &str) -> Result<()> {
+        let mut out = self.out();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("write to stdout")
+    }
+
+    /// Writes one JSON value to stdout.
+    pub fn print_json(&self, value: &impl serde::Serialize) -> Result<()> {
+        let mut line = crate::render::json::to_line(value).context("write JSON")?;
+        line.push('\n');
+        self.print(&line)
+    }
+
+    /// A remark on stderr; not with `--quiet`.
+    pub fn remark(&self, text: &str) {
+        if !self.global.quiet {
+            eprintln!("{text}");
+        }
+    }
+
+    /// The checked configuration.
+    pub fn settings(&self) -> Result<&Settings> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let settings = config::load(&self.sources()?)?;
+        Ok(self.settings.get_or_init(|| settings))
+    }
+
+    /// What the configuration is made from.
+    pub fn sources(&self) -> Result<Sources> {
+        let flag = |setting: &String| {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                Usage(format!("--set {setting}: expected KEY=VALUE, as in --set limits.concurrency=64"))
+            })?;
+            Ok(Flag { name: "--set".to_owned(), key: key.trim().to_owned(), value: value.trim().to_owned() })
+        };
+        let flags = self.global.settings.iter().map(flag).collect::<Result<_, Usage>>()?;
+        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Ok(Sources {
+            config: self.global.config.clone(),
+            state: self.global.state.clone(),
+            flags,
+            environment: env::vars_os().filter_map(utf8).collect(),
+            ..Sources::default()
+        })
+    }
+
+    /// The hosts that `selector` names, in the order of the inventory. None at all is an error: a
+    /// sweep of nothing that looks like success hides a slip.
+    pub fn select(&self, selector: &str) -> Result<Vec<&Host>> {
+        let fleet = &self.settings()?.fleet;
+        let bad = |error| BadSelector { text: selector.to_owned(), error };
+        let parsed = Selector::parse(selector).map_err(bad)?;
+        let catalog = fleet.catalog();
+        let chosen = parsed.select(&catalog).map_err(bad)?;
+        if fleet.hosts.is_empty() {
+            let hint =
+                "the configuration names no host: add [[hosts]] names = \"…\"; see config.example.toml";
+            return Err(Usage(hint.to_owned()).into());
+        }
+        if chosen.is_empty() {
+            let near: Vec<String> =
+                parsed.idle_terms(&catalog).map_err(bad)?.into_iter().flat_map(|term| term.nearest).collect();
+            let why = if near.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", near.join(" or "))
+            };
+            return Err(Usage(format!("the selector {selector} names no host of the inventory{why}")).into());
+        }
+        Ok(chosen.into_iter().map(|index| &fleet.hosts[index]).collect())
+    }
+
+    /// The index of the state directory, read-only.
+    pub fn reader(&self) -> Result<Reader> {
+        Ok(Reader::open(&self.settings()?.state_dir)?)
+    }
+
+    /// Log lines go to stderr: warnings, and with `--verbose` more.
+    pub(super) fn start_logging(&self) {
+        let level = match (self.global.quiet, self.global.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, _) => LevelFilter::DEBUG,
+        };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(io::stderr)
+            .with_ansi(self.err_style.color)
+            .with_target(false)
+            .init();
+    }
+}
+
+fn style(stream: &(impl IsTerminal + rustix::fd::AsFd), plain: bool) -> Style {
+    let terminal = stream.is_terminal();
+    let width = terminal
+        .then(|| rustix::termios::tcgetwinsize(stream).ok())
+        .flatten()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|columns| *columns > 0);
+    Style { color: terminal && !plain, width }
+}

@@ -1,0 +1,3 @@
+//! One file per verb: its arguments, and what it does.
+
+pub mod shell;

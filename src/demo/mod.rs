@@ -1,0 +1,21 @@
+//! A fleet that exists only while this process does: synthetic hosts, one of them sick, behind real SSH
+//! servers. What it shows is made up and says so; it never reads this machine's own /proc.
+//!
+//! [`HostModel`] is pure: the same seed and the same moment give the same files, whether a demo writes
+//! them for a probe that runs now or a backfill asks what yesterday looked like.
+
+mod drive;
+mod files;
+mod fleet;
+mod folder;
+mod gate;
+mod host;
+mod platform;
+mod stage;
+mod tree;
+
+pub use files::TreeFile;
+pub use fleet::{Demo, DemoError, DemoOptions};
+pub use gate::PROBES;
+pub use host::{FleetShape, HostModel, fleet};
+pub use tree::{Tree, TreeError};

@@ -1,0 +1,19 @@
+//! Text for people and JSON for programs, into a `String`; the verbs print it.
+//!
+//! It never asks what it writes to: colour and width are the caller's to know ([`Style`]). And what
+//! came from a host never leaves as it came: tables, diagnostics and JSON escape every text they take
+//! in, whoever wrote it.
+
+mod diagnostic;
+mod escape;
+pub mod json;
+mod sparkline;
+mod style;
+mod table;
+pub mod units;
+
+pub use diagnostic::{Diagnostic, Severity, Spot};
+pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
+pub use sparkline::{sparkline, sparkline_within, squeeze};
+pub use style::{Ink, Style};
+pub use table::{Cell, Column, Table};

@@ -1,0 +1,175 @@
+//! Why there is no connection: an outcome, and words that say what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use russh::{AlgorithmKind, keys};
+
+use crate::model::{Host, Outcome, duration_text};
+use crate::transport::known_hosts::{HostId, KnownHosts, Verdict, fingerprint};
+
+/// What a server writes ends up in details: a line or two of it are enough.
+const MAX_QUOTED_CHARS: usize = 200;
+
+/// Why there is no session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ConnectError {
+    pub outcome: Outcome,
+    /// A lowercase fragment with the phase, the address and the remedy.
+    pub detail: String,
+}
+
+impl ConnectError {
+    pub(super) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into() }
+    }
+
+    pub(super) fn unreachable(detail: impl Into<String>) -> Self {
+        Self::new(Outcome::Unreachable, detail)
+    }
+
+    pub(super) fn broken_off(phase: Phase, peer: &dyn fmt::Display, why: &str) -> Self {
+        Self::unreachable(format!("{} {peer} failed: {why}", phase.words().0))
+    }
+
+    pub(super) fn timed_out(phase: Phase, limit: Duration, peer: &dyn fmt::Display) -> Self {
+        let (what, remedy) = phase.words();
+        Self::new(
+            Outcome::TimedOut,
+            format!("{what} {peer} took longer than {}: {remedy}", duration_text(limit)),
+        )
+    }
+}
+
+/// The phases of a connection, up to the point where commands can run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Resolve,
+    Connect,
+    Banner,
+    KeyExchange,
+    Authentication,
+    /// Commands have deadlines of their own.
+    Session,
+}
+
+impl Phase {
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Resolve => ("resolving", "check the name and the resolver, or give the host an address"),
+            Self::Connect => ("connecting to", "the host is down or a firewall drops packets"),
+            Self::Banner => ("the SSH banner of", "sshd is stuck or overloaded, or this is not an SSH port"),
+            Self::KeyExchange => ("the key exchange with", "sshd is stuck or overloaded"),
+            Self::Authentication => ("authentication at", "sshd or ssh-agent is stuck (PAM, LDAP, DNS?)"),
+            Self::Session => ("the session with", "the connection is stuck"),
+        }
+    }
+}
+
+/// The words for a host key that was not accepted.
+pub(super) fn host_key(
+    host: &Host,
+    id: &HostId,
+    key: &[u8],
+    (known, verdict): (&KnownHosts, &Verdict),
+) -> ConnectError {
+    let (name, shown) = (&host.name, fingerprint(key));
+    match verdict {
+        Verdict::Known(_) => ConnectError::unreachable("the host key is known, but the connection was lost"),
+        Verdict::Revoked(place) => ConnectError::new(
+            Outcome::HostKeyChanged,
+            format!(
+                "{} shows the key {shown}, which {place} marks as @revoked: do not connect to it",
+                id.as_str()
+            ),
+        ),
+        Verdict::Changed { at, fingerprint, .. } => ConnectError::new(
+            Outcome::HostKeyChanged,
+            format!(
+                "{} shows the key {shown}, but {at} has {fingerprint}: if the host was set up anew, run \
+                 ssh-keygen -R {} -f {} and then dropsonde hosts trust {name}",
+                id.as_str(),
+                quoted(id.as_str()),
+                quoted(&at.file.display().to_string()),
+            ),
+        ),
+        Verdict::Unknown { authority } => {
+            let searched = match known.files() {
+                [] => "no known_hosts file is configured".to_owned(),
+                files => format!("it is not in {}", list(files)),
+            };
+            let authority = authority.as_ref().map(|place| {
+                format!("; the certificate authority of {place} is not used: host certificates are not supported yet")
+            });
+            let unread = known.warnings().iter().find(|warning| warning.line.is_none());
+            let unread = unread.map(|warning| format!("; {warning}"));
+            ConnectError::new(
+                Outcome::HostKeyUnknown,
+                format!(
+                    "{} shows the key {shown}, and {searched}: check it on the host and run dropsonde hosts \
+                     trust {name}{}{}",
+                    id.as_str(),
+                    authority.unwrap_or_default(),
+                    unread.unwrap_or_default(),
+                ),
+            )
+        }
+    }
+}
+
+fn list(files: &[impl AsRef<Path>]) -> String {
+    files.iter().map(|file| file.as_ref().display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// For a shell, where a plain word would not do.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@+,".contains(&byte);
+    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// What went wrong on the line, without russh's own terms.
+pub(super) fn words(error: &russh::Error) -> String {
+    use russh::Error;
+    match error {
+        Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => CLOSED.to_owned(),
+        Error::IO(error) => match error.kind() {
+            io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                "it reset the connection".to_owned()
+            }
+            _ => error.to_string(),
+        },
+        Error::NoCommonAlgo { kind, theirs, .. } => {
+            let what = match kind {
+                AlgorithmKind::Kex => "key exchange",
+                AlgorithmKind::Key => "host key algorithm",
+                AlgorithmKind::Cipher => "cipher",
+                AlgorithmKind::Compression => "compression",
+                AlgorithmKind::Mac => "MAC",
+            };
+            clip(&format!("no {what} in common; it offers {}", theirs.join(", ")))
+        }
+        Error::Version => "it does not speak SSH 2.0".to_owned(),
+        Error::WrongServerSig => "its host key signature is wrong".to_owned(),
+        Error::Join(_) => "its packets made the SSH library fail".to_owned(),
+        Error::Keys(keys::Error::SshKey(error)) | Error::SshKey(error) => broken(error),
+        other => broken(other),
+    }
+}
+
+pub(super) const CLOSED: &str = "it closed the connection";
+
+fn broken(error: &dyn fmt::Display) -> String {
+    clip(&format!("it broke the SSH protocol ({})", error.to_string().to_lowercase()))
+}
+
+/// Cut to a readable length. Escaping is for whoever shows it.
+pub(super) fn clip(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,246 @@
+//! One supervised run, its client, and what of it is still alive on the machine.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use dropsonde::model::{
+    ByteSize, Cost, Format, Host, HostName, Labels, Privilege, Probe, ProbeHash, ProbeName, Reach,
+};
+use dropsonde::wire::{Decoded, Decoder, ExecEnd, Flow, HEARTBEAT, Limits, Nonce, Request, RunTag};
+
+use super::sshd::Sshd;
+
+pub fn probe(script: &str) -> Probe {
+    Probe {
+        name: ProbeName::new("probe").expect("a name"),
+        summary: String::new(),
+        script: script.to_owned(),
+        format: Format::Text,
+        timeout: Duration::from_secs(10),
+        max_output: ByteSize(1 << 20),
+        cost: Cost::Cheap,
+        privilege: Privilege::None,
+        needs: Vec::new(),
+        metrics: Vec::new(),
+        source: "".into(),
+        hash: ProbeHash([0; 32]),
+    }
+}
+
+pub fn host() -> Host {
+    Host {
+        name: HostName::new("host").expect("a name"),
+        address: "127.0.0.1".to_owned(),
+        port: 22,
+        user: "root".to_owned(),
+        labels: Labels::new(),
+        reach: Reach::Ssh,
+        identity_files: Vec::new(),
+        known_hosts: Vec::new(),
+        proc_root: None,
+        sys_root: None,
+    }
+}
+
+pub const LIMITS: Limits = Limits {
+    heartbeat: Duration::from_secs(3),
+    grace: Duration::from_secs(1),
+    max_wire: ByteSize(8 << 20),
+    max_ratio: 200,
+    max_stderr: ByteSize(16 << 10),
+};
+
+/// One probe's identity and limits, owned; [`Job::request`] borrows it.
+pub struct Job {
+    pub probe: Probe,
+    pub host: Host,
+    pub tag: RunTag,
+    pub nonce: Nonce,
+    pub limits: Limits,
+    pub cursor: Option<String>,
+    pub become_root: bool,
+}
+
+impl Job {
+    pub fn new(probe: Probe) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // Unique among the runs of this machine: the process, a count, and the clock.
+        let count = u128::from(COUNT.fetch_add(1, Ordering::Relaxed));
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+        let number = since_1970.as_nanos() << 48 ^ u128::from(std::process::id()) << 16 ^ count;
+        let tag = RunTag::new(number.to_be_bytes());
+        let nonce = Nonce::new((!number).to_be_bytes());
+        Self { probe, host: host(), tag, nonce, limits: LIMITS, cursor: None, become_root: false }
+    }
+
+    pub fn request(&self) -> Request<'_> {
+        Request {
+            probe: &self.probe,
+            host: &self.host,
+            tag: self.tag,
+            nonce: self.nonce,
+            limits: self.limits,
+            cursor: self.cursor.as_deref(),
+            become_root: self.become_root,
+        }
+    }
+
+    /// The run's processes: the probe's and the supervisor's.
+    pub fn alive(&self) -> Vec<u32> {
+        let tag = self.tag.to_string();
+        let of_run = |seen: &&Seen| seen.run.as_ref() == Some(&tag) || seen.cell.as_ref() == Some(&tag);
+        marked().1.iter().filter(of_run).map(|seen| seen.pid).collect()
+    }
+
+    /// Those of the probe alone.
+    pub fn probes(&self) -> Vec<u32> {
+        let tag = self.tag.to_string();
+        marked().1.iter().filter(|seen| seen.run.as_ref() == Some(&tag)).map(|seen| seen.pid).collect()
+    }
+
+    /// Waits until nothing of the run is alive; fails with what is left.
+    pub fn assert_gone(&self, what: &str, within: Duration) {
+        let limit = Instant::now() + within;
+        let (mut empty, mut last_look) = (0, 0);
+        // A process in the middle of its exec shows no environment: three looks must find nothing.
+        while empty < 3 {
+            let (look, _) = *marked();
+            if look == last_look {
+                std::thread::sleep(Duration::from_millis(20));
+                continue;
+            }
+            last_look = look;
+            let left = self.alive();
+            empty = if left.is_empty() { empty + 1 } else { 0 };
+            if Instant::now() > limit {
+                let names: Vec<String> = left.iter().map(|pid| command_line(*pid)).collect();
+                panic!("{what}: left after {within:?}: {names:?}");
+            }
+        }
+    }
+
+    /// Runs it through the OpenSSH client to its end, with heartbeats.
+    pub fn over(&self, sshd: &Sshd) -> Decoded {
+        let mut client = self.connect(sshd);
+        let _line = Line::open(client.stdin.take().expect("stdin"), &self.request().stdin(), true);
+        self.decode(&mut client)
+    }
+
+    /// The client, about to be fed. sshd is to have `AcceptEnv CELL`.
+    pub fn connect(&self, sshd: &Sshd) -> Child {
+        let mut ssh = sshd.ssh("127.0.0.1");
+        ssh.arg("-o").arg(format!("SetEnv=CELL={}", self.tag)).arg(self.request().command());
+        spawn(&mut ssh)
+    }
+
+    /// Drains a client into a decoder until its outputs close.
+    pub fn decode(&self, client: &mut Child) -> Decoded {
+        let mut decoder = Decoder::new(&self.request());
+        let mut stderr = client.stderr.take().expect("stderr");
+        let errors = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stderr.read_to_end(&mut bytes);
+            bytes
+        });
+        let mut stdout = client.stdout.take().expect("stdout");
+        let mut piece = vec![0; 1 << 15];
+        let mut stopped = false;
+        while let Ok(n @ 1..) = stdout.read(&mut piece) {
+            if decoder.stdout(&piece[..n]) == Flow::Stop {
+                stopped = true;
+                let _ = client.kill();
+            }
+        }
+        decoder.stderr(&errors.join().expect("the reader of stderr"));
+        let status = client.wait().expect("wait");
+        let end = status.code().map_or(ExecEnd::NoStatus, |code| ExecEnd::Exited(code as u32));
+        decoder.finish(if stopped { ExecEnd::DecoderStopped } else { end })
+    }
+}
+
+pub fn spawn(command: &mut Command) -> Child {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// A channel's stdin, kept open, with a heartbeat four times a second if wanted, until dropped.
+pub struct Line {
+    stop: Arc<Mutex<bool>>,
+    feeder: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Line {
+    pub fn open(mut stdin: ChildStdin, request: &[u8], heartbeat: bool) -> Self {
+        let stop = Arc::new(Mutex::new(false));
+        let (request, stopped) = (request.to_vec(), Arc::clone(&stop));
+        let feeder = std::thread::spawn(move || {
+            let _ = stdin.write_all(&request);
+            while !*stopped.lock().expect("the lock") {
+                std::thread::sleep(Duration::from_millis(250));
+                if heartbeat && stdin.write_all(HEARTBEAT).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { stop, feeder: Some(feeder) }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        *self.stop.lock().expect("the lock") = true;
+        self.feeder.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// A process with one of our marks in its environment.
+struct Seen {
+    pid: u32,
+    /// The supervisor's mark on the probe.
+    run: Option<String>,
+    /// The client's mark on everything in the channel.
+    cell: Option<String>,
+}
+
+type Look = (u64, Vec<Seen>);
+
+/// All marked processes and the number of the look, at most 100 ms old: hundreds of runs ask at once,
+/// and each look reads all of /proc.
+fn marked() -> Arc<Look> {
+    static LAST: Mutex<Option<(Instant, Arc<Look>)>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((at, look)) = &*last
+        && at.elapsed() < Duration::from_millis(100)
+    {
+        return Arc::clone(look);
+    }
+    let number = last.as_ref().map_or(1, |(_, look)| look.0 + 1);
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let look = Arc::new((number, pids.filter_map(look_at).collect()));
+    *last = Some((Instant::now(), Arc::clone(&look)));
+    look
+}
+
+fn look_at(pid: u32) -> Option<Seen> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |name: &str| {
+        let mut variables = environ.split(|b| *b == 0);
+        let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes()))?;
+        String::from_utf8(value.to_vec()).ok()
+    };
+    let (run, cell) = (value("DROPSONDE_RUN="), value("CELL="));
+    (run.is_some() || cell.is_some()).then_some(Seen { pid, run, cell })
+}
+
+pub fn command_line(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    format!(
+        "{pid}: {}",
+        String::from_utf8_lossy(&bytes).replace('\0', " ").chars().take(120).collect::<String>()
+    )
+}
