@@ -1,5 +1,6 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
+pub mod contact;
 mod dial;
 mod ledger;
 mod limits;
