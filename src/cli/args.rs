@@ -57,6 +57,8 @@ pub enum Verb {
     Hosts(verbs::hosts::Hosts),
     Man(verbs::shell::Man),
     Probes(verbs::probes::Probes),
+    Run(verbs::run::Run),
+    Sweep(verbs::sweep::Sweep),
 }
 
 impl Verb {
@@ -67,6 +69,8 @@ impl Verb {
             Self::Hosts(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
+            Self::Run(verb) => verb.run(context),
+            Self::Sweep(verb) => verb.run(context),
         }
     }
 }

@@ -7,6 +7,9 @@ mod args;
 mod context;
 mod exit;
 mod failure;
+mod progress;
+mod summary;
+mod sweeping;
 mod verbs;
 
 use std::ffi::OsString;

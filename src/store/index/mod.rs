@@ -5,6 +5,7 @@
 mod between;
 mod block;
 mod catalog;
+mod columns;
 mod event;
 mod functions;
 mod histogram;
@@ -16,6 +17,7 @@ mod query;
 mod read;
 mod rows;
 mod schema;
+mod values;
 mod varint;
 mod write;
 
