@@ -122,13 +122,13 @@ fn words(error: JoinError) -> String {
 
 fn lost(why: &str) -> ConnectError {
     let detail = format!("the visit broke off inside this program: {why}");
-    ConnectError { outcome: Outcome::Unreachable, detail }
+    ConnectError { outcome: Outcome::Unreachable, detail, transient: false }
 }
 
 fn too_long(limit: Duration) -> ConnectError {
     let limit = duration_text(limit);
     let detail = format!("the visit took longer than limits.visit_timeout ({limit}): the host is too slow");
-    ConnectError { outcome: Outcome::TimedOut, detail }
+    ConnectError { outcome: Outcome::TimedOut, detail, transient: false }
 }
 
 #[cfg(test)]

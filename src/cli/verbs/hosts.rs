@@ -3,11 +3,7 @@
 mod check;
 mod trust;
 
-use std::env;
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
-use tokio::runtime::{Builder, Runtime};
+use anyhow::Result;
 
 use crate::cli::{Context, Exit};
 use crate::model::{Host, HostName, Reach};
@@ -98,16 +94,6 @@ fn table(hosts: &[&Host]) -> Table {
 fn folded<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String {
     let names: Vec<&str> = names.into_iter().map(HostName::as_str).collect();
     escape(&select::fold(names), Lines::Single).into_owned()
-}
-
-/// One thread: what these verbs do is waiting for hosts.
-fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context("start the runtime")
-}
-
-/// Where ssh-agent listens.
-fn agent_socket() -> Option<PathBuf> {
-    env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// All hosts, some of them, none.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use serde_json::json;
 
-use crate::cli::{Context, Exit};
+use crate::cli::{Context, Exit, sweeping};
 use crate::collect::contact::{self, Contact};
 use crate::collect::ssh_settings;
 use crate::model::{Host, Outcome};
@@ -25,8 +25,8 @@ impl Check {
     pub fn run(&self, context: &Context) -> Result<Exit> {
         let hosts: Vec<Host> = context.select(&self.selector)?.into_iter().cloned().collect();
         let settings = context.settings()?;
-        let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, super::agent_socket()));
-        let contacts = super::runtime()?.block_on(contact::check(hosts, ssh, &settings.limits));
+        let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, sweeping::agent_socket()));
+        let contacts = sweeping::runtime()?.block_on(contact::check(hosts, ssh, &settings.limits));
         if context.global.json {
             context.print_json(&json(&contacts))?;
         } else {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit};
+use crate::cli::{Context, Exit, sweeping};
 use crate::collect::{contact, ssh_settings};
 use crate::model::{Host, HostName, Reach};
 use crate::render::{Cell, Column, Ink, Table};
@@ -147,7 +147,7 @@ fn scan(hosts: Vec<Host>, context: &Context) -> Result<Vec<(Host, State)>> {
     let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, None));
     let (local, remote): (Vec<Host>, Vec<Host>) =
         hosts.into_iter().partition(|host| host.reach == Reach::Local);
-    let answers = super::runtime()?.block_on(contact::introduce(remote, ssh, &settings.limits));
+    let answers = sweeping::runtime()?.block_on(contact::introduce(remote, ssh, &settings.limits));
     let state = |answer| match answer {
         Ok(Introduction::Known(place)) => State::Known(place),
         Ok(Introduction::New(keys)) => State::New(keys),
