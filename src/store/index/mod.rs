@@ -6,6 +6,7 @@ mod between;
 mod block;
 mod catalog;
 mod event;
+mod fleet;
 mod functions;
 mod histogram;
 mod numbers;

@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::store::{StateDir, StoreError};
 
-type SqlResult<T> = rusqlite::Result<T>;
+pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
 #[derive(Debug)]
 pub struct Reader {
@@ -38,7 +38,7 @@ impl Reader {
         &self.path
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
         question(&self.conn.borrow()).map_err(|error| StoreError::index(&self.path, error))
     }
 
@@ -398,7 +398,7 @@ fn series_history(
     Ok(points.into_iter().flatten().collect())
 }
 
-fn block(conn: &Connection, series: i64, chunk: i64, sweep: i64) -> SqlResult<Option<Block>> {
+pub(super) fn block(conn: &Connection, series: i64, chunk: i64, sweep: i64) -> SqlResult<Option<Block>> {
     let sql = "SELECT data FROM block WHERE series = ?1 AND chunk = ?2 AND sweep = ?3";
     Ok(one(conn, sql, [series, chunk, sweep], |row| Ok(Block::decode(row.get_ref(0)?.as_blob()?)))?.flatten())
 }
@@ -406,7 +406,7 @@ fn block(conn: &Connection, series: i64, chunk: i64, sweep: i64) -> SqlResult<Op
 const SERIES: &str = "SELECT s.id, m.name, s.labels, m.kind, s.span, p.name FROM series s
     JOIN metric m ON m.id = s.metric JOIN probe p ON p.id = s.probe";
 
-fn find_series(conn: &Connection, metric: &str) -> SqlResult<Vec<(i64, Arc<Series>)>> {
+pub(super) fn find_series(conn: &Connection, metric: &str) -> SqlResult<Vec<(i64, Arc<Series>)>> {
     list(conn, &format!("{SERIES} WHERE m.name = ?1 ORDER BY s.id"), [metric], series_row)
 }
 
@@ -481,7 +481,7 @@ fn reading_row(row: &Row<'_>) -> SqlResult<ReadingRow> {
     })
 }
 
-fn one<T>(
+pub(super) fn one<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
@@ -490,7 +490,7 @@ fn one<T>(
     conn.prepare_cached(sql)?.query_row(params, row).optional()
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
@@ -503,12 +503,12 @@ fn nanos(value: i64) -> Duration {
     Duration::from_nanos(u64::try_from(value).unwrap_or(0))
 }
 
-fn unsigned(row: &Row<'_>, at: usize) -> SqlResult<u64> {
+pub(super) fn unsigned(row: &Row<'_>, at: usize) -> SqlResult<u64> {
     Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
 }
 
 /// A column that holds one of a closed set of words; anything else is a broken index.
-fn word<T>(row: &Row<'_>, at: usize, read: impl FnOnce(&str) -> Option<T>) -> SqlResult<T> {
+pub(super) fn word<T>(row: &Row<'_>, at: usize, read: impl FnOnce(&str) -> Option<T>) -> SqlResult<T> {
     let text = row.get_ref(at)?.as_str()?;
     read(text).ok_or_else(|| {
         let unknown = format!("{text:?} is no word of this column");
@@ -516,7 +516,7 @@ fn word<T>(row: &Row<'_>, at: usize, read: impl FnOnce(&str) -> Option<T>) -> Sq
     })
 }
 
-fn name<T: TryFrom<String>>(row: &Row<'_>, at: usize) -> SqlResult<T> {
+pub(super) fn name<T: TryFrom<String>>(row: &Row<'_>, at: usize) -> SqlResult<T> {
     word(row, at, |text| T::try_from(text.to_owned()).ok())
 }
 
