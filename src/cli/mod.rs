@@ -7,6 +7,7 @@ mod args;
 mod context;
 mod exit;
 mod failure;
+mod recorded;
 mod verbs;
 
 use std::ffi::OsString;
