@@ -52,6 +52,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Run(verbs::run::Run),
+    Sweep(verbs::sweep::Sweep),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
 }
@@ -59,6 +61,8 @@ pub enum Verb {
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Run(verb) => verb.run(context),
+            Self::Sweep(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }

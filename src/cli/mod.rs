@@ -7,7 +7,10 @@ mod args;
 mod context;
 mod exit;
 mod failure;
+mod progress;
 mod recorded;
+mod summary;
+mod sweeping;
 mod verbs;
 
 use std::ffi::OsString;

@@ -24,7 +24,7 @@ impl Archived {
     pub fn open(state: &StateDir, row: &ReadingRow) -> Result<Self, StoreError> {
         let tar = TarFile::open(state, &row.sweep)?;
         let reading = tar.reading_at(row.offset, &row.host, &row.probe)?;
-        let opening = Opening::read(&tar, tar.len()?)?;
+        let opening = Opening::read(&tar, tar.size()?)?;
         let probe = opening.and_then(|opening| {
             opening.probes.iter().find(|probe| probe.name == row.probe).map(Arc::clone)
         });

@@ -1,6 +1,10 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
 mod archived;
+pub mod clock;
+mod dial;
+mod errand;
+mod event;
 mod ledger;
 mod limits;
 mod record;
@@ -9,10 +13,18 @@ mod reindex;
 mod replay;
 mod reread;
 mod scribe;
+mod stop;
+mod sweep;
 mod sweeping;
+mod visit;
 
 pub use archived::Archived;
+pub use dial::ssh_settings;
+pub use errand::{Cursors, Errand, Target, request};
+pub use event::{Event, Kept};
 pub use limits::Caps;
 pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
 pub use recover::Recovered;
 pub use reindex::{Progress, ReindexReport, reindex};
+pub use stop::Stop;
+pub use sweep::{Sweeper, Swept, wire_limits};

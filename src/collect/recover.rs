@@ -199,7 +199,7 @@ impl Recovery<'_> {
             }
             let Some(unclosed) = Unclosed::take(self.state, &sweep)? else { continue };
             match cut_tail(unclosed)? {
-                Tail::Cut(sweep) => dead.push(sweep),
+                Tail::Cut(sweep) => dead.push(*sweep),
                 Tail::NoPlan(kept_as) => found.push(Recovered::Discarded { sweep, kept_as }),
             }
         }
@@ -208,14 +208,14 @@ impl Recovery<'_> {
 }
 
 enum Tail {
-    Cut(Dead),
+    Cut(Box<Dead>),
     NoPlan(Option<PathBuf>),
 }
 
 /// Keeps everything up to the last member that is whole, its bytes included.
 fn cut_tail(unclosed: Unclosed) -> Result<Tail, StoreError> {
     let tar = unclosed.tar()?;
-    let len = tar.len()?;
+    let len = tar.size()?;
     let Some(opening) = Opening::read(&tar, len)? else {
         let damage = (len > 0).then(|| Damage { offset: 0, end: len, what: String::new() });
         return unclosed.discard(damage.as_ref()).map(Tail::NoPlan);
@@ -234,7 +234,8 @@ fn cut_tail(unclosed: Unclosed) -> Result<Tail, StoreError> {
         }
     }
     let tape = unclosed.resume(whole)?;
-    Ok(Tail::Cut(Dead { sweeping: Sweeping::over(ledger, tape), cut_bytes: len - whole, kept }))
+    let sweeping = Sweeping::over(ledger, tape);
+    Ok(Tail::Cut(Box::new(Dead { sweeping, cut_bytes: len - whole, kept })))
 }
 
 fn readable(tar: &Arc<TarFile>, member: &Member) -> Result<Option<Reading>, StoreError> {

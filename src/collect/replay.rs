@@ -82,12 +82,12 @@ impl Replay<'_> {
         let mut lagging = Vec::new();
         for sweep in self.state.sweeps()? {
             let mark = marks.get(&sweep).copied();
-            let tar = TarFile::open(self.state, &sweep)?;
-            let len = tar.len()?;
+            let len = self.state.tar_len(&sweep)?;
             let known = mark.map_or(0, |mark| mark.archived + if mark.ended { END_BLOCKS } else { 0 });
             if len <= known {
                 continue;
             }
+            let tar = TarFile::open(self.state, &sweep)?;
             // An empty tar is a sweep that is just beginning or never did.
             match tar.walk(mark.map_or(0, |mark| mark.archived), len).next().transpose()? {
                 Some(Ok(member)) => lagging.push((member.facts.seq, sweep, mark)),
@@ -223,7 +223,7 @@ impl Source {
         lost: &mut Vec<Lost>,
     ) -> Result<Option<(u64, Step, Self)>, StoreError> {
         let tar = TarFile::open(state, &sweep)?;
-        let len = tar.len()?;
+        let len = tar.size()?;
         let Some(opening) = Opening::read(&tar, len)? else {
             let what =
                 "its plan cannot be read, so its readings are not indexed; tar still reads them".to_owned();

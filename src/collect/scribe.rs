@@ -270,18 +270,26 @@ impl Scribe {
     }
 
     /// Reads and answers every reading that is on the disk now.
-    fn acknowledge(&self, group: Group, failed: &BTreeMap<SweepId, StoreError>) -> Done {
+    fn acknowledge(&mut self, group: Group, failed: &BTreeMap<SweepId, StoreError>) -> Done {
         let mut done = Done { events: group.events, permits: Vec::new(), finished: Vec::new() };
         for (sweep, waiting) in group.waiting {
             let durable = failed.get(&sweep).cloned().map_or(Ok(()), Err);
             match waiting {
-                Waiting::Begun(reply) => answer(reply, durable),
+                Waiting::Begun(reply) => {
+                    if durable.is_err() {
+                        // There is no handle that could end it; the next start discards its tar.
+                        self.open.remove(&sweep);
+                    }
+                    answer(reply, durable);
+                }
                 Waiting::Recorded { at, raw, permit, reply } => {
                     let recorded = durable.map(|()| read_into(&mut done.events[at], &raw, self.caps));
                     done.permits.push(permit);
                     answer(reply, recorded);
                 }
-                Waiting::Finished { end, reply } => done.finished.push((sweep, durable.map(|()| end), reply)),
+                Waiting::Finished { end, reply } => {
+                    done.finished.push(Ended { sweep, end: durable.map(|()| end), reply });
+                }
             }
         }
         done.events.retain(|event| !failed.contains_key(&event.sweep));
@@ -298,7 +306,7 @@ impl Scribe {
 
     /// Turns the ended sweeps' samples into blocks and answers whoever ended them.
     fn finish(&mut self, done: Done) {
-        for (sweep, end, reply) in done.finished {
+        for Ended { sweep, end, reply } in done.finished {
             self.open.remove(&sweep);
             if let Some(index) = self.index.as_mut().filter(|_| end.is_ok())
                 && let Err(error) = index.pivot(&sweep)
@@ -318,7 +326,13 @@ struct Done {
     events: Vec<Event>,
     /// Held until the index has been told.
     permits: Vec<OwnedSemaphorePermit>,
-    finished: Vec<(SweepId, Result<SweepEnd, StoreError>, Option<Answer<Finished>>)>,
+    finished: Vec<Ended>,
+}
+
+struct Ended {
+    sweep: SweepId,
+    end: Result<SweepEnd, StoreError>,
+    reply: Option<Answer<Finished>>,
 }
 
 /// Reads a reading's output into its event.

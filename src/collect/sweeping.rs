@@ -98,7 +98,7 @@ impl Sweeping {
     pub(super) fn write(&mut self) -> Result<(), StoreError> {
         self.usable()?;
         let members = std::mem::take(&mut self.pending);
-        let from = self.tape.len();
+        let from = self.tape.position();
         let written = self.tape.append(&members).and_then(|()| self.tape.sync(from));
         self.failed = written.clone().err();
         written
@@ -118,7 +118,7 @@ impl Sweeping {
     }
 
     fn len(&self) -> u64 {
-        self.tape.len() + self.pending.len() as u64
+        self.tape.position() + self.pending.len() as u64
     }
 
     fn event(&self, seq: u64, kind: EventKind) -> Event {

@@ -11,7 +11,7 @@ use crate::model::{HostName, Plan, ProbeName, SweepId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth knowing; nothing is lost.
+    /// What a stopped collector leaves: nothing acknowledged is lost, and the next start mends it.
     Note,
     /// The index is not what the archive says: it can be rebuilt.
     Index,
@@ -47,7 +47,7 @@ impl CheckReport {
 
     fn find(&mut self, severity: Severity, sweep: Option<&SweepId>, what: String) {
         let remedy = match severity {
-            Severity::Note => "nothing needs to be done",
+            Severity::Note => "the next collector that starts here mends it",
             Severity::Index => "run `dropsonde reindex`",
             Severity::Archive => {
                 "restore this tar from a backup, then run `dropsonde reindex`; the other readings are whole"
@@ -68,9 +68,9 @@ pub fn check(root: &Path, deep: bool) -> Result<CheckReport, StoreError> {
         indexed = reader.sweeps(usize::MAX)?.into_iter().map(|row| (row.sweep.clone(), row)).collect();
     }
     for sweep in &sweeps {
-        let archived = read_sweep(&state, sweep, deep, &mut report)?;
+        let row = indexed.remove(sweep);
+        let archived = read_sweep(&state, (sweep, row.as_ref()), deep, &mut report)?;
         if let Some(reader) = &reader {
-            let row = indexed.remove(sweep);
             compare(sweep, &archived, row.as_ref(), reader, &mut report)?;
         }
     }
@@ -118,20 +118,20 @@ struct Archived {
 
 fn read_sweep(
     state: &StateDir,
-    sweep: &SweepId,
+    (sweep, row): (&SweepId, Option<&SweepRow>),
     deep: bool,
     report: &mut CheckReport,
 ) -> Result<Archived, StoreError> {
     let tar = TarFile::open(state, sweep)?;
     // Asked before the length: a sweep that ends in between is then only looked at less closely.
     let mut archived = Archived { running: !tar.is_idle(), ..Archived::default() };
-    let len = tar.len()?;
+    let len = tar.size()?;
     let mut walk = tar.walk(0, len);
-    while let Some(step) = walk.next() {
+    let mut tail = None;
+    for step in walk.by_ref() {
         match step? {
-            Ok(member) => take_member(&tar, sweep, member, deep, &mut archived, report)?,
-            // The tail of a sweep that is being written.
-            Err(damage) if archived.running && damage.end == len => {}
+            Ok(member) => take_member(&tar, member, (sweep, deep), &mut archived, report)?,
+            Err(damage) if damage.end == len => tail = Some(damage),
             Err(damage) => report.find(Severity::Archive, Some(sweep), describe(&tar, &damage)),
         }
     }
@@ -140,10 +140,12 @@ fn read_sweep(
     report.readings += archived.readings.len() as u64;
     report.bytes += len;
     if !archived.closed && !archived.running {
-        let what = "its collector stopped before it ended; the next start of one closes it".to_owned();
-        report.find(Severity::Note, Some(sweep), what);
-    }
-    if archived.plan.is_none() && !archived.running {
+        // It was whole once if the index has seen its end; else a collector was stopped.
+        let was_closed = row.is_some_and(|row| row.ended.is_some());
+        let severity = if was_closed { Severity::Archive } else { Severity::Note };
+        let torn = tail.map_or_else(|| "it has no end".to_owned(), |damage| describe(&tar, &damage));
+        report.find(severity, Some(sweep), torn);
+    } else if archived.plan.is_none() && !archived.running {
         report.find(Severity::Archive, Some(sweep), format!("{}: no plan", tar.path().display()));
     }
     Ok(archived)
@@ -155,9 +157,8 @@ fn describe(tar: &TarFile, damage: &Damage) -> String {
 
 fn take_member(
     tar: &Arc<TarFile>,
-    sweep: &SweepId,
     member: Member,
-    deep: bool,
+    (sweep, deep): (&SweepId, bool),
     archived: &mut Archived,
     report: &mut CheckReport,
 ) -> Result<(), StoreError> {
@@ -165,9 +166,9 @@ fn take_member(
     if deep || small {
         match tar.data(&member) {
             Ok(_) => {}
+            // Its facts are whole: the reading is still known by its outcome.
             Err(error @ StoreError::Damaged { .. }) => {
                 report.find(Severity::Archive, Some(sweep), error.to_string());
-                // Its facts are whole: the reading is still known by its outcome.
             }
             Err(error) => return Err(error),
         }
@@ -193,10 +194,6 @@ fn compare(
     reader: &Reader,
     report: &mut CheckReport,
 ) -> Result<(), StoreError> {
-    if row.is_none() && !archived.running {
-        report.find(Severity::Index, Some(sweep), "the index does not have it".to_owned());
-        return Ok(());
-    }
     let ledger = reader.ledger(sweep)?;
     let mut indexed: HashSet<(HostName, ProbeName)> = HashSet::with_capacity(ledger.len());
     for reading in ledger {
@@ -206,7 +203,13 @@ fn compare(
     if archived.running {
         return Ok(());
     }
-    for (host, probe) in archived.readings.keys().filter(|key| !indexed.contains(*key)) {
+    let reach = row.map_or(0, |row| row.archived);
+    let missing = archived.readings.iter().filter(|(key, _)| !indexed.contains(*key));
+    let (behind, lacking): (Vec<_>, Vec<_>) = missing.partition(|(_, member)| member.offset >= reach);
+    if !behind.is_empty() || row.is_none() {
+        report.find(Severity::Note, Some(sweep), format!("{} readings are not indexed yet", behind.len()));
+    }
+    for ((host, probe), _) in lacking {
         let what = format!("{probe} on {host} is in the archive and not in the index");
         report.find(Severity::Index, Some(sweep), what);
     }

@@ -56,18 +56,31 @@ impl StateDir {
         self.archive().join(sweep.day_folder()).join(format!("{sweep}.tar"))
     }
 
+    /// How long a sweep's archive is, without opening it: asked of every sweep at each start.
+    pub fn tar_len(&self, sweep: &SweepId) -> Result<u64, StoreError> {
+        let path = self.tar(sweep);
+        let metadata = path.symlink_metadata();
+        metadata.map(|metadata| metadata.len()).map_err(|error| StoreError::io("look at", &path, error))
+    }
+
     /// Every sweep that has an archive, oldest first. What is not named like one is left alone.
     pub fn sweeps(&self) -> Result<Vec<SweepId>, StoreError> {
         let mut found = Vec::new();
         collect_sweeps(&self.archive(), 0, &mut found)?;
-        found.retain(|sweep| self.tar(sweep).is_file());
+        // One that lies in another day's folder is not where it would be looked for.
+        found.retain(|(sweep, path)| *path == self.tar(sweep));
+        let mut found: Vec<SweepId> = found.into_iter().map(|(sweep, _)| sweep).collect();
         found.sort();
         Ok(found)
     }
 }
 
 /// Years, months, days, tars: three folders deep and no deeper.
-fn collect_sweeps(folder: &Path, depth: usize, found: &mut Vec<SweepId>) -> Result<(), StoreError> {
+fn collect_sweeps(
+    folder: &Path,
+    depth: usize,
+    found: &mut Vec<(SweepId, PathBuf)>,
+) -> Result<(), StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -81,7 +94,8 @@ fn collect_sweeps(folder: &Path, depth: usize, found: &mut Vec<SweepId>) -> Resu
         if kind.is_dir() && depth < 3 {
             collect_sweeps(&entry.path(), depth + 1, found)?;
         } else if kind.is_file() && depth == 3 {
-            found.extend(name.strip_suffix(".tar").and_then(|stem| SweepId::new(stem).ok()));
+            let sweep = name.strip_suffix(".tar").and_then(|stem| SweepId::new(stem).ok());
+            found.extend(sweep.map(|sweep| (sweep, entry.path())));
         }
     }
     Ok(())

@@ -44,7 +44,8 @@ impl Inflate {
     }
 
     /// Takes `input` in, and says how many bytes of it belong to the stream, with the reason why not
-    /// all do. The answer is the same however the stream was cut into pieces.
+    /// all do. What comes out is the same however the stream was cut into pieces; where it is given
+    /// up in the middle, the count may be a few bytes more in one cut than in another.
     pub fn push(&mut self, input: &[u8]) -> (usize, Result<(), Broken>) {
         let start = self.state.total_in();
         let result = self.inflate(input, start);

@@ -8,8 +8,8 @@
 #      └─ { { run | head; } 5>&1 | finish; } 4>&1 | gzip
 #              └─ the probe, in a session of its own
 #
-# fd 3: the channel's stdin, opened by the encoder's first line. 4: into gzip. 5: the probe's stderr and run's report, to finish.
-# 6: the channel's stderr.
+# fd 3: the channel's stdin, opened by the encoder's first line. 4: into gzip. 5: the probe's stderr
+# and run's report, to finish. 6: the channel's stderr.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin LC_ALL=C
 export PATH LC_ALL
 unset ENV BASH_ENV CDPATH GZIP POSIXLY_CORRECT GREP_OPTIONS
@@ -82,16 +82,21 @@ ours() {
 [ "/proc/$1/fd/3" -ef /proc/self/fd/3 ]
 }
 
-# young: sets $pids, and $mates for those in our own group, to the processes that may be the probe's: no older than this shell, of our user,
-# and not the supervisor's. What was there before us is never looked into: reading a big process's
-# environ can hang. Pids that have not wrapped since we started spare a look at most of them.
+# young: sets $pids, and $mates for those in our own group, to the processes that may be the probe's:
+# no older than this shell, of our user, and not the supervisor's. What was there before us is never
+# looked into: reading a big process's environ can hang. A pid that was not given out since we
+# started spares a closer look.
 young() {
 pids= mates=
+set -- /proc/[0-9]*
 read -r _ _ _ _ last </proc/loadavg
-[ "$last" -ge "$base" ] || base=0
-for dir in /proc/[0-9]*; do
+for dir; do
 pid=${dir#/proc/}
-[ "$pid" -gt "$base" ] || continue
+if [ "$last" -ge "$base" ]; then
+[ "$pid" -gt "$base" ] && [ "$pid" -le "$last" ] || continue
+else
+[ "$pid" -gt "$base" ] || [ "$pid" -le "$last" ] || continue
+fi
 [ -n "$root" ] || [ -O "$dir" ] || continue
 ! ours "$pid" && stat "$pid" && [ "$born" -ge "$birth" ] || continue
 case $pgrp in
@@ -170,18 +175,27 @@ echo 0 >"$1/events/enable"
 rmdir "$1"
 }
 
-# What a run of ours left that was itself killed: its tracing instance, once no process of it lives.
+# What a run of ours left whose supervisor was killed as well. A group that is in use cannot be
+# removed; a tracing instance can, so no process of its run may be alive.
 sweep_stale() {
-for dir in "$groups"/dropsonde.* "$tracing"/dropsonde.*; do
+for dir in "$groups"/dropsonde.*; do
+[ ! -d "$dir" ] || rmdir "$dir"
+done
+for dir in "$tracing"/dropsonde.*; do
 [ -d "$dir" ] || continue
-old=${dir##*/dropsonde.} all=
+all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
-! tagged "$old" $all || continue
-case $dir in "$groups"/*) rmdir "$dir" ;; *) drop_instance "$dir" ;; esac
+tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
 done
 }
 
-group= groups= tracing=
+# What this run has on the host beside processes.
+clear() {
+drop_instance "$tracing/$instance"
+[ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
+}
+
+group= groups=/proc/none tracing=/proc/none
 instance=dropsonde.$tag
 if [ -n "$root" ]; then
 for dir in /sys/fs/cgroup /sys/fs/cgroup/unified; do
@@ -191,7 +205,7 @@ for dir in /sys/kernel/debug/tracing/instances /sys/kernel/tracing/instances; do
 [ ! -w "$dir" ] || tracing=$dir
 done
 sweep_stale
-if [ -n "$heavy" ] && [ -n "$groups" ] && mkdir "$groups/$instance"; then
+if [ -n "$heavy" ] && [ -d "$groups" ] && mkdir "$groups/$instance"; then
 group=$groups/$instance
 fi
 fi
@@ -216,8 +230,11 @@ DROPSONDE_RUN=$tag DROPSONDE_INSTANCE=$instance DROPSONDE_CURSOR=$cursor
 export DROPSONDE_RUN DROPSONDE_INSTANCE DROPSONDE_CURSOR PROC SYS
 set -- /bin/sh -c "$script" "$name"
 [ -z "$apart" ] || set -- setsid "$@"
+# Only where it is worth two or three execs: a cheap probe takes less time than they do. A container
+# may forbid ionice, which is no reason not to run.
 if [ -n "$heavy" ]; then
-! command -v ionice >/dev/null || set -- ionice -c 3 "$@"
+read -r self _ </proc/self/stat
+! command -v ionice >/dev/null || ionice -c 3 -p "$self" >/dev/null 2>&1
 ! command -v nice >/dev/null || set -- nice -n 10 "$@"
 fi
 exec "$@" 2>&5 3<&- 4>&- 5>&- 6>&-
@@ -301,6 +318,7 @@ now=${now%%.*}
 notify() {
 kill -s "$1" $$ && return
 reap
+clear
 abandon
 exit
 }
@@ -393,5 +411,4 @@ reap
 done
 kill $watchers
 wait
-[ -z "$tracing" ] || drop_instance "$tracing/$instance"
-[ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
+clear

@@ -290,8 +290,19 @@ proptest! {
             let at = at % bytes.len();
             bytes[at] ^= 0x55;
         }
-        let whole = decode(&[&bytes], ExecEnd::Exited(0));
-        prop_assert_eq!(whole, decode(&pieces(&bytes, &cuts), ExecEnd::Exited(0)));
+        let mut whole = decode(&[&bytes], ExecEnd::Exited(0));
+        let mut cut = decode(&pieces(&bytes, &cuts), ExecEnd::Exited(0));
+        if matches!(whole.outcome, Outcome::Truncated | Outcome::Incomplete) {
+            // Where inflating was given up, it may have looked a few bytes ahead: the streams are the
+            // same up to those, and give the same output.
+            let (short, long) = (whole.wire.len().min(cut.wire.len()), whole.wire.len().max(cut.wire.len()));
+            prop_assert!(long - short <= 8, "{} and {}", short, long);
+            prop_assert_eq!(&unpack(&cut), &cut.raw);
+            prop_assert_eq!(&unpack(&whole), &whole.raw);
+            whole.wire.truncate(short);
+            cut.wire.truncate(short);
+        }
+        prop_assert_eq!(whole, cut);
     }
 
     #[test]

@@ -11,7 +11,9 @@ use dropsonde::wire::{Decoded, inflate_archived};
 use crate::support::runs::{Job, probe};
 use crate::support::sshd::{Setup, Sshd, Userland};
 
-const CHECKS: [(&str, fn(&Sshd)); 15] = [
+type Check = (&'static str, fn(&Sshd));
+
+const CHECKS: [Check; 15] = [
     ("output, errors and status", output_errors_and_status),
     ("bytes", bytes_come_as_they_are),
     ("odd ends", odd_ends),

@@ -1,10 +1,11 @@
 //! The remote contract against real shells, real processes and a real sshd: whatever ends a run,
 //! nothing of it is left.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dropsonde::model::{Cost, Outcome};
+use dropsonde::model::{Cost, Outcome, Probe};
 
 use crate::support::runs::{Job, Line, probe};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
@@ -77,7 +78,9 @@ fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
     let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
     let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
     let running = wait_for(|| job.probes().len() >= if script.contains("setsid") { 2 } else { 1 });
-    assert!(running, "{what}: the probe does not start: {:?}", job.decode(&mut client).detail);
+    let why =
+        if running { String::new() } else { format!("{:?} {}", job.decode(&mut client).detail, sshd.log()) };
+    assert!(running, "{what}: the probe does not start: {why}");
     match fault {
         Fault::ClientKilled => client.kill().expect("kill"),
         Fault::SshdChildKilled => kill(session_of(&job), "KILL"),
@@ -134,4 +137,46 @@ fn nothing_is_left_under_bash() {
 #[test]
 fn nothing_is_left_under_busybox_ash() {
     matrix(with_shell("/usr/bin/busybox"));
+}
+
+/// A probe that traces all of sched in its own instance, and stays.
+const TRACER: &str = "I=/sys/kernel/tracing/instances/$DROPSONDE_INSTANCE
+mkdir \"$I\" && echo 1 >\"$I/events/sched/enable\" && echo tracing && sleep 300";
+
+#[test]
+fn no_tracing_instance_and_no_cgroup_is_left() {
+    let prepare = "mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
+    let lines = vec!["AcceptEnv CELL".to_owned()];
+    let sshd = Sshd::start(Setup { lines, prepare, userland: Some(Userland::default()), ..Setup::default() });
+    let instances = format!("/proc/{}/root/sys/kernel/tracing/instances", sshd.pid());
+    let of = |tag: &str| PathBuf::from(format!("{instances}/dropsonde.{tag}"));
+    let stale = of("0123456789abcdef0123456789abcdef");
+    std::fs::create_dir(&stale).expect("a tracing instance");
+    let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let root = roots.iter().rfind(|root| root.join("cgroup.controllers").exists()).expect("cgroup v2");
+    let stale_group = root.join("dropsonde.0123456789abcdef0123456789abcdef");
+    std::fs::create_dir(&stale_group).expect("a cgroup");
+
+    for fault in [Fault::ClientKilled, Fault::SupervisorKilled, Fault::Deadline] {
+        let timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 2 } else { 40 });
+        let job = Job::new(Probe { cost: Cost::Heavy, timeout, ..probe(TRACER) });
+        let mut client = job.connect(&sshd);
+        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), true);
+        let (instance, group) = (of(&job.tag.to_string()), root.join(format!("dropsonde.{}", job.tag)));
+        assert!(wait_for(|| instance.is_dir() && group.is_dir()), "{fault:?}: the probe does not trace");
+        assert!(!stale.exists() && !stale_group.exists(), "what an earlier run left is still there");
+        match fault {
+            Fault::SupervisorKilled => kill(supervisor_of(&job), "KILL"),
+            Fault::ClientKilled => client.kill().expect("kill"),
+            _ => {}
+        }
+        job.assert_gone("a tracer", Duration::from_secs(20));
+        assert!(
+            wait_for(|| !instance.exists() && !group.exists()),
+            "{fault:?}: {instance:?} or {group:?} is left"
+        );
+        let _ = client.kill();
+        let _ = client.wait();
+        drop(line);
+    }
 }

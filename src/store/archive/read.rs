@@ -68,7 +68,8 @@ impl TarFile {
         &self.path
     }
 
-    pub fn len(&self) -> Result<u64, StoreError> {
+    /// Bytes of the file now.
+    pub fn size(&self) -> Result<u64, StoreError> {
         self.file
             .metadata()
             .map(|metadata| metadata.len())
@@ -92,7 +93,7 @@ impl TarFile {
     /// The member at `offset`, which must be that of (host, probe).
     pub fn reading_at(&self, offset: u64, host: &HostName, probe: &ProbeName) -> Result<Reading, StoreError> {
         let damaged = |what: String| StoreError::Damaged { path: self.path.clone(), offset, what };
-        let member = self.member_at(offset, self.len()?)?.map_err(|damage| damaged(damage.what))?;
+        let member = self.member_at(offset, self.size()?)?.map_err(|damage| damaged(damage.what))?;
         if member.entry != Entry::Reading(host.clone(), probe.clone()) {
             return Err(damaged(format!("expected {host}/{probe}.gz, found {}", member.entry.path())));
         }
@@ -206,7 +207,7 @@ impl TarFile {
     /// pax header is looked for in the last blocks before `end`.
     pub(super) fn ends_with_end(&self, end: u64) -> Result<bool, StoreError> {
         const REACH: u64 = 8;
-        if !self.is_zero(end, self.len()?)? {
+        if !self.is_zero(end, self.size()?)? {
             return Ok(false);
         }
         let first = end.saturating_sub(REACH * BLOCK as u64);
@@ -320,7 +321,7 @@ pub fn read_member(
 ) -> Result<Reading, StoreError> {
     let tar = TarFile::open(state, sweep)?;
     let wanted = Entry::Reading(host.clone(), probe.clone());
-    for step in tar.walk(0, tar.len()?) {
+    for step in tar.walk(0, tar.size()?) {
         match step? {
             Ok(member) if member.entry == wanted => return tar.reading(&member),
             _ => {}

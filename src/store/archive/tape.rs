@@ -51,7 +51,7 @@ impl Tape {
     }
 
     /// Where the next member will begin.
-    pub fn len(&self) -> u64 {
+    pub fn position(&self) -> u64 {
         self.len
     }
 
@@ -132,7 +132,7 @@ impl Unclosed {
 
 /// Whether the tar ends as only a closed one does: cheap enough to ask of every sweep at each start.
 fn ends_whole(tar: &TarFile) -> Result<bool, StoreError> {
-    let len = tar.len()?;
+    let len = tar.size()?;
     let blocks = 2 * BLOCK as u64;
     if len <= blocks || !len.is_multiple_of(BLOCK as u64) {
         return Ok(false);

@@ -13,8 +13,10 @@ pub(super) struct Totals {
 /// Increases per second from `last` to `now`, for every counter that both have and that did not fall.
 pub(super) fn between(last: &Totals, now: &Totals) -> Vec<(i64, f64)> {
     let elapsed_s = now.uptime_s - last.uptime_s;
+    let comparable = last.boot_id == now.boot_id && !now.boot_id.is_empty();
     // NaN is not greater either.
-    if last.boot_id != now.boot_id || now.boot_id.is_empty() || !(elapsed_s > 0.0) {
+    let went_on = elapsed_s > 0.0;
+    if !comparable || !went_on {
         return Vec::new();
     }
     let mut earlier = last.values.iter().copied().peekable();

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 
 use super::block::{Block, CHUNK};
-use super::read::{Reader, SqlResult, block, find_series, list, name, one, unsigned, word};
-use super::{Series, numbers};
+use super::columns::{SqlResult, find_series, list, name, one, unsigned, word};
+use super::values::block;
+use super::{Reader, Series, numbers};
 use crate::model::{CollectorTime, HostName, Labels, Outcome, ProbeName, SweepId};
 use crate::store::StoreError;
 

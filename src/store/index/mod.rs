@@ -5,6 +5,7 @@
 mod between;
 mod block;
 mod catalog;
+mod columns;
 mod event;
 mod fleet;
 mod functions;
@@ -17,6 +18,7 @@ mod query;
 mod read;
 mod rows;
 mod schema;
+mod values;
 mod varint;
 mod write;
 

@@ -73,7 +73,7 @@ fn step_through(
     take: &mut dyn FnMut(&[String], Vec<Value>) -> bool,
 ) -> rusqlite::Result<Vec<String>> {
     let mut statement = conn.prepare(sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     if columns.is_empty() || !statement.readonly() {
         return Err(rusqlite::Error::InvalidQuery);
     }

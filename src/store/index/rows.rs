@@ -22,6 +22,8 @@ pub struct SweepRow {
     pub planned: u64,
     pub readings: u64,
     pub ok: u64,
+    /// Bytes of its tar that the index holds.
+    pub archived: u64,
 }
 
 /// One reading's line in the ledger.

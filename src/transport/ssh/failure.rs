@@ -20,11 +20,14 @@ pub struct ConnectError {
     pub outcome: Outcome,
     /// A lowercase fragment with the phase, the address and the remedy.
     pub detail: String,
+    /// The server dropped us before it knew who we are, as a busy one does (MaxStartups, a full accept
+    /// queue): another try may well succeed.
+    pub transient: bool,
 }
 
 impl ConnectError {
     pub(super) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into() }
+        Self { outcome, detail: detail.into(), transient: false }
     }
 
     pub(super) fn unreachable(detail: impl Into<String>) -> Self {
@@ -32,7 +35,9 @@ impl ConnectError {
     }
 
     pub(super) fn broken_off(phase: Phase, peer: &dyn fmt::Display, why: &str) -> Self {
-        Self::unreachable(format!("{} {peer} failed: {why}", phase.words().0))
+        let transient = matches!(phase, Phase::Banner | Phase::KeyExchange);
+        let detail = format!("{} {peer} failed: {why}", phase.words().0);
+        Self { transient, ..Self::unreachable(detail) }
     }
 
     pub(super) fn timed_out(phase: Phase, limit: Duration, peer: &dyn fmt::Display) -> Self {

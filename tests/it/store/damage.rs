@@ -25,7 +25,7 @@ fn unclosed() -> (SweepId, Vec<u8>, Vec<u64>) {
         let bytes = fs::read(state.tar(&sweep)).unwrap();
         let tar = archive::TarFile::open(&state, &sweep).unwrap();
         let starts = tar
-            .walk(0, tar.len().unwrap())
+            .walk(0, tar.size().unwrap())
             .map(|step| step.unwrap().unwrap())
             .filter(|member| matches!(member.entry, archive::Entry::Reading(..)))
             .map(|member| member.offset)
@@ -55,7 +55,7 @@ fn a_tail_torn_at_any_byte_costs_only_what_is_not_whole() {
     let ends: Vec<usize> = starts[1..].iter().map(|start| *start as usize).chain([bytes.len()]).collect();
     // Cut off, or never written: a file system may leave zeros where data was to come.
     for zeros in [false, true] {
-        for cut in starts[1] as usize..=bytes.len() {
+        for cut in (starts[1] as usize..=bytes.len()).step_by(if zeros { 11 } else { 1 }) {
             let folder = memory_folder();
             let mut torn = bytes[..cut].to_vec();
             if zeros {
@@ -115,7 +115,7 @@ fn damage_in_the_middle_is_named_and_costs_only_what_it_hit() {
     let state = StateDir::at(folder.path());
     let sweep = state.sweeps().unwrap().remove(0);
     let tar = archive::TarFile::open(&state, &sweep).unwrap();
-    let members: Vec<_> = tar.walk(0, tar.len().unwrap()).map(|step| step.unwrap().unwrap()).collect();
+    let members: Vec<_> = tar.walk(0, tar.size().unwrap()).map(|step| step.unwrap().unwrap()).collect();
     let of = |host: &str| members.iter().find(|member| member.entry.path().starts_with(host)).unwrap();
     let mut bytes = fs::read(tar.path()).unwrap();
     bytes[of("web0001").offset as usize + 100] ^= 0xff;
@@ -139,6 +139,23 @@ fn damage_in_the_middle_is_named_and_costs_only_what_it_hit() {
         recorder.close().await.unwrap();
     });
     assert_eq!(number(folder.path(), "SELECT count(*) FROM v_reading"), 16);
+}
+
+#[test]
+fn a_closed_tar_that_lost_its_tail_is_damage_and_not_a_stopped_collector() {
+    let folder = memory_folder();
+    two_sweeps(folder.path());
+    let state = StateDir::at(folder.path());
+    let path = state.tar(&state.sweeps().unwrap()[0]);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 6_000]).unwrap();
+    let report = check(folder.path(), false).unwrap();
+    let worst = report.findings.iter().map(|finding| finding.severity).max();
+    assert_eq!(worst, Some(Severity::Archive), "{:?}", report.findings);
+    // A start does not take it for a sweep to close, and loses nothing else.
+    recover(folder.path());
+    assert_eq!(fs::read(&path).unwrap(), &bytes[..bytes.len() - 6_000]);
+    assert_eq!(number(folder.path(), "SELECT count(*) FROM v_reading"), 40);
 }
 
 fn two_sweeps(root: &Path) -> Vec<(String, Vec<String>)> {
@@ -215,7 +232,9 @@ fn an_index_that_is_behind_is_caught_up() {
     let before = dump(folder.path());
     fs::copy(index(older.path()), index(folder.path())).unwrap();
     let report = check(folder.path(), false).unwrap();
-    assert!(!report.is_clean(), "{report:?}");
+    let found: Vec<_> =
+        report.findings.iter().map(|finding| (finding.severity, finding.what.as_str())).collect();
+    assert_eq!(found, [(Severity::Note, "20 readings are not indexed yet")]);
     assert_eq!(recover(folder.path()), [Recovered::CaughtUp { readings: 20 }]);
     assert_eq!(dump(folder.path()), before);
     // A lost `seq` is found again: no number is given twice.

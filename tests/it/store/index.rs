@@ -54,6 +54,34 @@ fn a_reading_is_stored_once_and_read_back_whole() {
 }
 
 #[test]
+fn a_sweep_that_nobody_finishes_ends_as_interrupted() {
+    let folder = memory_folder();
+    let hosts = hosts(3);
+    block_on(async {
+        let recorder = open(folder.path());
+        for (salt, dropped) in [(1, true), (2, false)] {
+            let handle = recorder.begin(plan(salt, START_S, &hosts), vec![probe()]).await.unwrap();
+            record(&handle, &hosts[1], &Said::simple(START_S, 5.0)).await;
+            if dropped {
+                drop(handle);
+            } else {
+                // Its owner still holds it when the recorder is closed.
+                recorder.close().await.unwrap();
+                let (reading, raw) = Said::simple(START_S, 5.0).reading(&hosts[0]);
+                assert!(matches!(handle.record(reading, raw).await, Err(StoreError::Stopped)));
+                break;
+            }
+        }
+    });
+    let ledger = Reader::open(folder.path()).unwrap().sweeps(9).unwrap();
+    let counts: Vec<_> =
+        ledger.iter().map(|row| (row.planned, row.readings, row.ok, row.interrupted)).collect();
+    assert_eq!(counts, [(3, 3, 1, true), (3, 3, 1, true)]);
+    assert_clean(folder.path());
+    assert_reindex_is_identical(folder.path());
+}
+
+#[test]
 fn two_readings_of_one_boot_give_the_rate_between_them_and_no_other_do() {
     let folder = tempfile::tempdir().unwrap();
     let host = hosts(1);

@@ -44,6 +44,8 @@ pub struct Setup {
     /// Addresses to listen on when not a fleet (at most 16); empty means 127.0.0.1.
     pub addresses: Vec<String>,
     pub userland: Option<Userland>,
+    /// Commands that run as root in sshd's own mount namespace before it starts; with a userland only.
+    pub prepare: String,
 }
 
 /// A running sshd. Dropping it ends it, its sessions and its files.
@@ -139,7 +141,7 @@ impl Sshd {
         // The client's own first choice costs ten times as much, and hundreds of these are started.
         command.args(["-o", "KexAlgorithms=curve25519-sha256", "-o"]);
         command.arg(format!("UserKnownHostsFile={}", self.known_hosts().display()));
-        command.arg("-i").arg(self.identity()).arg("-p").arg(self.port.to_string());
+        command.arg("-i").arg(self.identity()).arg("-p").arg(self.port().to_string());
         command.arg(format!("{}@{address}", self.user()));
         command
     }
@@ -217,6 +219,8 @@ fn spawn(setup: &Setup, dir: &Path, port: u16) -> Child {
     if let Some(userland) = &setup.userland {
         command.arg("--mount");
         prepare.push_str(&bind_userland(userland, dir));
+        prepare.push_str(&setup.prepare);
+        prepare.push('\n');
     }
     prepare.push_str("exec \"$@\"\n");
     command.args(["--", "sh", "-c", &prepare, "sh"]).arg(program);

@@ -1,0 +1,175 @@
+//! What `run`, `sweep` and `demo` share: opening the state directory, signals, progress, the report
+//! and the exit status. What to run, and what to print of it, is the verb's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::progress::Progress;
+use super::{Context, Exit};
+use crate::collect::{
+    Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, ssh_settings,
+};
+use crate::config::{Defaults, Limits};
+use crate::model::{Format, Probe, duration_text};
+use crate::render::json::{ReadingReport, SweepReport};
+use crate::store::index::Reader;
+
+/// Events that may wait for the screen; past that, visits wait for it.
+const EVENTS: usize = 256;
+
+/// One thread: a sweep waits for hosts, and hand-offs between threads cost it more than they give.
+pub fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("start the runtime")
+}
+
+/// Opens the state directory for writing and says what had to be mended there.
+pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
+    let (recorder, recovered) = Recorder::open(state, Options::default())?;
+    recovered.iter().for_each(|what: &Recovered| context.remark(&format!("dropsonde: {what}")));
+    Ok(recorder)
+}
+
+/// How to reach the hosts.
+pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
+    let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let ssh = Arc::new(ssh_settings(limits, defaults, agent));
+    Sweeper { limits: limits.clone(), ssh, stop: stop.clone() }
+}
+
+/// Where each probe goes on from that has to know. Without an index nothing was read yet.
+pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
+    let mut cursors = Cursors::new();
+    let wanted: Vec<_> = probes.iter().filter(|probe| probe.format == Format::KernelLog).collect();
+    if wanted.is_empty() || !state.join("index.sqlite").exists() {
+        return Ok(cursors);
+    }
+    let reader = Reader::open(state)?;
+    for probe in wanted {
+        cursors.insert(probe.name.clone(), reader.cursors(&probe.name)?);
+    }
+    Ok(cursors)
+}
+
+/// Runs one errand to its end. `each` sees every reading when it is on the disk.
+pub async fn carry_out(
+    context: &Context,
+    recorder: &Recorder,
+    (sweeper, errand): (&Sweeper, Errand),
+    mut each: impl FnMut(&Kept) -> Result<()>,
+) -> Result<(Swept, SweepReport)> {
+    let (events, mut news) = mpsc::channel(EVENTS);
+    let hosts = errand.targets.len();
+    let trigger = errand.trigger;
+    let mut progress = Progress::new(context.shows_progress(), hosts);
+    let mut readings = Vec::new();
+    let mut refused = Ok(());
+    let sweep = sweeper.sweep(recorder, errand, events);
+    tokio::pin!(sweep);
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    let mut swept = None;
+    loop {
+        tokio::select! {
+            biased;
+            event = news.recv() => match event {
+                Some(event) => {
+                    progress.take(&event);
+                    if let Event::Recorded(kept) = &event {
+                        readings.push(report_of(kept));
+                        if refused.is_ok() {
+                            refused = progress.suspend(|| each(kept));
+                            if refused.is_err() {
+                                // Nobody can see the answer: finish what runs and stop.
+                                sweeper.stop.finish();
+                            }
+                        }
+                    }
+                }
+                None => break,
+            },
+            done = &mut sweep, if swept.is_none() => swept = Some(done),
+            _ = beat.tick() => progress.tick(),
+        }
+    }
+    let swept = match swept {
+        Some(done) => done?,
+        None => sweep.await?,
+    };
+    progress.finish();
+    refused?;
+    let mut report = SweepReport::new(swept.sweep.clone(), trigger, swept.started);
+    report.planned = swept.planned as u64;
+    report.elapsed_s = swept.finished.end.elapsed.as_secs_f64();
+    readings.into_iter().for_each(|reading| report.push(reading));
+    report.readings.sort_by(|a, b| (&a.host, &a.probe).cmp(&(&b.host, &b.probe)));
+    if let Some(error) = &swept.finished.unindexed {
+        context
+            .remark(&format!("dropsonde: the readings are safe, but not all of them are indexed: {error}"));
+    }
+    Ok((swept, report))
+}
+
+fn report_of(kept: &Kept) -> ReadingReport {
+    ReadingReport { bytes_wire: kept.bytes_wire, ..ReadingReport::new(&kept.reading, kept.samples) }
+}
+
+/// Obeys SIGINT and SIGTERM until it is dropped: the first starts nothing new and gives what is in
+/// flight the grace period, the second aborts.
+pub async fn obey_signals(context: &Context, stop: &Stop, grace: Duration) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    context.remark(&format!(
+        "dropsonde: stopping; what is in flight has {} to finish, a second signal aborts it",
+        duration_text(grace)
+    ));
+    stop.finish();
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = tokio::time::sleep(grace) => {}
+    }
+    stop.abort();
+    std::future::pending().await
+}
+
+/// Runs `work` while signals are obeyed.
+pub async fn with_signals<T>(
+    context: &Context,
+    (stop, grace): (&Stop, Duration),
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        failed = obey_signals(context, stop, grace) => {
+            failed?;
+            anyhow::bail!("the signal handler ended by itself")
+        }
+    }
+}
+
+/// The exit status that a sweep's readings mean.
+pub fn exit_of(report: &SweepReport, interrupted: bool) -> Exit {
+    let reached = |reading: &ReadingReport| {
+        let outcome = reading.outcome;
+        outcome.is_success() || reading.bytes_wire > 0 || reading.exit.is_some()
+    };
+    if interrupted {
+        Exit::Interrupted
+    } else if report.readings.iter().all(|reading| reading.outcome.is_success()) {
+        Exit::Good
+    } else if report.readings.iter().any(reached) {
+        Exit::Partial
+    } else {
+        Exit::NoHostReached
+    }
+}

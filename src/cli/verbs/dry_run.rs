@@ -1,0 +1,110 @@
+//! `sweep --dry-run`: exactly what would be sent, byte for byte, but for the two random tokens of a
+//! run. It opens no connection and writes nothing.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::cli::{Context, Exit};
+use crate::collect::{Errand, request, wire_limits};
+use crate::config::Limits;
+use crate::model::Reach;
+use crate::render::json::Schema;
+use crate::render::{Lines, escape};
+use crate::select::fold;
+use crate::wire::{Nonce, RunTag};
+
+/// Stands where a run has its random tokens.
+const TAG: RunTag = RunTag::new([0x11; 16]);
+const NONCE: Nonce = Nonce::new([0x22; 16]);
+
+#[derive(Debug, Serialize)]
+struct DryRun<'a> {
+    schema: Schema,
+    planned: usize,
+    /// What stands in `stdin` where a run has random digits.
+    tag: String,
+    nonce: String,
+    hosts: Vec<DryHost<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DryHost<'a> {
+    name: &'a str,
+    address: &'a str,
+    port: u16,
+    user: &'a str,
+    local: bool,
+    probes: Vec<DryProbe<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DryProbe<'a> {
+    probe: &'a str,
+    command: &'static str,
+    stdin: String,
+}
+
+pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit> {
+    let limits = wire_limits(limits);
+    let hosts = errand.targets.iter().map(|target| {
+        let host = &target.host;
+        let probes = target.probes.iter().map(|probe| {
+            let cursor = errand.cursor(&host.name, &probe.name);
+            let request = request((host, probe), (TAG, NONCE), limits, cursor);
+            // A script is UTF-8, and so is all that is put around it.
+            let stdin = String::from_utf8_lossy(&request.stdin()).into_owned();
+            DryProbe { probe: probe.name.as_str(), command: request.command(), stdin }
+        });
+        DryHost {
+            name: host.name.as_str(),
+            address: &host.address,
+            port: host.port,
+            user: &host.user,
+            local: host.reach == Reach::Local,
+            probes: probes.collect(),
+        }
+    });
+    let hosts: Vec<DryHost<'_>> = hosts.collect();
+    let planned = hosts.iter().map(|host| host.probes.len()).sum();
+    let dry = DryRun { schema: Schema, planned, tag: TAG.to_string(), nonce: NONCE.to_string(), hosts };
+    if context.global.json {
+        context.print_json(&dry)?;
+    } else {
+        context.print(&text(&dry))?;
+        context.remark(&format!(
+            "dropsonde: {planned} readings planned, nothing sent; {TAG} and {NONCE} stand for random digits"
+        ));
+    }
+    Ok(Exit::Good)
+}
+
+/// Hosts that would get the same are shown once, folded.
+fn text(dry: &DryRun<'_>) -> String {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<&DryHost<'_>>> = BTreeMap::new();
+    for host in &dry.hosts {
+        for probe in &host.probes {
+            groups.entry((probe.probe, probe.command, &probe.stdin)).or_default().push(host);
+        }
+    }
+    let mut text = String::new();
+    for ((probe, command, stdin), hosts) in groups {
+        text.push_str(&format!("# {probe} on {}\n", fold(hosts.iter().map(|host| host.name))));
+        for host in hosts {
+            text.push_str(&format!("#   {}: {}\n", host.name, destination(host)));
+        }
+        text.push_str(&format!("# command: {command}\n# stdin, {} bytes:\n", stdin.len()));
+        text.push_str(&escape(stdin, Lines::Block));
+        text.push('\n');
+    }
+    text
+}
+
+fn destination(host: &DryHost<'_>) -> String {
+    if host.local {
+        return "this machine, without SSH".to_owned();
+    }
+    let address = escape(host.address, Lines::Single);
+    format!("{}@{address} port {}", escape(host.user, Lines::Single), host.port)
+}

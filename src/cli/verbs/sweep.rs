@@ -1,0 +1,188 @@
+//! `sweep`: some probes over some hosts, recorded, with a summary at the end.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::dry_run;
+use crate::cli::failure::Usage;
+use crate::cli::{Context, Exit, summary, sweeping};
+use crate::collect::{Errand, Stop, Target};
+use crate::config::{Schedule, Settings};
+use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
+use crate::select::nearest;
+use crate::store::index::Reader;
+
+/// Run probes over many hosts and record every reading
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without SCHEDULE, name the probes with --probe; -H then defaults to all hosts.
+
+Examples:
+  dropsonde sweep hourly                            a schedule of the configuration, now
+  dropsonde sweep -H '@edge!web07' --probe proc     ad hoc
+  dropsonde sweep -H web01 --probe proc --dry-run   what would be sent, and nothing else
+  dropsonde sweep --retry-failed latest             what failed in the last sweep, once more")]
+pub struct Sweep {
+    /// A schedule of the configuration: its hosts and probes
+    #[arg(value_name = "SCHEDULE")]
+    schedule: Option<String>,
+    /// Only these hosts
+    #[arg(short = 'H', long, value_name = "SELECTOR")]
+    hosts: Option<String>,
+    /// These probes; may be given more than once
+    #[arg(long = "probe", value_name = "NAME")]
+    probes: Vec<String>,
+    /// Print exactly what would be sent to each host, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Run again what did not succeed in that sweep (`latest` is the newest one)
+    #[arg(long, value_name = "SWEEP", conflicts_with = "schedule")]
+    retry_failed: Option<String>,
+    /// Print a line of JSON for each reading as it is recorded
+    #[arg(long, conflicts_with = "json")]
+    ndjson: bool,
+}
+
+impl Sweep {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        let settings = context.settings()?;
+        let mut errand = self.errand(context, settings)?;
+        let probes: Vec<Arc<Probe>> =
+            errand.targets.iter().flat_map(|target| target.probes.clone()).collect();
+        errand.cursors = sweeping::cursors(&settings.state_dir, &distinct(probes))?;
+        if self.dry_run {
+            return dry_run::print(context, &errand, &settings.limits);
+        }
+        let stop = Stop::default();
+        let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
+        let sweeper = sweeping::sweeper(&settings.limits, &settings.defaults, &stop);
+        let (swept, report) = sweeping::runtime()?.block_on(async {
+            let work = async {
+                let done = sweeping::carry_out(context, &recorder, (&sweeper, errand), |kept| {
+                    if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
+                });
+                let done = done.await?;
+                recorder.close().await?;
+                Ok(done)
+            };
+            sweeping::with_signals(context, (&stop, settings.limits.signal_grace), work).await
+        })?;
+        if context.global.json {
+            context.print_json(&report)?;
+        } else if !self.ndjson {
+            context.print(&summary::text(&report, context.out_style()))?;
+        }
+        Ok(sweeping::exit_of(&report, swept.finished.end.interrupted))
+    }
+
+    fn errand(&self, context: &Context, settings: &Settings) -> Result<Errand> {
+        if let Some(sweep) = &self.retry_failed {
+            return self.retry(context, settings, sweep);
+        }
+        let schedule = self.schedule.as_deref().map(|name| find_schedule(settings, name)).transpose()?;
+        let mut probes =
+            self.probes.iter().map(|name| find_probe(settings, name)).collect::<Result<Vec<_>>>()?;
+        if let Some(schedule) = schedule.filter(|_| probes.is_empty()) {
+            probes = schedule
+                .probes
+                .iter()
+                .map(|name| find_probe(settings, name.as_str()))
+                .collect::<Result<_>>()?;
+        }
+        if probes.is_empty() {
+            let names: Vec<&str> = settings.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+            let known =
+                if names.is_empty() { "the configuration has none".to_owned() } else { names.join(", ") };
+            let text = format!("nothing to sweep: name a schedule ({known}) or probes (--probe proc)");
+            return Err(Usage(text).into());
+        }
+        let probes = distinct(probes);
+        let scheduled = schedule.map(|schedule| schedule.hosts.as_str());
+        let mut hosts = context.select(scheduled.or(self.hosts.as_deref()).unwrap_or("*"))?;
+        if let (Some(_), Some(only)) = (scheduled, &self.hosts) {
+            let only = context.select(only)?;
+            hosts.retain(|host| only.iter().any(|chosen| chosen.name == host.name));
+            if hosts.is_empty() {
+                return Err(Usage("the schedule has none of the hosts of -H".to_owned()).into());
+            }
+        }
+        let target = |host: &Host| Target { host: Arc::new(host.clone()), probes: probes.clone() };
+        Ok(Errand {
+            trigger: if schedule.is_some() { Trigger::Scheduled } else { Trigger::Adhoc },
+            schedule: schedule.map(|schedule| schedule.name.clone()),
+            targets: hosts.into_iter().map(target).collect(),
+            cursors: Default::default(),
+        })
+    }
+
+    /// The readings of an earlier sweep that did not succeed.
+    fn retry(&self, context: &Context, settings: &Settings, sweep: &str) -> Result<Errand> {
+        let reader = Reader::open(&settings.state_dir)?;
+        let sweep = find_sweep(&reader, sweep)?;
+        let failed = reader.outcomes(&sweep)?.into_iter().filter(|(_, _, outcome)| !outcome.is_success());
+        let wanted = self.hosts.as_deref().map(|selector| context.select(selector)).transpose()?;
+        let mut targets: Vec<Target> = Vec::new();
+        let mut gone: Vec<(HostName, ProbeName)> = Vec::new();
+        for (host, probe, _) in failed {
+            if wanted.as_ref().is_some_and(|hosts| hosts.iter().all(|chosen| chosen.name != host)) {
+                continue;
+            }
+            let (Some(host), Some(probe)) =
+                (settings.fleet.host(host.as_str()), settings.probes.get(probe.as_str()))
+            else {
+                gone.push((host, probe));
+                continue;
+            };
+            match targets.iter_mut().find(|target| target.host.name == host.name) {
+                Some(target) => target.probes.push(Arc::clone(probe)),
+                None => {
+                    targets.push(Target { host: Arc::new(host.clone()), probes: vec![Arc::clone(probe)] })
+                }
+            }
+        }
+        for (host, probe) in gone {
+            context.remark(&format!("dropsonde: {probe} on {host} is no longer configured; left out"));
+        }
+        if targets.is_empty() {
+            return Err(Usage(format!("nothing failed in {sweep} that could be run again")).into());
+        }
+        Ok(Errand { trigger: Trigger::Adhoc, schedule: None, targets, cursors: Default::default() })
+    }
+}
+
+fn distinct(probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
+    let mut seen = std::collections::BTreeSet::new();
+    probes.into_iter().filter(|probe| seen.insert(probe.name.clone())).collect()
+}
+
+pub(super) fn find_probe(settings: &Settings, name: &str) -> Result<Arc<Probe>> {
+    let unknown = || {
+        let near = settings.probes.closest(name).map(|near| format!("; did you mean {near}?"));
+        let near = near.unwrap_or_else(|| "; `dropsonde probes list` shows them".to_owned());
+        Usage(format!("there is no probe {name}{near}"))
+    };
+    Ok(Arc::clone(settings.probes.get(name).ok_or_else(unknown)?))
+}
+
+fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
+    let unknown = || {
+        let near = nearest(name, settings.schedules.iter().map(|schedule| schedule.name.as_str()));
+        let near = near.first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        Usage(format!("the configuration has no schedule {name}{near}"))
+    };
+    Ok(settings.schedules.iter().find(|schedule| schedule.name == name).ok_or_else(unknown)?)
+}
+
+/// The sweep that a person names: its id, or `latest`.
+fn find_sweep(reader: &Reader, text: &str) -> Result<SweepId> {
+    if text == "latest" {
+        let none = || Usage("nothing was swept yet".to_owned());
+        return Ok(reader.sweeps(1)?.into_iter().next().ok_or_else(none)?.sweep);
+    }
+    let id = SweepId::new(text).map_err(|error| Usage(format!("{error}; `dropsonde sweeps` lists them")))?;
+    reader
+        .sweep(&id)?
+        .ok_or_else(|| Usage(format!("there is no sweep {id}; `dropsonde sweeps` lists them")))?;
+    Ok(id)
+}

@@ -1,0 +1,70 @@
+//! What a sweep is asked to do: which probes on which hosts, and why. It is decided before anything
+//! runs, so `--dry-run` and a sweep see the same thing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{
+    CollectorTime, Host, HostName, Plan, PlannedHost, Probe, ProbeName, Reach, SweepId, Trigger,
+};
+use crate::wire::{self, Nonce, Request, RunTag};
+
+/// One host's part of a sweep.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub host: Arc<Host>,
+    pub probes: Vec<Arc<Probe>>,
+}
+
+/// Where a probe's next reading on a host goes on from.
+pub type Cursors = HashMap<ProbeName, HashMap<HostName, String>>;
+
+/// Some probes on some hosts, once.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    pub trigger: Trigger,
+    pub schedule: Option<String>,
+    pub targets: Vec<Target>,
+    pub cursors: Cursors,
+}
+
+impl Errand {
+    /// The plan as the archive keeps it, and the definitions of the probes that it names.
+    pub fn plan(&self, sweep: SweepId, started: CollectorTime) -> (Plan, Vec<Arc<Probe>>) {
+        let mut probes: Vec<Arc<Probe>> = Vec::new();
+        let mut planned = |target: &Target| {
+            for probe in &target.probes {
+                if !probes.iter().any(|known| known.name == probe.name) {
+                    probes.push(Arc::clone(probe));
+                }
+            }
+            PlannedHost {
+                name: target.host.name.clone(),
+                labels: target.host.labels.clone(),
+                probes: target.probes.iter().map(|probe| probe.name.clone()).collect(),
+            }
+        };
+        let hosts = self.targets.iter().map(&mut planned).collect();
+        let plan = Plan { sweep, trigger: self.trigger, schedule: self.schedule.clone(), started, hosts };
+        (plan, probes)
+    }
+
+    pub fn cursor(&self, host: &HostName, probe: &ProbeName) -> Option<&str> {
+        self.cursors.get(probe)?.get(host).map(String::as_str)
+    }
+}
+
+/// The request that runs `probe` on `host`; sent by a visit and shown by `--dry-run`.
+pub fn request<'a>(
+    (host, probe): (&'a Host, &'a Probe),
+    (tag, nonce): (RunTag, Nonce),
+    limits: wire::Limits,
+    cursor: Option<&'a str>,
+) -> Request<'a> {
+    let root_already = match host.reach {
+        Reach::Ssh => host.user == "root",
+        Reach::Local => rustix::process::geteuid().is_root(),
+    };
+    let become_root = probe.privilege == crate::model::Privilege::Root && !root_already;
+    Request { probe, host, tag, nonce, limits, cursor, become_root }
+}

@@ -1,0 +1,153 @@
+//! A sweep: visits fanned out under a cap, every planned reading recorded once, whatever happens. It
+//! prints nothing; whoever wants to watch reads the events.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::errand::Errand;
+use super::event::Event;
+use super::stop::Stop;
+use super::visit::{Shared, visit};
+use super::{Finished, Recorder, clock};
+use crate::config::Limits;
+use crate::model::{CollectorTime, SweepEnd, SweepId};
+use crate::store::StoreError;
+use crate::transport::ssh;
+use crate::wire;
+
+/// Everything that a sweep needs beside its errand.
+#[derive(Debug, Clone)]
+pub struct Sweeper {
+    pub limits: Limits,
+    pub ssh: Arc<ssh::Settings>,
+    pub stop: Stop,
+}
+
+/// A sweep that is over.
+#[derive(Debug, Clone)]
+pub struct Swept {
+    pub sweep: SweepId,
+    pub started: CollectorTime,
+    pub planned: usize,
+    pub finished: Finished,
+}
+
+type Visits = JoinSet<Result<(), StoreError>>;
+
+impl Sweeper {
+    /// Runs `errand`. An error is the store's: what was acknowledged before it is kept, and the sweep
+    /// is closed as interrupted by whoever opens the state directory next.
+    pub async fn sweep(
+        &self,
+        recorder: &Recorder,
+        errand: Errand,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Swept, StoreError> {
+        let (began, started) = (Instant::now(), clock::now());
+        let (plan, probes) = errand.plan(SweepId::at(started, salt()), started);
+        let (sweep, planned) = (plan.sweep.clone(), plan.planned());
+        let handle = recorder.begin(plan, probes).await?;
+        let shared = Arc::new(Shared {
+            wire: wire_limits(&self.limits),
+            opening: Semaphore::new(self.limits.opening as usize),
+            limits: self.limits.clone(),
+            ssh: Arc::clone(&self.ssh),
+            errand,
+            handle,
+            events,
+            stop: self.stop.clone(),
+        });
+        self.fan_out(&shared).await?;
+        // Every task has ended, so nobody else holds it.
+        let handle = Arc::into_inner(shared).ok_or(StoreError::Stopped)?.handle;
+        let end = SweepEnd {
+            ended: clock::now(),
+            elapsed: began.elapsed(),
+            outcomes: BTreeMap::new(),
+            interrupted: self.stop.is_finishing(),
+        };
+        let finished = handle.finish(end).await?;
+        Ok(Swept { sweep, started, planned, finished })
+    }
+
+    async fn fan_out(&self, shared: &Arc<Shared>) -> Result<(), StoreError> {
+        let places = Arc::new(Semaphore::new(self.limits.concurrency as usize));
+        let mut visits = Visits::new();
+        let mut owners: HashMap<Id, usize> = HashMap::new();
+        let mut result = Ok(());
+        for index in 0..shared.errand.targets.len() {
+            let place = tokio::select! {
+                biased;
+                () = self.stop.finishing() => None,
+                place = Arc::clone(&places).acquire_owned() => place.ok(),
+            };
+            let Some(place) = place else {
+                // Nothing new is begun; what was planned still gets its outcome.
+                if result.is_ok() {
+                    result = shared.skip(index).await;
+                }
+                continue;
+            };
+            let shared_too = Arc::clone(shared);
+            let task = visits.spawn(async move {
+                let _place = place;
+                visit(shared_too, index).await
+            });
+            owners.insert(task.id(), index);
+            while let Some(ended) = visits.try_join_next_with_id() {
+                result = result.and(self.settle(shared, &mut owners, ended).await);
+            }
+        }
+        while let Some(ended) = visits.join_next_with_id().await {
+            result = result.and(self.settle(shared, &mut owners, ended).await);
+        }
+        result
+    }
+
+    /// One visit's end. A store that fails takes nothing more, so the rest of the sweep is dropped.
+    async fn settle(
+        &self,
+        shared: &Shared,
+        owners: &mut HashMap<Id, usize>,
+        ended: Result<(Id, Result<(), StoreError>), JoinError>,
+    ) -> Result<(), StoreError> {
+        let result = match ended {
+            Ok((id, result)) => {
+                owners.remove(&id);
+                result
+            }
+            Err(error) => match owners.remove(&error.id()) {
+                Some(index) => shared.give_up(index).await,
+                None => Ok(()),
+            },
+        };
+        if result.is_err() {
+            self.stop.abort();
+        }
+        result
+    }
+}
+
+/// What the remote contract is told of the limits.
+pub fn wire_limits(limits: &Limits) -> wire::Limits {
+    wire::Limits {
+        heartbeat: limits.heartbeat_limit,
+        grace: limits.kill_grace,
+        max_wire: limits.max_wire,
+        max_ratio: limits.max_ratio,
+        max_stderr: limits.max_stderr,
+    }
+}
+
+/// Keeps sweeps that start in the same second apart.
+fn salt() -> u32 {
+    // Without randomness the process and the clock are different enough.
+    getrandom::u32().unwrap_or_else(|_| {
+        let nanos = clock::now().unix_ns();
+        std::process::id() ^ u32::try_from(nanos.rem_euclid(1 << 32)).unwrap_or_default()
+    })
+}

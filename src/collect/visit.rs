@@ -1,0 +1,291 @@
+//! One host's part of a sweep: connect once, run its probes side by side, record how each ended. A
+//! host that fails is data; the only error that leaves a visit is one of the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::errand::{Errand, Target, request};
+use super::event::{Event, Kept};
+use super::stop::Stop;
+use super::{SweepHandle, clock};
+use crate::config::Limits;
+use crate::model::{CollectorTime, Format, HostName, Outcome, Probe, Reach, Reading, duration_text};
+use crate::store::StoreError;
+use crate::transport::{Exec, Transport, local, ssh};
+use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
+
+/// What all visits of a sweep share.
+pub(super) struct Shared {
+    pub limits: Limits,
+    pub wire: wire::Limits,
+    pub ssh: Arc<ssh::Settings>,
+    pub errand: Errand,
+    pub handle: SweepHandle,
+    pub events: mpsc::Sender<Event>,
+    pub stop: Stop,
+    /// Connections being opened: a burst of them is what accept queues and MaxStartups drop.
+    pub opening: Semaphore,
+}
+
+/// How one probe ended, before it is a reading.
+struct Ended {
+    outcome: Outcome,
+    detail: Option<String>,
+}
+
+impl Ended {
+    fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: Some(detail.into()) }
+    }
+}
+
+/// A server that drops connections is asked again after this, and once more after four times that.
+const RETRY_AFTER: Duration = Duration::from_millis(150);
+const RETRIES: u32 = 2;
+
+/// On top of a probe's own timeout and the time to kill it: the host ends its probes itself, and is
+/// given up only when it does not.
+const LATE: Duration = Duration::from_secs(5);
+
+pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), StoreError> {
+    let target = &shared.errand.targets[index];
+    let began = Instant::now();
+    let deadline = began + shared.limits.visit_timeout;
+    shared.tell(Event::Visiting(target.host.name.clone())).await;
+    let done = match target.host.reach {
+        Reach::Local => run_all(&shared, index, local::Machine, deadline).await,
+        Reach::Ssh => match dial(&shared, target, deadline).await {
+            Ok(session) => run_all(&shared, index, session, deadline).await,
+            Err(ended) => shared.record_all(target, &ended, began).await,
+        },
+    };
+    shared.tell(Event::Left { host: target.host.name.clone(), after: began.elapsed() }).await;
+    done
+}
+
+/// Connects, as often as it makes sense.
+async fn dial(shared: &Shared, target: &Target, deadline: Instant) -> Result<ssh::Session, Ended> {
+    let late = || {
+        let limit = duration_text(shared.limits.visit_timeout);
+        Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}"))
+    };
+    let mut tries = 0;
+    loop {
+        let attempt = async {
+            // Never closed, so it cannot fail.
+            let _permit = shared.opening.acquire().await;
+            ssh::connect(&target.host, &shared.ssh).await
+        };
+        let answer = tokio::select! {
+            biased;
+            () = shared.stop.aborting() => return Err(interrupted()),
+            answer = timeout_at(deadline, attempt) => answer.map_err(|_| late())?,
+        };
+        match answer {
+            Ok(session) => return Ok(session),
+            Err(error) if error.transient && tries < RETRIES => {
+                sleep(jittered(RETRY_AFTER * 4_u32.pow(tries), &target.host.name)).await;
+                tries += 1;
+            }
+            Err(error) => return Err(Ended::new(error.outcome, error.detail)),
+        }
+    }
+}
+
+/// Between half and one and a half of `pause`, by the host's name: hosts that were dropped together do
+/// not come back together.
+fn jittered(pause: Duration, host: &HostName) -> Duration {
+    let spread =
+        host.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+    pause / 2 + pause * (spread % 1_000) / 1_000
+}
+
+fn interrupted() -> Ended {
+    Ended::new(Outcome::Skipped, "interrupted before it began")
+}
+
+/// Runs every probe of a host, a few at a time, each in a task of its own: a panic in one is that
+/// probe's outcome.
+async fn run_all<T: Transport + 'static>(
+    shared: &Arc<Shared>,
+    index: usize,
+    transport: T,
+    deadline: Instant,
+) -> Result<(), StoreError> {
+    let transport = Arc::new(transport);
+    let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
+    let mut runs = JoinSet::new();
+    let mut owners = std::collections::HashMap::new();
+    for (at, probe) in shared.errand.targets[index].probes.iter().enumerate() {
+        let (shared, transport, channels) =
+            (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
+        let run = runs.spawn(async move {
+            let _permit = channels.acquire_owned().await;
+            run_one(&shared, (index, at), &*transport, deadline).await
+        });
+        owners.insert(run.id(), Arc::clone(probe));
+    }
+    let mut result = Ok(());
+    while let Some(run) = runs.join_next_with_id().await {
+        let recorded = match run {
+            Ok((_, recorded)) => recorded,
+            Err(error) => match owners.get(&error.id()) {
+                Some(probe) => shared.record_panic(&shared.errand.targets[index], probe).await,
+                None => Ok(()),
+            },
+        };
+        result = result.and(recorded);
+    }
+    if let Some(transport) = Arc::into_inner(transport) {
+        tokio::select! {
+            () = shared.stop.aborting() => {}
+            () = transport.close() => {}
+        }
+    }
+    result
+}
+
+/// Runs one probe and records its reading.
+async fn run_one<T: Transport>(
+    shared: &Shared,
+    (index, at): (usize, usize),
+    transport: &T,
+    visit_deadline: Instant,
+) -> Result<(), StoreError> {
+    let target = &shared.errand.targets[index];
+    let (host, probe) = (&target.host, &target.probes[at]);
+    let (began, started) = (Instant::now(), clock::now());
+    if shared.stop.is_finishing() {
+        return shared.record_plain(target, probe, &interrupted(), (started, Duration::ZERO)).await;
+    }
+    let tokens = match tokens() {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let ended = Ended::new(Outcome::Skipped, format!("no randomness for the run's tag: {error}"));
+            return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await;
+        }
+    };
+    let cursor = shared.errand.cursor(&host.name, &probe.name);
+    let request = request((host, probe), tokens, shared.wire, cursor);
+    let limits = &shared.limits;
+    let exec = Exec {
+        command: request.command(),
+        stdin: request.stdin(),
+        heartbeat: limits.heartbeat_interval,
+        first_byte: limits.first_byte_timeout,
+        idle: probe.timeout + limits.idle_timeout,
+        deadline: visit_deadline.min(began + probe.timeout + limits.kill_grace + LATE),
+    };
+    let mut decoder = Decoder::new(&request);
+    let end = tokio::select! {
+        biased;
+        () = shared.stop.aborting() => ExecEnd::Lost("interrupted before it had ended".to_owned()),
+        end = transport.exec(exec, &mut decoder) => end,
+    };
+    let decoded = decoder.finish(end);
+    let reading = Reading {
+        host: host.name.clone(),
+        probe: probe.name.clone(),
+        probe_hash: probe.hash,
+        outcome: decoded.outcome,
+        detail: decoded.detail,
+        exit: decoded.exit,
+        started,
+        elapsed: began.elapsed(),
+        clock: decoded.clock,
+        cpu: decoded.cpu,
+        stderr: decoded.stderr,
+        cursor: cursor.map(str::to_owned),
+        bytes_raw: decoded.raw.len() as u64,
+        wire: decoded.wire,
+    };
+    let text = (probe.format == Format::Text).then(|| decoded.raw.clone());
+    shared.record(reading, decoded.raw, text).await
+}
+
+fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
+    let (mut tag, mut nonce) = ([0; 16], [0; 16]);
+    getrandom::fill(&mut tag)?;
+    getrandom::fill(&mut nonce)?;
+    Ok((RunTag::new(tag), Nonce::new(nonce)))
+}
+
+impl Shared {
+    async fn tell(&self, event: Event) {
+        // Nobody watches any more; the sweep goes on.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn record(&self, reading: Reading, raw: Vec<u8>, text: Option<Vec<u8>>) -> Result<(), StoreError> {
+        // The bytes are shared, not copied; what is told must not keep them alive.
+        let told = Reading { wire: Bytes::new(), ..reading.clone() };
+        let bytes_wire = reading.wire.len() as u64;
+        let recorded = match self.handle.record(reading, raw).await {
+            // A visit that failed as a whole records for all its probes, those that were done included.
+            Err(StoreError::Twice { .. }) => return Ok(()),
+            recorded => recorded?,
+        };
+        let (parsed, samples) = (recorded.parsed, recorded.samples);
+        let kept = Kept { reading: told, bytes_wire, parsed, samples, text };
+        self.tell(Event::Recorded(Box::new(kept))).await;
+        Ok(())
+    }
+
+    /// Records a reading without bytes.
+    async fn record_plain(
+        &self,
+        target: &Target,
+        probe: &Probe,
+        ended: &Ended,
+        (started, elapsed): (CollectorTime, Duration),
+    ) -> Result<(), StoreError> {
+        let reading = Reading {
+            host: target.host.name.clone(),
+            probe: probe.name.clone(),
+            probe_hash: probe.hash,
+            outcome: ended.outcome,
+            detail: ended.detail.clone(),
+            exit: None,
+            started,
+            elapsed,
+            clock: None,
+            cpu: None,
+            stderr: String::new(),
+            cursor: self.errand.cursor(&target.host.name, &probe.name).map(str::to_owned),
+            wire: Bytes::new(),
+            bytes_raw: 0,
+        };
+        self.record(reading, Vec::new(), None).await
+    }
+
+    async fn record_all(&self, target: &Target, ended: &Ended, began: Instant) -> Result<(), StoreError> {
+        let times = (clock::before(began.elapsed()), began.elapsed());
+        for probe in &target.probes {
+            self.record_plain(target, probe, ended, times).await?;
+        }
+        Ok(())
+    }
+
+    async fn record_panic(&self, target: &Target, probe: &Probe) -> Result<(), StoreError> {
+        let ended = Ended::new(Outcome::Incomplete, "the collector's own code failed on it; this is a bug");
+        self.record_plain(target, probe, &ended, (clock::now(), Duration::ZERO)).await
+    }
+
+    /// Gives every probe of a host that has no reading yet one that says it was never begun.
+    pub(super) async fn skip(&self, index: usize) -> Result<(), StoreError> {
+        self.record_all(&self.errand.targets[index], &interrupted(), Instant::now()).await
+    }
+
+    /// The same for a visit whose own task failed.
+    pub(super) async fn give_up(&self, index: usize) -> Result<(), StoreError> {
+        for probe in &self.errand.targets[index].probes {
+            self.record_panic(&self.errand.targets[index], probe).await?;
+        }
+        Ok(())
+    }
+}
