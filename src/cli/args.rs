@@ -54,6 +54,12 @@ pub struct Global {
 pub enum Verb {
     Run(verbs::run::Run),
     Sweep(verbs::sweep::Sweep),
+    Check(verbs::check::Check),
+    Reindex(verbs::reindex::Reindex),
+    Show(verbs::show::Show),
+    Sweeps(verbs::sweeps::Sweeps),
+    Export(verbs::export::Export),
+    Query(verbs::query::Query),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
 }
@@ -63,6 +69,12 @@ impl Verb {
         match self {
             Self::Run(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
+            Self::Check(verb) => verb.run(context),
+            Self::Reindex(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
+            Self::Sweeps(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
+            Self::Query(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }
