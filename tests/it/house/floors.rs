@@ -15,18 +15,8 @@ const FLOORS: [&[&str]; 5] = [
 /// The floors that do no I/O, have no clock and no randomness.
 const PURE: usize = 1;
 
-/// Neighbours on a floor that may be used: settings hold an inventory; the demo runs a sweep.
-const NEIGHBOURS: [(&str, &str); 2] = [("config", "inventory"), ("demo", "collect")];
-
-/// What only one module may name.
-const DOORS: [(&str, &[&str]); 3] = [
-    ("transport", &["russh"]),
-    ("store", &["rusqlite"]),
-    (
-        "cli",
-        &["clap", "clap_complete", "clap_mangen", "anyhow", "println!", "eprintln!", "print!", "eprint!"],
-    ),
-];
+/// Neighbours on a floor that may be used: settings hold an inventory.
+const NEIGHBOURS: [(&str, &str); 1] = [("config", "inventory")];
 
 /// What the pure floors may not name: a path that holds one of these in a row.
 const IMPURE: [&[&str]; 16] = [
