@@ -18,6 +18,16 @@ const PURE: usize = 1;
 /// Neighbours on a floor that may be used: settings hold an inventory.
 const NEIGHBOURS: [(&str, &str); 1] = [("config", "inventory")];
 
+/// What only one module may name.
+const DOORS: [(&str, &[&str]); 3] = [
+    ("transport", &["russh"]),
+    ("store", &["rusqlite"]),
+    (
+        "cli",
+        &["clap", "clap_complete", "clap_mangen", "anyhow", "println!", "eprintln!", "print!", "eprint!"],
+    ),
+];
+
 /// What the pure floors may not name: a path that holds one of these in a row.
 const IMPURE: [&[&str]; 16] = [
     &["tokio"],
