@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod collect;
+pub mod compare;
 pub mod config;
 pub mod demo;
 pub mod inventory;

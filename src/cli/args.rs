@@ -59,6 +59,14 @@ pub enum Verb {
     Probes(verbs::probes::Probes),
     Run(verbs::run::Run),
     Sweep(verbs::sweep::Sweep),
+    Check(verbs::check::Check),
+    Reindex(verbs::reindex::Reindex),
+    Show(verbs::show::Show),
+    Sweeps(verbs::sweeps::Sweeps),
+    Export(verbs::export::Export),
+    Query(verbs::query::Query),
+    Completions(verbs::shell::Completions),
+    Man(verbs::shell::Man),
 }
 
 impl Verb {
@@ -71,6 +79,14 @@ impl Verb {
             Self::Probes(verb) => verb.run(context),
             Self::Run(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
+            Self::Check(verb) => verb.run(context),
+            Self::Reindex(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
+            Self::Sweeps(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
+            Self::Query(verb) => verb.run(context),
+            Self::Completions(verb) => verb.run(context),
+            Self::Man(verb) => verb.run(context),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{Context, Exit};
 use crate::collect::{
     Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, ssh_settings,
 };
-use crate::config::{Defaults, Limits};
+use crate::config::{Defaults, Limits, Settings};
 use crate::model::{Format, Probe, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::store::index::Reader;
@@ -60,6 +60,28 @@ pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
     Ok(cursors)
 }
 
+/// Runs one errand with the limits and keys of `settings`, obeying signals, and closes the recorder.
+pub fn conduct(
+    context: &Context,
+    settings: &Settings,
+    (recorder, errand): (Recorder, Errand),
+    each: impl FnMut(&Kept) -> Result<()>,
+) -> Result<(Swept, SweepReport)> {
+    let stop = Stop::default();
+    let sweeper = sweeper(&settings.limits, &settings.defaults, &stop);
+    runtime()?.block_on(async {
+        let work = async {
+            let done = carry_out(context, &recorder, (&sweeper, errand), each).await;
+            // After a failure, too: what was acknowledged is indexed, and the sweep gets its end.
+            let closed = recorder.close().await;
+            let done = done?;
+            closed?;
+            Ok(done)
+        };
+        with_signals(context, (&stop, settings.limits.signal_grace), work).await
+    })
+}
+
 /// Runs one errand to its end. `each` sees every reading when it is on the disk.
 pub async fn carry_out(
     context: &Context,
@@ -79,7 +101,6 @@ pub async fn carry_out(
     let mut swept = None;
     loop {
         tokio::select! {
-            biased;
             event = news.recv() => match event {
                 Some(event) => {
                     progress.take(&event);
@@ -162,16 +183,12 @@ pub async fn with_signals<T>(
 }
 
 /// The exit status that a sweep's readings mean.
-pub fn exit_of(report: &SweepReport, interrupted: bool) -> Exit {
-    let reached = |reading: &ReadingReport| {
-        let outcome = reading.outcome;
-        outcome.is_success() || reading.bytes_wire > 0 || reading.exit.is_some()
-    };
-    if interrupted {
+pub fn exit_of(report: &SweepReport, swept: &Swept) -> Exit {
+    if swept.finished.end.interrupted {
         Exit::Interrupted
     } else if report.readings.iter().all(|reading| reading.outcome.is_success()) {
         Exit::Good
-    } else if report.readings.iter().any(reached) {
+    } else if swept.reached > 0 {
         Exit::Partial
     } else {
         Exit::NoHostReached

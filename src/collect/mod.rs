@@ -1,5 +1,6 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
+mod archived;
 pub mod clock;
 pub mod contact;
 mod dial;
@@ -18,6 +19,7 @@ mod sweep;
 mod sweeping;
 mod visit;
 
+pub use archived::Archived;
 pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Target, request};
 pub use event::{Event, Kept};
