@@ -1,12 +1,12 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod check;
 pub mod config;
 mod dry_run;
-pub mod hosts;
-pub mod probes;
-pub mod check;
 mod dry_run;
 pub mod export;
+pub mod hosts;
+pub mod probes;
 pub mod query;
 pub mod reindex;
 pub mod run;

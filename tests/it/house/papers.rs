@@ -85,6 +85,21 @@ fn every_command_that_is_shown_is_one_that_is_taken() {
 }
 
 #[test]
+fn every_example_of_the_help_is_one_that_is_taken() {
+    let mut examples = Vec::new();
+    let mut verbs = vec![dropsonde::cli::command()];
+    while let Some(verb) = verbs.pop() {
+        let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = help.lines().map(str::trim).filter(|line| line.starts_with("dropsonde "));
+        // Two blanks set an example apart from what it is for.
+        examples.extend(lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()));
+        verbs.extend(verb.get_subcommands().cloned());
+    }
+    assert!(examples.len() > 5, "{examples:?}");
+    none(&examples.iter().filter_map(|line| complaint(line)).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_wrong_command_or_link_is_found() {
     let text = "Run `dropsonde nonsense` or\n```\n$ dropsonde config check | cat\ndropsonde hosts --fold 'a b' # x\n```\n";
     let lines = commands(text);
