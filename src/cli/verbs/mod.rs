@@ -3,7 +3,6 @@
 pub mod check;
 pub mod config;
 mod dry_run;
-mod dry_run;
 pub mod export;
 pub mod hosts;
 pub mod probes;

@@ -6,7 +6,7 @@ use super::{Source, none, sources};
 /// The floors of src/, the lowest first.
 const FLOORS: [&[&str]; 5] = [
     &["model"],
-    &["select", "wire", "parse", "render"],
+    &["select", "wire", "parse", "compare", "render"],
     &["config", "inventory", "transport", "store"],
     &["collect", "demo"],
     &["cli"],
