@@ -52,8 +52,17 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Config(verbs::config::Config),
+    Hosts(verbs::hosts::Hosts),
+    Probes(verbs::probes::Probes),
     Run(verbs::run::Run),
     Sweep(verbs::sweep::Sweep),
+    Sweeps(verbs::sweeps::Sweeps),
+    Show(verbs::show::Show),
+    Query(verbs::query::Query),
+    Export(verbs::export::Export),
+    Check(verbs::check::Check),
+    Reindex(verbs::reindex::Reindex),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
 }
@@ -61,8 +70,17 @@ pub enum Verb {
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Config(verb) => verb.run(context),
+            Self::Hosts(verb) => verb.run(context),
+            Self::Probes(verb) => verb.run(context),
             Self::Run(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
+            Self::Sweeps(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
+            Self::Query(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
+            Self::Check(verb) => verb.run(context),
+            Self::Reindex(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }

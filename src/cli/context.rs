@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use tracing::level_filters::LevelFilter;
@@ -130,9 +131,18 @@ impl Context {
         Ok(chosen.into_iter().map(|index| &fleet.hosts[index]).collect())
     }
 
+    /// The state directory. Nothing else of the configuration is checked for it, so that what was recorded
+    /// can be read while a probe file or a host's entry is broken.
+    pub fn state_dir(&self) -> Result<PathBuf> {
+        match self.settings.get() {
+            Some(settings) => Ok(settings.state_dir.clone()),
+            None => Ok(config::state_dir(&self.sources()?)?),
+        }
+    }
+
     /// The index of the state directory, read-only.
     pub fn reader(&self) -> Result<Reader> {
-        Ok(Reader::open(&self.settings()?.state_dir)?)
+        Ok(Reader::open(&self.state_dir()?)?)
     }
 
     /// Log lines go to stderr: warnings, and with `--verbose` more.

@@ -11,6 +11,7 @@ mod context;
 mod exit;
 mod failure;
 mod progress;
+mod recorded;
 mod summary;
 mod sweeping;
 mod verbs;

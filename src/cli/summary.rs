@@ -49,7 +49,7 @@ fn generic(detail: &str, host: &str) -> String {
     detail.replace(host, "HOST")
 }
 
-fn ink(outcome: Outcome) -> Ink {
+pub fn ink(outcome: Outcome) -> Ink {
     match outcome {
         Outcome::Ok => Ink::Green,
         Outcome::Unsupported | Outcome::Skipped => Ink::Dim,

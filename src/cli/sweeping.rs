@@ -37,9 +37,13 @@ pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
 
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
-    let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let ssh = Arc::new(ssh_settings(limits, defaults, agent));
+    let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
     Sweeper { limits: limits.clone(), ssh, stop: stop.clone() }
+}
+
+/// Where ssh-agent listens.
+pub fn agent_socket() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Where each probe goes on from that has to know. Without an index nothing was read yet.

@@ -1,6 +1,8 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
+mod archived;
 pub mod clock;
+pub mod contact;
 mod dial;
 mod errand;
 mod event;
@@ -17,6 +19,7 @@ mod sweep;
 mod sweeping;
 mod visit;
 
+pub use archived::Archived;
 pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Target, request};
 pub use event::{Event, Kept};

@@ -23,6 +23,7 @@ mod probe_file;
 mod reader;
 mod schedule;
 mod settings;
+mod state;
 mod value;
 
 pub use built_in::BUILT_IN;
@@ -36,3 +37,4 @@ pub use load::load;
 pub use probe_file::{DEFAULT_MAX_OUTPUT, DEFAULT_TIMEOUT, MAX_SCRIPT, parse_probe, read_probe};
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};
+pub use state::state_dir;

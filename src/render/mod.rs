@@ -4,9 +4,11 @@
 //! came from a host never leaves as it came: tables, diagnostics and JSON escape every text they take
 //! in, whoever wrote it.
 
+pub mod csv;
 mod diagnostic;
 mod escape;
 pub mod json;
+pub mod reports;
 mod sparkline;
 mod style;
 mod table;

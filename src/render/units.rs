@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::model::Kind;
+
 const ABSENT: &str = "-";
 
 /// A gauge, a total or a bound in its metric's unit: `seconds` as `3.7ms`, `bytes` as `1.2 GiB`, `ratio`
@@ -27,6 +29,14 @@ pub fn rate(per_second: impl Into<Option<f64>>, unit: &str) -> String {
         "bytes" => format!("{}/s", bytes(number)),
         _ => format!("{}/s", si(number)),
     })
+}
+
+/// A sample: of a counter its increase per second.
+pub fn sample(value: impl Into<Option<f64>>, unit: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Counter => rate(value, unit),
+        Kind::Gauge | Kind::Histogram => self::value(value, unit),
+    }
 }
 
 /// How many times: `3.4×`.

@@ -22,5 +22,5 @@ pub use error::SelectError;
 pub use expand::expand;
 pub use fold::fold;
 pub use nearest::nearest;
-pub use pattern::MAX_NAMES;
+pub use pattern::{MAX_NAMES, matches_mask};
 pub use selector::{Catalog, IdleTerm, Selector};

@@ -104,7 +104,7 @@ fn visit(pieces: &[Piece], name: &mut String, each: &mut impl FnMut(&str)) {
 }
 
 /// Whether `text` fits `mask`, where `*` is any run of characters and `?` any one of them.
-pub(super) fn matches_mask(mask: &str, text: &str) -> bool {
+pub fn matches_mask(mask: &str, text: &str) -> bool {
     let (mut mask, mut text) = (mask.chars(), text.chars());
     // What follows the last `*`, and the text it was last tried on: on a mismatch the star takes one
     // character more. Earlier stars never need another try, so the work is at most mask × text.

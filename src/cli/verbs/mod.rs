@@ -1,6 +1,15 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod check;
+pub mod config;
 mod dry_run;
+pub mod export;
+pub mod hosts;
+pub mod probes;
+pub mod query;
+pub mod reindex;
 pub mod run;
 pub mod shell;
+pub mod show;
 pub mod sweep;
+pub mod sweeps;

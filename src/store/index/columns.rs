@@ -117,7 +117,7 @@ pub(super) fn unsigned(row: &Row<'_>, at: usize) -> SqlResult<u64> {
 }
 
 /// A column that holds one of a closed set of words; anything else is a broken index.
-fn word<T>(row: &Row<'_>, at: usize, read: impl FnOnce(&str) -> Option<T>) -> SqlResult<T> {
+pub(super) fn word<T>(row: &Row<'_>, at: usize, read: impl FnOnce(&str) -> Option<T>) -> SqlResult<T> {
     let text = row.get_ref(at)?.as_str()?;
     read(text).ok_or_else(|| {
         let unknown = format!("{text:?} is no word of this column");

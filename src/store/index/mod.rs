@@ -7,6 +7,7 @@ mod block;
 mod catalog;
 mod columns;
 mod event;
+mod fleet;
 mod functions;
 mod histogram;
 mod numbers;

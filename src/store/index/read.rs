@@ -35,7 +35,7 @@ impl Reader {
         &self.path
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
         question(&self.conn.borrow()).map_err(|error| StoreError::index(&self.path, error))
     }
 

@@ -150,7 +150,7 @@ pub(super) fn series_history(
     Ok(points.into_iter().flatten().collect())
 }
 
-fn block(conn: &Connection, series: i64, chunk: i64, sweep: i64) -> SqlResult<Option<Block>> {
+pub(super) fn block(conn: &Connection, series: i64, chunk: i64, sweep: i64) -> SqlResult<Option<Block>> {
     let sql = "SELECT data FROM block WHERE series = ?1 AND chunk = ?2 AND sweep = ?3";
     Ok(one(conn, sql, [series, chunk, sweep], |row| Ok(Block::decode(row.get_ref(0)?.as_blob()?)))?.flatten())
 }

@@ -1,0 +1,180 @@
+//! `sweeps`: the ledger. Every planned reading stands in it with its outcome.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::cli::recorded::Recorded;
+use crate::cli::{Context, Exit, summary};
+use crate::model::{Outcome, SweepId};
+use crate::render::json::{ReadingReport, SweepReport};
+use crate::render::reports::{SweepLine, SweepsReport};
+use crate::render::{Cell, Column, Ink, Table, units};
+use crate::store::index::{ReadingRow, SweepRow};
+
+/// List sweeps, or every outcome of one
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  dropsonde sweeps
+  dropsonde sweeps latest --verbose
+  dropsonde sweeps 20261122T23 --json")]
+pub struct Sweeps {
+    /// An id, the beginning of one, or `latest`
+    #[arg(value_name = "SWEEP")]
+    sweep: Option<String>,
+    /// How many to list
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "sweep")]
+    limit: usize,
+}
+
+impl Sweeps {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        let recorded = Recorded::open(context)?;
+        match &self.sweep {
+            None => self.list(context, &recorded)?,
+            Some(text) => one(context, &recorded, &recorded.sweep(text)?)?,
+        }
+        Ok(Exit::Good)
+    }
+
+    fn list(&self, context: &Context, recorded: &Recorded<'_>) -> Result<()> {
+        let mut report = SweepsReport::default();
+        for row in recorded.reader.sweeps(self.limit)? {
+            report.sweeps.push(line(recorded, row)?);
+        }
+        if context.global.json {
+            return context.print_json(&report);
+        }
+        if report.sweeps.is_empty() {
+            context.remark("no sweep was recorded yet; `dropsonde sweep` runs one");
+            return Ok(());
+        }
+        let mut table = Table::new([
+            Column::left("SWEEP"),
+            Column::left("TRIGGER"),
+            Column::left("STARTED"),
+            Column::right("TOOK"),
+            Column::right("PLANNED"),
+            Column::right("OK"),
+            Column::left("OTHERS").elastic(),
+        ]);
+        report.sweeps.iter().for_each(|sweep| {
+            table.row(cells(sweep));
+        });
+        context.print(&table.render(context.out_style()))
+    }
+}
+
+fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
+    let outcomes = outcomes(recorded, &row.sweep)?;
+    Ok(SweepLine {
+        sweep: row.sweep,
+        trigger: row.trigger,
+        schedule: row.schedule,
+        started: row.started.rfc3339(),
+        ended: row.ended.map(|ended| ended.rfc3339()),
+        elapsed_s: row.elapsed.map(|elapsed| elapsed.as_secs_f64()),
+        interrupted: row.interrupted,
+        planned: row.planned,
+        readings: row.readings,
+        ok: row.ok,
+        outcomes,
+    })
+}
+
+/// Every outcome with its count, 0 too.
+fn outcomes(recorded: &Recorded<'_>, sweep: &SweepId) -> Result<BTreeMap<Outcome, u64>> {
+    let mut counts: BTreeMap<Outcome, u64> = Outcome::ALL.into_iter().map(|outcome| (outcome, 0)).collect();
+    counts.extend(recorded.reader.outcome_counts(sweep)?);
+    Ok(counts)
+}
+
+fn cells(sweep: &SweepLine) -> [Cell; 7] {
+    let took = match sweep.elapsed_s {
+        Some(elapsed_s) => units::value(elapsed_s, "seconds"),
+        None => format!("{}/{}", sweep.readings, sweep.planned),
+    };
+    let others = sweep.outcomes.iter().filter(|(outcome, count)| **outcome != Outcome::Ok && **count > 0);
+    let mut others: Vec<String> = others.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    if sweep.interrupted {
+        others.push("interrupted".to_owned());
+    } else if sweep.ended.is_none() {
+        others.push("running".to_owned());
+    }
+    let trigger = match &sweep.schedule {
+        Some(schedule) => format!("{} {schedule}", sweep.trigger.as_str()),
+        None => sweep.trigger.as_str().to_owned(),
+    };
+    let all = sweep.ok == sweep.planned;
+    [
+        Cell::from(sweep.sweep.as_str()),
+        Cell::from(trigger),
+        Cell::from(sweep.started.as_str()),
+        Cell::from(took),
+        Cell::new(sweep.planned.to_string()),
+        Cell::new(sweep.ok.to_string()).ink(if all { Ink::Green } else { Ink::Yellow }),
+        Cell::new(others.join(", ")),
+    ]
+}
+
+fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<()> {
+    let mut report = SweepReport::new(sweep.sweep.clone(), sweep.trigger, sweep.started);
+    report.planned = sweep.planned;
+    report.elapsed_s = sweep.elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
+    recorded.reader.ledger(&sweep.sweep)?.iter().for_each(|row| report.push(reading(row)));
+    if context.global.json {
+        return context.print_json(&report);
+    }
+    context.print(&summary::text(&report, context.out_style()))?;
+    if context.global.verbose > 0 {
+        context.print(&format!("\n{}", readings(&report).render(context.out_style())))?;
+    }
+    let owed = sweep.planned.saturating_sub(report.readings.len() as u64);
+    if owed > 0 {
+        context.remark(&format!("{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"));
+    }
+    Ok(())
+}
+
+fn reading(row: &ReadingRow) -> ReadingReport {
+    ReadingReport {
+        host: row.host.clone(),
+        probe: row.probe.clone(),
+        outcome: row.outcome,
+        detail: row.detail.clone(),
+        exit: row.exit,
+        elapsed_s: row.elapsed.as_secs_f64(),
+        bytes_wire: row.bytes_wire,
+        bytes_raw: row.bytes_raw,
+        samples: row.samples,
+    }
+}
+
+fn readings(report: &SweepReport) -> Table {
+    let mut table = Table::new([
+        Column::left("HOST"),
+        Column::left("PROBE"),
+        Column::left("OUTCOME"),
+        Column::right("EXIT"),
+        Column::right("TOOK"),
+        Column::right("WIRE"),
+        Column::right("RAW"),
+        Column::right("SAMPLES"),
+        Column::left("DETAIL").elastic(),
+    ]);
+    for reading in &report.readings {
+        table.row([
+            Cell::from(reading.host.as_str()),
+            Cell::from(reading.probe.as_str()),
+            Cell::new(reading.outcome.as_str()).ink(summary::ink(reading.outcome)),
+            Cell::new(reading.exit.map_or_else(|| "-".to_owned(), |exit| exit.to_string())),
+            Cell::new(units::value(reading.elapsed_s, "seconds")),
+            Cell::new(units::value(reading.bytes_wire as f64, "bytes")),
+            Cell::new(units::value(reading.bytes_raw as f64, "bytes")),
+            Cell::new(reading.samples.to_string()),
+            Cell::new(reading.detail.clone().unwrap_or_default()),
+        ]);
+    }
+    table
+}

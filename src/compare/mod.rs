@@ -1,0 +1,10 @@
+//! Hosts against each other: who is worst, and how two sides differ. It names differences and their
+//! size, and never says that one is significant: that takes a test, and a test takes a history.
+
+mod median;
+mod ranking;
+mod sides;
+
+pub use median::Sorted;
+pub use ranking::{Ranked, rank, worst};
+pub use sides::{Contrast, contrast, resolution};

@@ -1,0 +1,121 @@
+//! More shapes of `--json`, of the verbs that read what was recorded. The rules are those of
+//! [`json`](super::json): nothing is left out, what is absent is `null`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::json::Schema;
+use crate::model::{HostName, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+
+/// `sweeps`, the newest first.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SweepsReport {
+    pub schema: Schema,
+    pub sweeps: Vec<SweepLine>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct SweepLine {
+    pub sweep: SweepId,
+    pub trigger: Trigger,
+    pub schedule: Option<String>,
+    /// RFC 3339.
+    pub started: String,
+    /// Null while it runs, as is `elapsed_s`.
+    pub ended: Option<String>,
+    pub elapsed_s: Option<f64>,
+    pub interrupted: bool,
+    pub planned: u64,
+    pub readings: u64,
+    pub ok: u64,
+    /// Every outcome, those that did not occur with 0.
+    pub outcomes: BTreeMap<Outcome, u64>,
+}
+
+/// `top` without a metric.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct MetricsReport<'a> {
+    pub schema: Schema,
+    pub metrics: Vec<MetricLine<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct MetricLine<'a> {
+    pub metric: &'a str,
+    pub kind: Kind,
+    pub unit: &'a str,
+    pub worse: Worse,
+    pub warn: Option<f64>,
+    pub help: &'a str,
+}
+
+/// `top METRIC`.
+#[derive(Debug, Clone, Serialize)]
+pub struct TopReport<'a> {
+    pub schema: Schema,
+    pub metric: &'a str,
+    pub kind: Kind,
+    pub unit: &'a str,
+    pub worse: Worse,
+    pub span: Span,
+    pub sweep: &'a SweepId,
+    /// Hosts that have the metric.
+    pub hosts: u64,
+    /// The worst first.
+    pub rows: Vec<TopRow>,
+}
+
+/// One host's worst series.
+#[derive(Debug, Clone, Serialize)]
+pub struct TopRow {
+    pub host: HostName,
+    pub labels: Labels,
+    pub value: f64,
+    /// The median of the other hosts.
+    pub peers: Option<f64>,
+    pub ratio: Option<f64>,
+    /// How many series the row stands for.
+    pub series: u64,
+    /// The row's series over the last sweeps, the oldest first; null where a sweep has no value.
+    pub history: Vec<Option<f64>>,
+}
+
+/// `check`.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckAnswer<'a> {
+    pub schema: Schema,
+    pub clean: bool,
+    pub sweeps: u64,
+    /// Sweeps that are being recorded now.
+    pub running: u64,
+    pub readings: u64,
+    pub bytes: u64,
+    /// What was mended before the look.
+    pub recovered: Vec<String>,
+    pub findings: Vec<FindingLine<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct FindingLine<'a> {
+    /// `note`, `index` or `archive`.
+    pub severity: &'static str,
+    pub sweep: Option<&'a SweepId>,
+    pub what: &'a str,
+    pub remedy: &'static str,
+}
+
+/// `reindex`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReindexAnswer<'a> {
+    pub schema: Schema,
+    pub sweeps: u64,
+    pub readings: u64,
+    pub damage: Vec<DamageLine<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct DamageLine<'a> {
+    pub sweep: &'a SweepId,
+    pub what: &'a str,
+}
