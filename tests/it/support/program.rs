@@ -1,6 +1,5 @@
 //! The built program with a configuration, probes and a state directory of its own.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -96,12 +95,16 @@ impl Program {
         (port, user): (u16, &str),
         (identity, known): (&Path, &Path),
     ) -> &mut Self {
-        let mut block = format!("[[hosts]]\nnames = {names:?}\nport = {port}\nuser = {user:?}\n");
-        if let Some(address) = address {
-            writeln!(block, "address = {address:?}").expect("text");
-        }
-        writeln!(block, "identity_files = [{identity:?}]\nknown_hosts = [{known:?}]").expect("text");
-        self.configure(&block)
+        let rest = format!(
+            "port = {port}\nuser = {user:?}\nidentity_files = [{identity:?}]\nknown_hosts = [{known:?}]\n"
+        );
+        let Some(address) = address else {
+            return self.configure(&format!("[[hosts]]\nnames = {names:?}\n{rest}"));
+        };
+        // A block is for one address, and here one address is many hosts.
+        let names = dropsonde::select::expand(names).expect("a node set");
+        let block = |name: &String| format!("[[hosts]]\nnames = {name:?}\naddress = {address:?}\n{rest}\n");
+        self.configure(&names.iter().map(block).collect::<String>())
     }
 
     /// The program with `arguments`, and nothing of this process's environment but PATH.
@@ -116,7 +119,7 @@ impl Program {
 
     fn within(&self, mut command: Command, arguments: &[&str]) -> Command {
         let path = std::env::var_os("PATH").expect("a PATH");
-        command.env_clear().env("PATH", path).env("HOME", self.dir.path().join("home"));
+        command.env_clear().env("PATH", path).env("USER", "root").env("HOME", self.dir.path().join("home"));
         command.arg("--config").arg(self.dir.path().join("config.toml"));
         command.arg("--state").arg(self.state()).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
