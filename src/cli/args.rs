@@ -60,6 +60,8 @@ pub enum Verb {
     Sweeps(verbs::sweeps::Sweeps),
     Export(verbs::export::Export),
     Query(verbs::query::Query),
+    Compare(verbs::compare::Compare),
+    Top(verbs::top::Top),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
 }
@@ -75,6 +77,8 @@ impl Verb {
             Self::Sweeps(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
             Self::Query(verb) => verb.run(context),
+            Self::Compare(verb) => verb.run(context),
+            Self::Top(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
         }

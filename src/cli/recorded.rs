@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::failure::{BadSelector, Usage};
 use super::Context;
-use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId, Worse};
+use super::failure::{BadSelector, Usage};
+use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId};
 use crate::render::units;
 use crate::select::{Catalog, SelectError, Selector, fold, nearest};
 use crate::store::index::{MetricRow, Reader, SweepRow};
@@ -50,6 +50,11 @@ impl<'a> Recorded<'a> {
         let known = self.reader.sweeps(1_000)?;
         let near = nearest(text, known.iter().map(|row| row.sweep.as_str()));
         Ok(Usage(format!("no sweep {text}{}; `dropsonde sweeps` lists them", did_you_mean(&near))))
+    }
+
+    /// At most `limit` sweeps up to this one, the oldest first.
+    pub fn sweeps_until(&self, last: &SweepRow, limit: usize) -> Result<Vec<SweepId>> {
+        Ok(self.reader.sweeps_until(&last.sweep, limit)?)
     }
 
     /// The hosts that `selector` means, of all that were ever recorded, with their labels as they were at
@@ -159,10 +164,6 @@ impl Metrics {
 
     pub fn unit(&self, name: &str, kind: Kind) -> &str {
         self.of(name, kind).map_or("", |row| row.unit.as_str())
-    }
-
-    pub fn worse(&self, name: &str, kind: Kind) -> Worse {
-        self.of(name, kind).map_or(Worse::Either, |row| row.worse)
     }
 
     /// A value in its metric's unit.

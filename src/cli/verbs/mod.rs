@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and what it does.
 
 pub mod check;
+pub mod compare;
 mod dry_run;
 pub mod export;
 pub mod query;
@@ -10,3 +11,4 @@ pub mod shell;
 pub mod show;
 pub mod sweep;
 pub mod sweeps;
+pub mod top;
