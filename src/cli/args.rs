@@ -52,6 +52,11 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Completions(verbs::shell::Completions),
+    Config(verbs::config::Config),
+    Hosts(verbs::hosts::Hosts),
+    Man(verbs::shell::Man),
+    Probes(verbs::probes::Probes),
     Run(verbs::run::Run),
     Sweep(verbs::sweep::Sweep),
     Check(verbs::check::Check),
@@ -69,6 +74,11 @@ pub enum Verb {
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Completions(verb) => verb.run(context),
+            Self::Config(verb) => verb.run(context),
+            Self::Hosts(verb) => verb.run(context),
+            Self::Man(verb) => verb.run(context),
+            Self::Probes(verb) => verb.run(context),
             Self::Run(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
             Self::Check(verb) => verb.run(context),

@@ -15,7 +15,7 @@ use super::{Context, Exit};
 use crate::collect::{
     Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, ssh_settings,
 };
-use crate::config::{Defaults, Limits};
+use crate::config::{Defaults, Limits, Settings};
 use crate::model::{Format, Probe, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::store::index::Reader;
@@ -37,9 +37,13 @@ pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
 
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
-    let agent = std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let ssh = Arc::new(ssh_settings(limits, defaults, agent));
+    let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
     Sweeper { limits: limits.clone(), ssh, stop: stop.clone() }
+}
+
+/// Where ssh-agent listens.
+pub fn agent_socket() -> Option<PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Where each probe goes on from that has to know. Without an index nothing was read yet.
@@ -54,6 +58,28 @@ pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
         cursors.insert(probe.name.clone(), reader.cursors(&probe.name)?);
     }
     Ok(cursors)
+}
+
+/// Runs one errand with the limits and keys of `settings`, obeying signals, and closes the recorder.
+pub fn conduct(
+    context: &Context,
+    settings: &Settings,
+    (recorder, errand): (Recorder, Errand),
+    each: impl FnMut(&Kept) -> Result<()>,
+) -> Result<(Swept, SweepReport)> {
+    let stop = Stop::default();
+    let sweeper = sweeper(&settings.limits, &settings.defaults, &stop);
+    runtime()?.block_on(async {
+        let work = async {
+            let done = carry_out(context, &recorder, (&sweeper, errand), each).await;
+            // After a failure, too: what was acknowledged is indexed, and the sweep gets its end.
+            let closed = recorder.close().await;
+            let done = done?;
+            closed?;
+            Ok(done)
+        };
+        with_signals(context, (&stop, settings.limits.signal_grace), work).await
+    })
 }
 
 /// Runs one errand to its end. `each` sees every reading when it is on the disk.
@@ -75,7 +101,6 @@ pub async fn carry_out(
     let mut swept = None;
     loop {
         tokio::select! {
-            biased;
             event = news.recv() => match event {
                 Some(event) => {
                     progress.take(&event);
@@ -158,16 +183,12 @@ pub async fn with_signals<T>(
 }
 
 /// The exit status that a sweep's readings mean.
-pub fn exit_of(report: &SweepReport, interrupted: bool) -> Exit {
-    let reached = |reading: &ReadingReport| {
-        let outcome = reading.outcome;
-        outcome.is_success() || reading.bytes_wire > 0 || reading.exit.is_some()
-    };
-    if interrupted {
+pub fn exit_of(report: &SweepReport, swept: &Swept) -> Exit {
+    if swept.finished.end.interrupted {
         Exit::Interrupted
     } else if report.readings.iter().all(|reading| reading.outcome.is_success()) {
         Exit::Good
-    } else if report.readings.iter().any(reached) {
+    } else if swept.reached > 0 {
         Exit::Partial
     } else {
         Exit::NoHostReached

@@ -2,6 +2,7 @@
 
 mod archived;
 pub mod clock;
+pub mod contact;
 mod dial;
 mod errand;
 mod event;

@@ -25,6 +25,10 @@ impl Stop {
         self.soft.is_cancelled()
     }
 
+    pub fn is_aborting(&self) -> bool {
+        self.hard.is_cancelled()
+    }
+
     pub async fn finishing(&self) {
         self.soft.cancelled().await;
     }

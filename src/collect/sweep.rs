@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use tokio::sync::{Semaphore, mpsc};
@@ -33,6 +34,8 @@ pub struct Swept {
     pub sweep: SweepId,
     pub started: CollectorTime,
     pub planned: usize,
+    /// Hosts that let us in.
+    pub reached: usize,
     pub finished: Finished,
 }
 
@@ -60,10 +63,11 @@ impl Sweeper {
             handle,
             events,
             stop: self.stop.clone(),
+            reached: AtomicUsize::new(0),
         });
         self.fan_out(&shared).await?;
         // Every task has ended, so nobody else holds it.
-        let handle = Arc::into_inner(shared).ok_or(StoreError::Stopped)?.handle;
+        let Shared { handle, reached, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
         let end = SweepEnd {
             ended: clock::now(),
             elapsed: began.elapsed(),
@@ -71,7 +75,7 @@ impl Sweeper {
             interrupted: self.stop.is_finishing(),
         };
         let finished = handle.finish(end).await?;
-        Ok(Swept { sweep, started, planned, finished })
+        Ok(Swept { sweep, started, planned, reached: reached.into_inner(), finished })
     }
 
     async fn fan_out(&self, shared: &Arc<Shared>) -> Result<(), StoreError> {
@@ -85,17 +89,14 @@ impl Sweeper {
                 () = self.stop.finishing() => None,
                 place = Arc::clone(&places).acquire_owned() => place.ok(),
             };
-            let Some(place) = place else {
-                // Nothing new is begun; what was planned still gets its outcome.
-                if result.is_ok() {
-                    result = shared.skip(index).await;
-                }
-                continue;
-            };
             let shared_too = Arc::clone(shared);
             let task = visits.spawn(async move {
-                let _place = place;
-                visit(shared_too, index).await
+                match place {
+                    Some(_place) => visit(shared_too, index).await,
+                    // Nothing new is begun; what was planned still gets its outcome. All at once, so
+                    // that ten thousand of them share a few syncs of the disk.
+                    None => shared_too.skip(index).await,
+                }
             });
             owners.insert(task.id(), index);
             while let Some(ended) = visits.try_join_next_with_id() {

@@ -2,6 +2,7 @@
 //! host that fails is data; the only error that leaves a visit is one of the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use super::{SweepHandle, clock};
 use crate::config::Limits;
 use crate::model::{CollectorTime, Format, HostName, Outcome, Probe, Reach, Reading, duration_text};
 use crate::store::StoreError;
+use crate::transport::ssh::ConnectError;
 use crate::transport::{Exec, Transport, local, ssh};
 use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
 
@@ -30,6 +32,8 @@ pub(super) struct Shared {
     pub stop: Stop,
     /// Connections being opened: a burst of them is what accept queues and MaxStartups drop.
     pub opening: Semaphore,
+    /// Hosts that let us in.
+    pub reached: AtomicUsize,
 }
 
 /// How one probe ended, before it is a reading.
@@ -55,12 +59,14 @@ const LATE: Duration = Duration::from_secs(5);
 pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), StoreError> {
     let target = &shared.errand.targets[index];
     let began = Instant::now();
-    let deadline = began + shared.limits.visit_timeout;
     shared.tell(Event::Visiting(target.host.name.clone())).await;
     let done = match target.host.reach {
-        Reach::Local => run_all(&shared, index, local::Machine, deadline).await,
-        Reach::Ssh => match dial(&shared, target, deadline).await {
-            Ok(session) => run_all(&shared, index, session, deadline).await,
+        Reach::Local => {
+            let deadline = Instant::now() + shared.limits.visit_timeout;
+            run_all(&shared, index, local::Machine, deadline).await
+        }
+        Reach::Ssh => match dial(&shared, target).await {
+            Ok((session, deadline)) => run_all(&shared, index, session, deadline).await,
             Err(ended) => shared.record_all(target, &ended, began).await,
         },
     };
@@ -68,31 +74,42 @@ pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), Store
     done
 }
 
-/// Connects, as often as it makes sense.
-async fn dial(shared: &Shared, target: &Target, deadline: Instant) -> Result<ssh::Session, Ended> {
-    let late = || {
-        let limit = duration_text(shared.limits.visit_timeout);
-        Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}"))
+/// Connects, as often as it makes sense. The visit's time begins when it is this host's turn to be
+/// connected to: hosts that hang before it in the line are not its fault.
+async fn dial(shared: &Shared, target: &Target) -> Result<(ssh::Session, Instant), Ended> {
+    let turn = tokio::select! {
+        biased;
+        () = shared.stop.finishing() => return Err(interrupted()),
+        // Never closed, so it cannot fail.
+        turn = shared.opening.acquire() => turn,
     };
+    let deadline = Instant::now() + shared.limits.visit_timeout;
+    let attempts = timeout_at(deadline, connect(shared, target));
+    let answer = tokio::select! {
+        biased;
+        () = shared.stop.aborting() => return Err(aborted()),
+        answer = attempts => answer,
+    };
+    drop(turn);
+    match answer {
+        Ok(Ok(session)) => Ok((session, deadline)),
+        Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
+        Err(_) => {
+            let limit = duration_text(shared.limits.visit_timeout);
+            Err(Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}")))
+        }
+    }
+}
+
+async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
     let mut tries = 0;
     loop {
-        let attempt = async {
-            // Never closed, so it cannot fail.
-            let _permit = shared.opening.acquire().await;
-            ssh::connect(&target.host, &shared.ssh).await
-        };
-        let answer = tokio::select! {
-            biased;
-            () = shared.stop.aborting() => return Err(interrupted()),
-            answer = timeout_at(deadline, attempt) => answer.map_err(|_| late())?,
-        };
-        match answer {
-            Ok(session) => return Ok(session),
-            Err(error) if error.transient && tries < RETRIES => {
+        match ssh::connect(&target.host, &shared.ssh).await {
+            Err(error) if error.transient && tries < RETRIES && !shared.stop.is_finishing() => {
                 sleep(jittered(RETRY_AFTER * 4_u32.pow(tries), &target.host.name)).await;
                 tries += 1;
             }
-            Err(error) => return Err(Ended::new(error.outcome, error.detail)),
+            answer => return answer,
         }
     }
 }
@@ -109,6 +126,10 @@ fn interrupted() -> Ended {
     Ended::new(Outcome::Skipped, "interrupted before it began")
 }
 
+fn aborted() -> Ended {
+    Ended::new(Outcome::Skipped, "interrupted while it was being connected to")
+}
+
 /// Runs every probe of a host, a few at a time, each in a task of its own: a panic in one is that
 /// probe's outcome.
 async fn run_all<T: Transport + 'static>(
@@ -117,6 +138,7 @@ async fn run_all<T: Transport + 'static>(
     transport: T,
     deadline: Instant,
 ) -> Result<(), StoreError> {
+    shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
     let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
     let mut runs = JoinSet::new();
@@ -173,21 +195,28 @@ async fn run_one<T: Transport>(
     let cursor = shared.errand.cursor(&host.name, &probe.name);
     let request = request((host, probe), tokens, shared.wire, cursor);
     let limits = &shared.limits;
+    let own_deadline = began + probe.timeout + limits.kill_grace + LATE;
     let exec = Exec {
         command: request.command(),
         stdin: request.stdin(),
         heartbeat: limits.heartbeat_interval,
         first_byte: limits.first_byte_timeout,
         idle: probe.timeout + limits.idle_timeout,
-        deadline: visit_deadline.min(began + probe.timeout + limits.kill_grace + LATE),
+        deadline: visit_deadline.min(own_deadline),
     };
     let mut decoder = Decoder::new(&request);
     let end = tokio::select! {
         biased;
-        () = shared.stop.aborting() => ExecEnd::Lost("interrupted before it had ended".to_owned()),
-        end = transport.exec(exec, &mut decoder) => end,
+        () = shared.stop.aborting() => ExecEnd::Lost("interrupted".to_owned()),
+        end = transport.exec(exec, &mut decoder) => match end {
+            ExecEnd::TimedOut(_) if visit_deadline <= Instant::now() => ExecEnd::TimedOut("visit"),
+            end => end,
+        },
     };
-    let decoded = decoder.finish(end);
+    let mut decoded = decoder.finish(end);
+    if decoded.outcome == Outcome::Incomplete && shared.stop.is_aborting() {
+        decoded.detail = Some("interrupted before it had ended".to_owned());
+    }
     let reading = Reading {
         host: host.name.clone(),
         probe: probe.name.clone(),
@@ -228,7 +257,12 @@ impl Shared {
         let recorded = match self.handle.record(reading, raw).await {
             // A visit that failed as a whole records for all its probes, those that were done included.
             Err(StoreError::Twice { .. }) => return Ok(()),
-            recorded => recorded?,
+            Err(error) => {
+                // A store that fails takes nothing more: no host need work for it any longer.
+                self.stop.abort();
+                return Err(error);
+            }
+            Ok(recorded) => recorded,
         };
         let (parsed, samples) = (recorded.parsed, recorded.samples);
         let kept = Kept { reading: told, bytes_wire, parsed, samples, text };

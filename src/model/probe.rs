@@ -34,6 +34,20 @@ impl Format {
         ("host_context", Self::HostContext),
         ("kernel_log", Self::KernelLog),
     ];
+
+    /// The word in a probe's file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openmetrics => "openmetrics",
+            Self::Keyvalue => "keyvalue",
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Text => "text",
+            Self::ProcSnapshot => "proc_snapshot",
+            Self::HostContext => "host_context",
+            Self::KernelLog => "kernel_log",
+        }
+    }
 }
 
 /// What a probe costs the host.
@@ -47,11 +61,32 @@ pub enum Cost {
     Heavy,
 }
 
+impl Cost {
+    /// The word in a probe's file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cheap => "cheap",
+            Self::Moderate => "moderate",
+            Self::Heavy => "heavy",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Privilege {
     None,
     Root,
+}
+
+impl Privilege {
+    /// The word in a probe's file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Root => "root",
+        }
+    }
 }
 
 /// Something that must be on the host before the script runs; checked there, in one place.
@@ -161,5 +196,17 @@ impl Probe {
             };
             self.metrics.iter().filter(fits).max_by_key(|spec| spec.name.len())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_formats_word_is_the_one_that_is_read() {
+        for (word, format) in Format::ALL {
+            assert_eq!(format.as_str(), word);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod decode;
 mod end;
 mod inflate;
 mod request;
+mod saved;
 pub mod served;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ pub use decode::{Decoded, Decoder};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};
 pub use request::{HEARTBEAT, Limits, MAX_SCRIPT, Request, Unsendable, check};
+pub use saved::{Saved, read_saved};
 pub use token::{Nonce, RunTag};

@@ -137,6 +137,10 @@ impl Decoder {
 /// The stream stopped short of its trailer.
 fn judge_cut(end: &ExecEnd) -> Verdict {
     match end {
+        // The transport's word for a command's own limit.
+        ExecEnd::TimedOut("deadline") => {
+            because(Outcome::TimedOut, "host did not end the probe at its deadline")
+        }
         ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, format!("{phase} deadline passed")),
         ExecEnd::Lost(why) => because(Outcome::Incomplete, format!("connection was lost: {}", clip(why))),
         ExecEnd::Signalled(name) => {

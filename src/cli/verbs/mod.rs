@@ -1,5 +1,9 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod config;
+mod dry_run;
+pub mod hosts;
+pub mod probes;
 pub mod check;
 pub mod compare;
 mod dry_run;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::sweep::find_probe;
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, summary, sweeping};
-use crate::collect::{Errand, Kept, Stop, Target};
+use crate::collect::{Errand, Kept, Target};
 use crate::config::Settings;
 use crate::model::{Host, HostName, Kind, Outcome, Probe, Reach, Sample, Trigger};
 use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
@@ -48,39 +48,27 @@ impl Run {
             }
         }
         let targets = self.targets(context, settings, &probes)?;
-        let errand = Errand {
-            trigger: Trigger::Adhoc,
-            schedule: None,
-            cursors: sweeping::cursors(&settings.state_dir, &probes)?,
-            targets,
-        };
-        let stop = Stop::default();
+        let mut errand =
+            Errand { trigger: Trigger::Adhoc, schedule: None, cursors: Default::default(), targets };
         let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
-        let sweeper = sweeping::sweeper(&settings.limits, &settings.defaults, &stop);
-        let (swept, report) = sweeping::runtime()?.block_on(async {
-            let work = async {
-                let done = sweeping::carry_out(context, &recorder, (&sweeper, errand), |kept| {
-                    if self.ndjson {
-                        summary::ndjson(context, kept)
-                    } else if context.global.json {
-                        Ok(())
-                    } else {
-                        let probe = probes.iter().find(|probe| probe.name == kept.reading.probe);
-                        context.print(&self.reading(kept, probe.map(|probe| &**probe), context.out_style()))
-                    }
-                });
-                let done = done.await?;
-                recorder.close().await?;
-                Ok(done)
-            };
-            sweeping::with_signals(context, (&stop, settings.limits.signal_grace), work).await
+        // Only now: an index that was broken is mended by opening.
+        errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+            if self.ndjson {
+                summary::ndjson(context, kept)
+            } else if context.global.json {
+                Ok(())
+            } else {
+                let probe = probes.iter().find(|probe| probe.name == kept.reading.probe);
+                context.print(&self.reading(kept, probe.map(|probe| &**probe), context.out_style()))
+            }
         })?;
         if context.global.json {
             context.print_json(&report)?;
         } else if !self.ndjson && report.readings.len() > 1 {
             context.remark(summary::text(&report, context.err_style()).trim_end());
         }
-        Ok(sweeping::exit_of(&report, swept.finished.end.interrupted))
+        Ok(sweeping::exit_of(&report, &swept))
     }
 
     fn targets(&self, context: &Context, settings: &Settings, probes: &[Arc<Probe>]) -> Result<Vec<Target>> {

@@ -1,5 +1,6 @@
 //! `sweep`: some probes over some hosts, recorded, with a summary at the end.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use anyhow::Result;
 use super::dry_run;
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, summary, sweeping};
-use crate::collect::{Errand, Stop, Target};
+use crate::collect::{Errand, Target};
 use crate::config::{Schedule, Settings};
 use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
 use crate::select::nearest;
@@ -47,33 +48,32 @@ pub struct Sweep {
 impl Sweep {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let settings = context.settings()?;
+        // A retry asks the index, so a broken one is mended first; a new sweep is checked first, so
+        // that a slip leaves no state directory behind.
+        let mends = self.retry_failed.is_some() && !self.dry_run && settings.state_dir.exists();
+        let mended = mends.then(|| sweeping::open_recorder(context, &settings.state_dir)).transpose()?;
         let mut errand = self.errand(context, settings)?;
         let probes: Vec<Arc<Probe>> =
-            errand.targets.iter().flat_map(|target| target.probes.clone()).collect();
-        errand.cursors = sweeping::cursors(&settings.state_dir, &distinct(probes))?;
+            errand.targets.iter().flat_map(|target| target.probes.iter().cloned()).collect();
+        let probes = distinct(probes);
         if self.dry_run {
+            errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
             return dry_run::print(context, &errand, &settings.limits);
         }
-        let stop = Stop::default();
-        let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
-        let sweeper = sweeping::sweeper(&settings.limits, &settings.defaults, &stop);
-        let (swept, report) = sweeping::runtime()?.block_on(async {
-            let work = async {
-                let done = sweeping::carry_out(context, &recorder, (&sweeper, errand), |kept| {
-                    if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
-                });
-                let done = done.await?;
-                recorder.close().await?;
-                Ok(done)
-            };
-            sweeping::with_signals(context, (&stop, settings.limits.signal_grace), work).await
+        let recorder = match mended {
+            Some(recorder) => recorder,
+            None => sweeping::open_recorder(context, &settings.state_dir)?,
+        };
+        errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+            if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
         })?;
         if context.global.json {
             context.print_json(&report)?;
         } else if !self.ndjson {
             context.print(&summary::text(&report, context.out_style()))?;
         }
-        Ok(sweeping::exit_of(&report, swept.finished.end.interrupted))
+        Ok(sweeping::exit_of(&report, &swept))
     }
 
     fn errand(&self, context: &Context, settings: &Settings) -> Result<Errand> {
@@ -101,8 +101,8 @@ impl Sweep {
         let scheduled = schedule.map(|schedule| schedule.hosts.as_str());
         let mut hosts = context.select(scheduled.or(self.hosts.as_deref()).unwrap_or("*"))?;
         if let (Some(_), Some(only)) = (scheduled, &self.hosts) {
-            let only = context.select(only)?;
-            hosts.retain(|host| only.iter().any(|chosen| chosen.name == host.name));
+            let only: HashSet<&HostName> = context.select(only)?.into_iter().map(|host| &host.name).collect();
+            hosts.retain(|host| only.contains(&host.name));
             if hosts.is_empty() {
                 return Err(Usage("the schedule has none of the hosts of -H".to_owned()).into());
             }
@@ -121,26 +121,27 @@ impl Sweep {
         let reader = Reader::open(&settings.state_dir)?;
         let sweep = find_sweep(&reader, sweep)?;
         let failed = reader.outcomes(&sweep)?.into_iter().filter(|(_, _, outcome)| !outcome.is_success());
-        let wanted = self.hosts.as_deref().map(|selector| context.select(selector)).transpose()?;
-        let mut targets: Vec<Target> = Vec::new();
+        let chosen = context.select(self.hosts.as_deref().unwrap_or("*"))?;
+        let chosen: HashMap<&HostName, &Host> = chosen.into_iter().map(|host| (&host.name, host)).collect();
+        let only = self.probes.iter().map(|name| find_probe(settings, name)).collect::<Result<Vec<_>>>()?;
+        let mut again: BTreeMap<HostName, Target> = BTreeMap::new();
         let mut gone: Vec<(HostName, ProbeName)> = Vec::new();
-        for (host, probe, _) in failed {
-            if wanted.as_ref().is_some_and(|hosts| hosts.iter().all(|chosen| chosen.name != host)) {
+        for (name, probe, _) in failed {
+            if !only.is_empty() && only.iter().all(|only| only.name != probe) {
                 continue;
             }
-            let (Some(host), Some(probe)) =
-                (settings.fleet.host(host.as_str()), settings.probes.get(probe.as_str()))
-            else {
-                gone.push((host, probe));
-                continue;
-            };
-            match targets.iter_mut().find(|target| target.host.name == host.name) {
-                Some(target) => target.probes.push(Arc::clone(probe)),
-                None => {
-                    targets.push(Target { host: Arc::new(host.clone()), probes: vec![Arc::clone(probe)] })
-                }
+            match (chosen.get(&name), settings.probes.get(probe.as_str())) {
+                (Some(&host), Some(probe)) => again
+                    .entry(name)
+                    .or_insert_with(|| Target { host: Arc::new(host.clone()), probes: Vec::new() })
+                    .probes
+                    .push(Arc::clone(probe)),
+                // Not chosen by -H.
+                (None, _) if self.hosts.is_some() => {}
+                _ => gone.push((name, probe)),
             }
         }
+        let targets: Vec<Target> = again.into_values().collect();
         for (host, probe) in gone {
             context.remark(&format!("dropsonde: {probe} on {host} is no longer configured; left out"));
         }
@@ -152,7 +153,7 @@ impl Sweep {
 }
 
 fn distinct(probes: Vec<Arc<Probe>>) -> Vec<Arc<Probe>> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = HashSet::new();
     probes.into_iter().filter(|probe| seen.insert(probe.name.clone())).collect()
 }
 

@@ -19,6 +19,6 @@ pub use connect::connect;
 pub use exec::Output;
 pub use failure::ConnectError;
 pub use key::KeyFault;
-pub use scan::{HostKey, scan_host_key};
+pub use scan::{HostKey, Introduction, introduce, scan_host_key};
 pub use session::Session;
 pub use settings::{Settings, Timeouts};

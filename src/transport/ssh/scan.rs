@@ -7,10 +7,10 @@ use data_encoding::BASE64;
 use super::algorithms;
 use super::client::Check;
 use super::connect::{Unshaken, shake};
-use super::failure::ConnectError;
+use super::failure::{self, ConnectError};
 use super::settings::Settings;
 use crate::model::Host;
-use crate::transport::known_hosts::{HostId, KeyTypes, fingerprint, type_name};
+use crate::transport::known_hosts::{HostId, KeyTypes, Place, Verdict, fingerprint, type_name};
 
 /// A key that a host showed and proved to hold. Whether it is the right one, only a person can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,46 @@ pub struct HostKey {
     pub fingerprint_sha256: String,
     /// For known_hosts.
     pub line: String,
+    blob: Vec<u8>,
+}
+
+/// What a host's keys mean to somebody who may have met it before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Introduction {
+    /// One of its keys stands in known_hosts already.
+    Known(Place),
+    /// It is in no known_hosts file; these are its keys.
+    New(Vec<HostKey>),
+}
+
+/// Scans a host's keys and holds them against known_hosts. A key that is revoked, or is not the one
+/// that is known, is an error with the place: no question to a person may let it through.
+pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction, ConnectError> {
+    let keys = scan_host_key(host, settings).await?;
+    let known = settings.known_hosts(&host.known_hosts);
+    let id = HostId::new(&host.address, host.port);
+    let verdicts: Vec<Verdict> = keys.iter().map(|key| known.verdict(&id, &key.blob)).collect();
+    let refusal =
+        |(key, verdict): (&HostKey, &Verdict)| failure::host_key(host, &id, &key.blob, (&known, verdict));
+    let judged = || keys.iter().zip(&verdicts);
+    if let Some(bad) = judged().find(|(key, verdict)| match verdict {
+        Verdict::Revoked(_) => true,
+        Verdict::Changed { types, .. } => types.contains(KeyTypes::of(&key.blob)),
+        Verdict::Known(_) | Verdict::Unknown { .. } => false,
+    }) {
+        return Err(refusal(bad));
+    }
+    if let Some(place) = verdicts.iter().find_map(|verdict| match verdict {
+        Verdict::Known(place) => Some(place.clone()),
+        _ => None,
+    }) {
+        return Ok(Introduction::Known(place));
+    }
+    // The types that are known are gone, and others are there instead.
+    match judged().find(|(_, verdict)| matches!(verdict, Verdict::Changed { .. })) {
+        Some(bad) => Err(refusal(bad)),
+        None => Ok(Introduction::New(keys)),
+    }
 }
 
 /// The ed25519, ECDSA and RSA keys of a host, as far as it has them: a connection for each.
@@ -61,5 +101,6 @@ fn describe(host: &Host, key: &[u8]) -> HostKey {
         line: format!("{} {algorithm} {}", id.as_str(), BASE64.encode(key)),
         fingerprint_sha256: fingerprint(key),
         algorithm,
+        blob: key.to_vec(),
     }
 }

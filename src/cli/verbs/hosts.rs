@@ -1,0 +1,106 @@
+//! `hosts`: who is in the inventory, who can be reached, and whose keys to believe.
+
+mod check;
+mod trust;
+
+use anyhow::Result;
+
+use crate::cli::{Context, Exit};
+use crate::model::{Host, HostName, Reach};
+use crate::render::json::HostsReport;
+use crate::render::{Cell, Column, Lines, Table, escape};
+use crate::select;
+
+/// List hosts, see who can be reached, learn host keys
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Hosts {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    List(List),
+    Check(check::Check),
+    Trust(trust::Trust),
+}
+
+impl Hosts {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        match self.verb {
+            None => self.list.run(context),
+            Some(Verb::List(list)) => list.run(context),
+            Some(Verb::Check(check)) => check.run(context),
+            Some(Verb::Trust(trust)) => trust.run(context),
+        }
+    }
+}
+
+/// Print the hosts that a selector names (the default)
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Which hosts
+    #[arg(value_name = "SELECTOR", default_value = "*")]
+    selector: String,
+    /// Print one folded node set instead of a table
+    #[arg(long, conflicts_with = "json")]
+    fold: bool,
+}
+
+impl List {
+    fn run(&self, context: &Context) -> Result<Exit> {
+        let hosts = context.select(&self.selector)?;
+        if context.global.json {
+            context.print_json(&HostsReport::new(hosts))?;
+        } else if self.fold {
+            context.print(&format!("{}\n", folded(hosts.iter().map(|host| &host.name))))?;
+        } else {
+            context.print(&table(&hosts).render(context.out_style()))?;
+        }
+        Ok(Exit::Good)
+    }
+}
+
+fn table(hosts: &[&Host]) -> Table {
+    let mut table = Table::new([
+        Column::left("HOST"),
+        Column::left("ADDRESS"),
+        Column::right("PORT"),
+        Column::left("USER"),
+        Column::left("LABELS").elastic(),
+    ]);
+    for host in hosts {
+        let labels: Vec<String> =
+            host.labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
+        let (address, port, user) = match host.reach {
+            Reach::Ssh => (host.address.clone(), host.port.to_string(), host.user.clone()),
+            Reach::Local => ("this machine".to_owned(), "-".to_owned(), "-".to_owned()),
+        };
+        table.row([
+            host.name.as_str().into(),
+            address.into(),
+            port.into(),
+            user.into(),
+            Cell::from(labels.join(" ")),
+        ]);
+    }
+    table
+}
+
+/// The node set of some hosts, fit for a terminal.
+fn folded<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String {
+    let names: Vec<&str> = names.into_iter().map(HostName::as_str).collect();
+    escape(&select::fold(names), Lines::Single).into_owned()
+}
+
+/// All hosts, some of them, none.
+fn exit(hosts: impl Iterator<Item = bool>) -> Exit {
+    match hosts.fold((0, 0), |(good, all), is_good| (good + usize::from(is_good), all + 1)) {
+        (good, all) if good == all => Exit::Good,
+        (0, _) => Exit::NoHostReached,
+        _ => Exit::Partial,
+    }
+}

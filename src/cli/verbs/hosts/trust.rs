@@ -1,0 +1,217 @@
+//! `hosts trust`: learn host keys on purpose. It never replaces a key and never believes one that
+//! nobody looked at: without a person at the terminal it wants `--yes` or the fingerprint itself.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use crate::cli::failure::Usage;
+use crate::cli::{Context, Exit, sweeping};
+use crate::collect::{contact, ssh_settings};
+use crate::model::{Host, HostName, Reach};
+use crate::render::{Cell, Column, Ink, Table};
+use crate::transport::known_hosts::{Place, append};
+use crate::transport::ssh::{ConnectError, HostKey, Introduction};
+
+/// Show hosts' key fingerprints, ask, and add the keys to the first known_hosts file
+#[derive(Debug, clap::Args)]
+pub struct Trust {
+    /// Which hosts
+    #[arg(value_name = "SELECTOR", default_value = "*")]
+    selector: String,
+    /// Do not ask: believe whatever answers now
+    #[arg(long, short)]
+    yes: bool,
+    /// Do not ask: believe the key with this fingerprint, and no other; may be repeated
+    #[arg(long, value_name = "SHA256:…", conflicts_with = "yes", value_parser = fingerprint)]
+    fingerprint: Vec<String>,
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    let digest = text.strip_prefix("SHA256:").unwrap_or_default();
+    let plain = digest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
+    if digest.len() == 43 && plain {
+        Ok(text.to_owned())
+    } else {
+        Err("expected SHA256: and 43 characters, as ssh-keygen -l prints it".to_owned())
+    }
+}
+
+/// What became of a host.
+enum State {
+    Local,
+    Known(Place),
+    /// Not known yet; these of its keys may be added.
+    New(Vec<HostKey>),
+    Added(Vec<HostKey>, PathBuf),
+    Declined(Vec<HostKey>),
+    Failed(ConnectError),
+}
+
+impl State {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Known(_) => "known",
+            Self::New(_) => "new",
+            Self::Added(..) => "added",
+            Self::Declined(_) => "declined",
+            Self::Failed(error) => error.outcome.as_str(),
+        }
+    }
+
+    fn keys(&self) -> &[HostKey] {
+        match self {
+            Self::New(keys) | Self::Added(keys, _) | Self::Declined(keys) => keys,
+            Self::Local | Self::Known(_) | Self::Failed(_) => &[],
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Local => "this machine: there is no connection and no host key".to_owned(),
+            Self::Known(place) => format!("already in {place}"),
+            Self::New(_) => String::new(),
+            Self::Added(_, file) => format!("added to {}", file.display()),
+            Self::Declined(_) => "not added".to_owned(),
+            Self::Failed(error) => error.detail.clone(),
+        }
+    }
+}
+
+impl Trust {
+    pub fn run(&self, context: &Context) -> Result<Exit> {
+        let hosts: Vec<Host> = context.select(&self.selector)?.into_iter().cloned().collect();
+        let mut states = scan(hosts, context)?;
+        let is_new = states.iter().any(|(_, state)| matches!(state, State::New(_)));
+        let believe = is_new && self.believes(&states, context)?;
+        for (host, state) in &mut states {
+            if let State::New(keys) = state {
+                let keys = std::mem::take(keys);
+                *state = if believe { self.add(host, keys)? } else { State::Declined(keys) };
+            }
+        }
+        if context.global.json {
+            context.print_json(&json_of(&states))?;
+        } else {
+            context.print(&results(&states).render(context.out_style()))?;
+        }
+        let done =
+            |(_, state): &(Host, State)| matches!(state, State::Local | State::Known(_) | State::Added(..));
+        Ok(super::exit(states.iter().map(done)))
+    }
+
+    /// Whether the new keys may be added, from whoever is to say so.
+    fn believes(&self, states: &[(Host, State)], context: &Context) -> Result<bool> {
+        if self.yes || !self.fingerprint.is_empty() {
+            return Ok(true);
+        }
+        // On stderr: with --json the answer to the question is not the answer of the verb.
+        eprint!("{}", fingerprints(states).render(context.err_style()));
+        if !io::stdin().is_terminal() {
+            let advice = "nobody is there to look at the fingerprints: compare them with what \
+                          ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub prints on the host, then give \
+                          --fingerprint SHA256:…, or --yes to believe what answers now";
+            return Err(Usage(advice.to_owned()).into());
+        }
+        let count = states.iter().filter(|(_, state)| matches!(state, State::New(_))).count();
+        eprint!("Are these the hosts' own keys? Add those of {count} host(s)? [y/N] ");
+        io::stderr().flush().context("write to stderr")?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).context("read the answer")?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+
+    fn add(&self, host: &Host, keys: Vec<HostKey>) -> Result<State> {
+        let named =
+            |key: &HostKey| self.fingerprint.is_empty() || self.fingerprint.contains(&key.fingerprint_sha256);
+        let (believed, others): (Vec<HostKey>, Vec<HostKey>) = keys.into_iter().partition(named);
+        if believed.is_empty() {
+            return Ok(State::Declined(others));
+        }
+        let Some(file) = host.known_hosts.first() else {
+            return Err(Usage(format!("{} has no known_hosts file to add to", host.name)).into());
+        };
+        let lines: Vec<String> = believed.iter().map(|key| key.line.clone()).collect();
+        append(file, &lines)?;
+        Ok(State::Added(believed, file.clone()))
+    }
+}
+
+fn scan(hosts: Vec<Host>, context: &Context) -> Result<Vec<(Host, State)>> {
+    let settings = context.settings()?;
+    let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, None));
+    let (local, remote): (Vec<Host>, Vec<Host>) =
+        hosts.into_iter().partition(|host| host.reach == Reach::Local);
+    let answers = sweeping::runtime()?.block_on(contact::introduce(remote, ssh, &settings.limits));
+    let state = |answer| match answer {
+        Ok(Introduction::Known(place)) => State::Known(place),
+        Ok(Introduction::New(keys)) => State::New(keys),
+        Err(error) => State::Failed(error),
+    };
+    let local = local.into_iter().map(|host| (host, State::Local));
+    Ok(local.chain(answers.into_iter().map(|(host, answer)| (host, state(answer)))).collect())
+}
+
+/// One row for each key, with all hosts that showed it.
+fn fingerprints(states: &[(Host, State)]) -> Table {
+    let mut alike: BTreeMap<(&str, &str), Vec<&HostName>> = BTreeMap::new();
+    for (host, state) in states {
+        for key in state.keys() {
+            alike.entry((&key.fingerprint_sha256, &key.algorithm)).or_default().push(&host.name);
+        }
+    }
+    let mut rows: Vec<_> = alike
+        .into_iter()
+        .map(|((print, algorithm), names)| (super::folded(names), algorithm, print))
+        .collect();
+    rows.sort_unstable();
+    let mut table = Table::new([Column::left("HOSTS"), Column::left("TYPE"), Column::left("FINGERPRINT")]);
+    for (hosts, algorithm, print) in rows {
+        table.row([hosts.into(), algorithm.into(), print.into()]);
+    }
+    table
+}
+
+fn results(states: &[(Host, State)]) -> Table {
+    let mut alike: BTreeMap<(&str, String, Vec<&str>), Vec<&HostName>> = BTreeMap::new();
+    for (host, state) in states {
+        let prints = state.keys().iter().map(|key| key.fingerprint_sha256.as_str()).collect();
+        alike.entry((state.word(), state.detail(), prints)).or_default().push(&host.name);
+    }
+    let mut table = Table::new([
+        Column::left("STATE"),
+        Column::left("HOSTS"),
+        Column::left("DETAIL"),
+        Column::left("FINGERPRINT"),
+    ]);
+    for ((word, detail, prints), names) in alike {
+        let ink = match word {
+            "added" | "known" | "local" => Ink::Green,
+            "declined" => Ink::Yellow,
+            _ => Ink::Red,
+        };
+        table.row([
+            Cell::from(word).ink(ink),
+            super::folded(names).into(),
+            detail.into(),
+            prints.join(" ").into(),
+        ]);
+    }
+    table
+}
+
+fn json_of(states: &[(Host, State)]) -> Value {
+    let key = |key: &HostKey| json!({ "type": key.algorithm, "fingerprint": key.fingerprint_sha256 });
+    let host = |(host, state): &(Host, State)| {
+        let detail = Some(state.detail()).filter(|detail| !detail.is_empty());
+        let keys: Vec<Value> = state.keys().iter().map(key).collect();
+        json!({ "name": host.name, "state": state.word(), "detail": detail, "keys": keys })
+    };
+    let hosts: Vec<Value> = states.iter().map(host).collect();
+    json!({ "schema": 1, "hosts": hosts })
+}
