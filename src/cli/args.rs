@@ -52,45 +52,41 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Check(verbs::check::Check),
+    Compare(verbs::compare::Compare),
     Completions(verbs::shell::Completions),
     Config(verbs::config::Config),
+    Export(verbs::export::Export),
     Hosts(verbs::hosts::Hosts),
     Man(verbs::shell::Man),
     Probes(verbs::probes::Probes),
-    Run(verbs::run::Run),
-    Sweep(verbs::sweep::Sweep),
-    Check(verbs::check::Check),
-    Reindex(verbs::reindex::Reindex),
-    Show(verbs::show::Show),
-    Sweeps(verbs::sweeps::Sweeps),
-    Export(verbs::export::Export),
     Query(verbs::query::Query),
-    Compare(verbs::compare::Compare),
+    Reindex(verbs::reindex::Reindex),
+    Run(verbs::run::Run),
+    Show(verbs::show::Show),
+    Sweep(verbs::sweep::Sweep),
+    Sweeps(verbs::sweeps::Sweeps),
     Top(verbs::top::Top),
-    Completions(verbs::shell::Completions),
-    Man(verbs::shell::Man),
 }
 
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Check(verb) => verb.run(context),
+            Self::Compare(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
-            Self::Run(verb) => verb.run(context),
-            Self::Sweep(verb) => verb.run(context),
-            Self::Check(verb) => verb.run(context),
-            Self::Reindex(verb) => verb.run(context),
-            Self::Show(verb) => verb.run(context),
-            Self::Sweeps(verb) => verb.run(context),
-            Self::Export(verb) => verb.run(context),
             Self::Query(verb) => verb.run(context),
-            Self::Compare(verb) => verb.run(context),
+            Self::Reindex(verb) => verb.run(context),
+            Self::Run(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
+            Self::Sweep(verb) => verb.run(context),
+            Self::Sweeps(verb) => verb.run(context),
             Self::Top(verb) => verb.run(context),
-            Self::Completions(verb) => verb.run(context),
-            Self::Man(verb) => verb.run(context),
         }
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Recorded<'a> {
     fn unknown_sweep(&self, text: &str) -> Result<Usage> {
         let known = self.reader.sweeps(1_000)?;
         let near = nearest(text, known.iter().map(|row| row.sweep.as_str()));
-        Ok(Usage(format!("no sweep {text}{}; `dropsonde sweeps` lists them", did_you_mean(&near))))
+        Ok(Usage(format!("no sweep {text} (`dropsonde sweeps` lists them){}", did_you_mean(&near))))
     }
 
     /// At most `limit` sweeps up to this one, the oldest first.
@@ -81,8 +81,8 @@ impl<'a> Recorded<'a> {
         let chosen = match parsed.select(&catalog) {
             Ok(chosen) => chosen,
             Err(SelectError::UnknownHost { names, nearest, .. }) => {
-                let who = format!("nothing was recorded of {}{}", fold(names), did_you_mean(&nearest));
-                return Err(Usage(format!("{who}; `dropsonde sweeps latest` lists hosts")).into());
+                let who = format!("nothing was recorded of {}", fold(names));
+                return Err(Usage(format!("{who}{}", did_you_mean(&nearest))).into());
             }
             Err(error) => return Err(bad(error).into()),
         };
@@ -159,7 +159,7 @@ impl Metrics {
         near.extend(parts.take(OFFERED).cloned());
         near.dedup();
         near.truncate(OFFERED);
-        Err(Usage(format!("no metric {name}{}; `dropsonde top` lists them", did_you_mean(&near))))
+        Err(Usage(format!("no metric {name} (`dropsonde top` lists them){}", did_you_mean(&near))))
     }
 
     pub fn unit(&self, name: &str, kind: Kind) -> &str {

@@ -1,13 +1,12 @@
 //! One file per verb: its arguments, and what it does.
 
-pub mod config;
-mod dry_run;
-pub mod hosts;
-pub mod probes;
 pub mod check;
 pub mod compare;
+pub mod config;
 mod dry_run;
 pub mod export;
+pub mod hosts;
+pub mod probes;
 pub mod query;
 pub mod reindex;
 pub mod run;
