@@ -1,4 +1,44 @@
 //! Dropsonde: small one-shot probes pushed over SSH, their readings archived, indexed, compared.
+//!
+//! # How data flows
+//!
+//! One way: configuration, inventory and probes → a plan → a sweep → a visit for each host (one SSH
+//! connection) → a channel for each probe → gzip bytes → the archive (synced, then acknowledged) →
+//! parsed → the index. Looking back reads the index and never writes it.
+//!
+//! # The modules, by floor
+//!
+//! A module imports from lower floors only (`config` alone has a neighbour, `inventory`);
+//! `tests/it/house/floors.rs` enforces it.
+//!
+//! | floor | module | what it is for |
+//! | --- | --- | --- |
+//! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
+//! | 3 | [`collect`] | sweeps and visits, and the one path into archive and index |
+//! | 3 | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
+//! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
+//! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
+//! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
+//! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
+//! | 1 | [`select`] | node sets and selectors |
+//! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
+//! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
+//! | 1 | [`render`] | tables, units, diagnostics and JSON, into strings |
+//! | 0 | [`model`] | the nouns, as plain data |
+//!
+//! # What always holds
+//!
+//! - Floors 0 and 1 do no I/O and know no clock, no randomness and no tokio: what they need is passed in.
+//! - Every planned (sweep, host, probe) ends in exactly one [`model::Outcome`]. A host that fails is data,
+//!   never an error that ends a sweep.
+//! - A reading counts as collected only after its bytes are synced. The archive is the truth; the index
+//!   can be rebuilt from it, row for row.
+//! - Absent is `None` or NULL, never 0. A counter that went backwards, or whose host booted, has no rate.
+//! - Whatever a host sends is bounded (bytes, ratio, lines, samples, time), and escaped before a person
+//!   sees it.
+//! - No text of a probe or a host becomes part of a command line or of a path.
+//! - Collector time and host time are two types.
+//! - Every task has an owner that awaits it; there is no global state.
 
 pub mod cli;
 pub mod collect;

@@ -52,41 +52,43 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    Check(verbs::check::Check),
-    Compare(verbs::compare::Compare),
-    Completions(verbs::shell::Completions),
+    Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
-    Export(verbs::export::Export),
     Hosts(verbs::hosts::Hosts),
-    Man(verbs::shell::Man),
     Probes(verbs::probes::Probes),
-    Query(verbs::query::Query),
-    Reindex(verbs::reindex::Reindex),
     Run(verbs::run::Run),
-    Show(verbs::show::Show),
     Sweep(verbs::sweep::Sweep),
     Sweeps(verbs::sweeps::Sweeps),
+    Show(verbs::show::Show),
     Top(verbs::top::Top),
+    Compare(verbs::compare::Compare),
+    Query(verbs::query::Query),
+    Export(verbs::export::Export),
+    Check(verbs::check::Check),
+    Reindex(verbs::reindex::Reindex),
+    Completions(verbs::shell::Completions),
+    Man(verbs::shell::Man),
 }
 
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
-            Self::Check(verb) => verb.run(context),
-            Self::Compare(verb) => verb.run(context),
-            Self::Completions(verb) => verb.run(context),
+            Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
-            Self::Export(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
-            Self::Man(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
-            Self::Query(verb) => verb.run(context),
-            Self::Reindex(verb) => verb.run(context),
             Self::Run(verb) => verb.run(context),
-            Self::Show(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
             Self::Sweeps(verb) => verb.run(context),
+            Self::Show(verb) => verb.run(context),
             Self::Top(verb) => verb.run(context),
+            Self::Compare(verb) => verb.run(context),
+            Self::Query(verb) => verb.run(context),
+            Self::Export(verb) => verb.run(context),
+            Self::Check(verb) => verb.run(context),
+            Self::Reindex(verb) => verb.run(context),
+            Self::Completions(verb) => verb.run(context),
+            Self::Man(verb) => verb.run(context),
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The JSON shapes, byte for byte: other programs read them.
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Selectors over small inventories: what they choose, and what they refuse.
+
 use super::*;
 use crate::model::{Labels, Reach};
 

@@ -1,6 +1,5 @@
 //! Every case of `tests/corpus`: what is read out of it, that each number has an entry in its
 //! probe's file, and, for values derived by hand from the file, that they are right.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! The synthetic fleet, reached with OpenSSH's client.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
 //! The shipped probes over the synthetic trees: what a demo shows, without the SSH in between.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

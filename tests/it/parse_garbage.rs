@@ -1,5 +1,4 @@
 //! Whatever a host sends, parsing it ends, soon, with finite numbers and a bounded answer.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::path::Path;
 use std::time::{Duration, Instant};

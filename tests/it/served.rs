@@ -1,5 +1,4 @@
 //! The in-process SSH server against OpenSSH's client.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod compare;
 pub mod config;
+pub mod demo;
 mod dry_run;
 pub mod export;
 pub mod hosts;

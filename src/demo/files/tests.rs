@@ -1,3 +1,5 @@
+//! The synthetic files hold what a kernel of that age and size would write.
+
 use super::*;
 use crate::demo::{FleetShape, fleet};
 use crate::model::CollectorTime;
