@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
-use super::Context;
 use super::failure::{BadSelector, Usage};
+use super::Context;
 use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId, Worse};
 use crate::render::units;
 use crate::select::{Catalog, SelectError, Selector, fold, nearest};

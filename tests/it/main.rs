@@ -16,6 +16,8 @@ mod demo_parse;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod known_hosts;
