@@ -37,8 +37,9 @@ knobs! {
         auth_timeout: Duration = secs(10), between(MS, HOUR);
         /// The server's answer to the request for a channel.
         channel_timeout: Duration = secs(10), between(MS, HOUR);
-        /// From a probe's start to its first byte, beyond the probe's own timeout.
-        first_byte_timeout: Duration = secs(15), between(MS, HOUR);
+        /// From a probe's start to its first byte. The supervisor announces itself at once, whatever the
+        /// probe takes; but an overloaded host is just what one wants to hear from.
+        first_byte_timeout: Duration = secs(30), between(MS, HOUR);
         /// Silence in the middle of a probe's output, beyond the probe's own timeout.
         idle_timeout: Duration = secs(15), between(MS, HOUR);
         /// A host's whole visit; what is not there by then is `timed_out`.
