@@ -26,6 +26,8 @@ mod local;
 #[cfg(test)]
 mod nodeset_oracle;
 #[cfg(test)]
+mod offline_verbs;
+#[cfg(test)]
 mod parse_garbage;
 #[cfg(test)]
 mod probes;
