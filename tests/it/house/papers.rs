@@ -108,7 +108,7 @@ fn every_example_of_the_help_is_one_that_is_taken() {
         verbs.extend(verb.get_subcommands().cloned());
     }
     assert!(examples.len() > 5, "{examples:?}");
-    none(&examples.iter().filter_map(|line| complaint(line)).collect::<Vec<_>>());
+    none(&examples.iter().filter_map(complaint).collect::<Vec<_>>());
 }
 
 #[test]
