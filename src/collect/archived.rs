@@ -25,9 +25,8 @@ impl Archived {
         let tar = TarFile::open(state, &row.sweep)?;
         let reading = tar.reading_at(row.offset, &row.host, &row.probe)?;
         let opening = Opening::read(&tar, tar.size()?)?;
-        let probe = opening.and_then(|opening| {
-            opening.probes.iter().find(|probe| probe.name == row.probe).map(Arc::clone)
-        });
+        let probe = opening
+            .and_then(|opening| opening.probes.iter().find(|probe| probe.name == row.probe).map(Arc::clone));
         Ok(Self { reading, probe })
     }
 

@@ -58,7 +58,8 @@ pub fn resolution(unit: &str, kind: Kind, span: Span) -> f64 {
         (Kind::Counter, "bytes") => 1024.0,
         // One event in a probe's window of about a second is chance; over the time between two sweeps a
         // hundred times fewer are already a habit.
-        (Kind::Counter, _) => if span == Span::Between { 1e-2 } else { 1.0 },
+        (Kind::Counter, _) if span == Span::Between => 1e-2,
+        (Kind::Counter, _) => 1.0,
         (_, "seconds") => 1e-5,
         (_, "bytes") => 65_536.0,
         (_, "ratio" | "fraction") => 1e-3,

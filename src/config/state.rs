@@ -20,8 +20,7 @@ pub fn state_dir(sources: &Sources) -> Result<PathBuf, Faults> {
 
 fn written(sources: &Sources) -> Result<Option<Located<PathBuf>>, Faults> {
     let (config_file, folder) = sources.locate();
-    let drop_ins =
-        folder.map_or(Ok(Vec::new()), |folder| file::drop_ins(&folder.join("conf.d")))?;
+    let drop_ins = folder.map_or(Ok(Vec::new()), |folder| file::drop_ins(&folder.join("conf.d")))?;
     let home = sources.home();
     let mut state = None;
     for path in config_file.into_iter().chain(drop_ins) {

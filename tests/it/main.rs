@@ -39,4 +39,6 @@ mod ssh;
 mod store;
 mod support;
 #[cfg(test)]
+mod verbs;
+#[cfg(test)]
 mod writing_probes;

@@ -130,6 +130,9 @@ fn text(report: &CheckReport, deep: bool, style: &Style) -> String {
         0 => String::new(),
         running => format!(" ({running} running)"),
     };
-    text.push_str(&format!("{verdict}: {} sweeps{running}, {} readings, {bytes}\n", report.sweeps, report.readings));
+    text.push_str(&format!(
+        "{verdict}: {} sweeps{running}, {} readings, {bytes}\n",
+        report.sweeps, report.readings
+    ));
     text
 }

@@ -72,7 +72,8 @@ impl Export {
     /// A snapshot of everything.
     fn database(&self, recorded: &Recorded<'_>) -> Result<()> {
         if self.sweep.is_some() || self.since.is_some() || self.hosts.is_some() || !self.metric.is_empty() {
-            let why = "a sqlite export is everything: leave out --sweep, --since, -H and --metric, or take csv";
+            let why =
+                "a sqlite export is everything: leave out --sweep, --since, -H and --metric, or take csv";
             return Err(Usage(why.to_owned()).into());
         }
         let Some(path) = &self.out else {

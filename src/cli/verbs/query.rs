@@ -68,8 +68,7 @@ impl Query {
     }
 
     fn table(&self, context: &Context, reader: &Reader, sql: &str) -> Result<()> {
-        let limits =
-            QueryLimits { max_rows: self.limit.unwrap_or(TABLE_ROWS), timeout: self.timeout };
+        let limits = QueryLimits { max_rows: self.limit.unwrap_or(TABLE_ROWS), timeout: self.timeout };
         let answer = reader.query(sql, limits)?;
         let numeric = |at: usize| {
             let values = answer.rows.iter().map(|row| &row[at]);
@@ -239,14 +238,17 @@ fn schema(context: &Context, reader: &Reader) -> Result<()> {
             &mut |_, _| false,
         )?;
         if columns.is_empty() {
-            return Err(Usage(format!("the index has no view {view}; `dropsonde reindex` rebuilds it")).into());
+            return Err(
+                Usage(format!("the index has no view {view}; `dropsonde reindex` rebuilds it")).into()
+            );
         }
         views.push(View { view, about, columns });
     }
     if context.global.json {
         return context.print_json(&SchemaReport { schema: Default::default(), views });
     }
-    let mut table = Table::new([Column::left("VIEW"), Column::left("COLUMNS"), Column::left("ABOUT").elastic()]);
+    let mut table =
+        Table::new([Column::left("VIEW"), Column::left("COLUMNS"), Column::left("ABOUT").elastic()]);
     for View { view, about, columns } in views {
         table.row([Cell::from(view), Cell::new(columns.join(", ")), Cell::from(about)]);
     }

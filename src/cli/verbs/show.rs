@@ -8,7 +8,7 @@ use crate::cli::failure::Usage;
 use crate::cli::recorded::{Metrics, Recorded};
 use crate::cli::{Context, Exit, summary};
 use crate::collect::{Archived, Caps};
-use crate::model::{Fault, Format, Histogram, Kind, Labels, Parsed, Sample};
+use crate::model::{Bucket, Fault, Format, Histogram, Kind, Labels, Parsed, Sample};
 use crate::render::json::ProbeReport;
 use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
 use crate::store::index::{ReadingNumbers, ReadingRow};
@@ -56,7 +56,10 @@ impl Show {
         let archived = match Archived::open(&state, &row) {
             Ok(archived) => Some(archived),
             Err(error) => {
-                context.remark(&format!("dropsonde: from the index only: {}", escape(&error.to_string(), Lines::Single)));
+                context.remark(&format!(
+                    "dropsonde: from the index only: {}",
+                    escape(&error.to_string(), Lines::Single)
+                ));
                 None
             }
         };
@@ -80,7 +83,10 @@ impl Show {
         let Some(sweep) = &self.sweep else {
             let latest = recorded.reader.latest(&host, &probe)?;
             return latest.ok_or_else(|| {
-                Usage(format!("no sweep has a reading of {probe} on {host}; `dropsonde sweeps latest -v` lists some")).into()
+                Usage(format!(
+                    "no sweep has a reading of {probe} on {host}; `dropsonde sweeps latest -v` lists some"
+                ))
+                .into()
             });
         };
         let sweep = recorded.sweep(sweep)?.sweep;
@@ -136,15 +142,19 @@ fn header(row: &ReadingRow, archived: Option<&Archived>, style: &Style) -> Strin
     line("started", format!("{} · took {}", row.started.rfc3339(), units::elapsed(row.elapsed)));
     if let Some(clock) = archived.and_then(|archived| archived.reading.clock.as_ref()) {
         let skew_s = (clock.start.unix_ns().saturating_sub(row.started.unix_ns())) as f64 / 1e9;
-        line("clock", format!(
-            "{} on the host, {} from ours · up {} · boot {}",
-            clock.start.rfc3339(),
-            units::value(skew_s, "seconds"),
-            units::value(clock.uptime_end_s, "seconds"),
-            escape(&clock.boot_id, Lines::Single)
-        ));
+        line(
+            "clock",
+            format!(
+                "{} on the host, {} from ours · up {} · boot {}",
+                clock.start.rfc3339(),
+                units::value(skew_s, "seconds"),
+                units::value(clock.uptime_end_s, "seconds"),
+                escape(&clock.boot_id, Lines::Single)
+            ),
+        );
     }
-    let (wire, raw) = (units::value(row.bytes_wire as f64, "bytes"), units::value(row.bytes_raw as f64, "bytes"));
+    let (wire, raw) =
+        (units::value(row.bytes_wire as f64, "bytes"), units::value(row.bytes_raw as f64, "bytes"));
     line("bytes", format!("{wire} on the wire, {raw} of output"));
     if let Some(cpu) = row.cpu {
         line("cpu", format!("{} on the host", units::elapsed(cpu)));
@@ -216,14 +226,13 @@ fn buckets(histogram: &Histogram, metrics: &Metrics) -> Table {
         title = format!("{title} {}", labels(&histogram.labels));
     }
     let title = escape(&title, Lines::Single).into_owned();
-    let mut table =
-        Table::new([Column::left(&title), Column::right("COUNT"), Column::left("")]);
+    let mut table = Table::new([Column::left(&title), Column::right("COUNT"), Column::left("")]);
     let tallest = histogram.buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
     for bucket in &histogram.buckets {
         // The longest bar has BAR columns, and what is there at all has one.
         let columns = (u128::from(bucket.count) * u128::from(BAR)).div_ceil(u128::from(tallest));
         table.row([
-            Cell::new(format!("{} to {}", units::value(bucket.lo, unit), units::value(bucket.hi, unit))),
+            Cell::new(bounds(bucket, unit)),
             Cell::new(bucket.count.to_string()),
             Cell::new("▇".repeat(usize::try_from(columns).unwrap_or(0))),
         ]);
@@ -239,6 +248,16 @@ fn buckets(histogram: &Histogram, metrics: &Metrics) -> Table {
         total("max", units::value(max, unit));
     }
     table
+}
+
+/// An open end is stored as the largest float.
+fn bounds(bucket: &Bucket, unit: &str) -> String {
+    let text = |bound| units::value(bound, unit);
+    match (bucket.lo.abs() == f64::MAX, bucket.hi.abs() == f64::MAX) {
+        (false, true) => format!("over {}", text(bucket.lo)),
+        (true, false) => format!("up to {}", text(bucket.hi)),
+        _ => format!("{} to {}", text(bucket.lo), text(bucket.hi)),
+    }
 }
 
 /// What a text probe printed: it has no samples to show instead.

@@ -132,7 +132,9 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
     }
     let owed = sweep.planned.saturating_sub(report.readings.len() as u64);
     if owed > 0 {
-        context.remark(&format!("{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"));
+        context.remark(&format!(
+            "{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"
+        ));
     }
     Ok(())
 }
