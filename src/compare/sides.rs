@@ -91,7 +91,7 @@ mod tests {
         assert!(something.distance > 1.0, "{something:?}");
         // From nothing to much leads; from nothing to a little does not.
         let much = contrast(&[0.0], &[0.5], floor).distance;
-        let little = contrast(&[0.0], &[0.002], floor).distance;
+        let little = contrast(&[0.0], &[0.0015], floor).distance;
         assert!(much > something.distance && something.distance > little, "{much} {little}");
     }
 
