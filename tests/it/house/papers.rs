@@ -121,7 +121,7 @@ fn a_wrong_command_or_link_is_found() {
     let wrong: Vec<bool> = lines.iter().map(|line| complaint(line).is_some()).collect();
     assert_eq!(wrong, [true, false, false]);
     for (shown, expected) in [(Shown::Whole, true), (Shown::Named, false)] {
-        assert_eq!(complaint(&("dropsonde query".to_owned(), shown)).is_some(), expected);
+        assert_eq!(complaint(&("dropsonde show".to_owned(), shown)).is_some(), expected);
     }
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), ["b.md"]);
 }
