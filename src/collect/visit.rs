@@ -49,8 +49,7 @@ impl Ended {
     }
 }
 
-/// On top of a probe's own timeout and the time to kill it: the host ends its probes itself, and is
-/// given up only when it does not.
+/// On top of all that a host may take to run a probe and end it.
 const LATE: Duration = Duration::from_secs(5);
 
 pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), StoreError> {
@@ -176,7 +175,9 @@ async fn run_one<T: Transport>(
     let cursor = shared.errand.cursor(&host.name, &probe.name);
     let request = request((host, probe), tokens, shared.wire, cursor);
     let limits = &shared.limits;
-    let own_deadline = began + probe.timeout + limits.kill_grace + LATE;
+    // The host counts the probe's time from when its supervisor has started, and ends the probe itself;
+    // it is given up only when it does not.
+    let own_deadline = began + limits.first_byte_timeout + probe.timeout + limits.kill_grace + LATE;
     let exec = Exec {
         command: request.command(),
         stdin: request.stdin(),

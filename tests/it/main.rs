@@ -39,6 +39,8 @@ mod ssh;
 mod store;
 mod support;
 #[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod verbs;
 #[cfg(test)]
 mod writing_probes;

@@ -29,7 +29,7 @@ const LOOK_BACK: usize = 200;
 #[command(after_help = "\
 A and B are selectors: a host, a node set, @group, label=value. Values are the sides' medians, the ratio
 is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
-none: --all shows it. A host on both sides counts for A only.
+none: --all shows it. A host on both sides counts for the smaller one only.
 
 Examples:
   dropsonde compare web01 web06
@@ -106,14 +106,16 @@ impl Compare {
         let side = |selector: &str| -> Result<BTreeSet<HostName>> {
             Ok(recorded.hosts(selector, sweep)?.into_iter().collect())
         };
-        let (a, mut b) = (side(&self.a)?, side(&self.b)?);
-        let shared: Vec<HostName> = b.intersection(&a).cloned().collect();
-        b.retain(|host| !a.contains(host));
-        if b.is_empty() {
-            return Err(Usage(format!("every host of {} is on the other side, too", self.b)).into());
+        let (mut a, mut b) = (side(&self.a)?, side(&self.b)?);
+        let shared: BTreeSet<HostName> = b.intersection(&a).cloned().collect();
+        // `compare @web web06` asks for web06 against the rest of its group.
+        let (larger, name) = if a.len() > b.len() { (&mut a, "B") } else { (&mut b, "A") };
+        larger.retain(|host| !shared.contains(host));
+        if larger.is_empty() {
+            return Err(Usage(format!("{} and {} are the same hosts", self.a, self.b)).into());
         }
         if !shared.is_empty() {
-            context.remark(&format!("{} is on both sides: counted for A only", fold(shared)));
+            context.remark(&format!("{} is on both sides: counted for {name} only", fold(shared)));
         }
         Ok(Sides { a, b })
     }

@@ -167,7 +167,8 @@ impl Top {
         if !samples.iter().any(fits) {
             let values: BTreeSet<&str> =
                 samples.iter().filter_map(|it| it.series.labels.get(label)).map(String::as_str).collect();
-            let near = nearest(mask, values);
+            let near: Vec<String> =
+                nearest(mask, values).into_iter().map(|value| format!("{label}={value}")).collect();
             return Err(Usage(format!("{metric} has no {label}={mask}{}", did_you_mean(&near))));
         }
         samples.retain(fits);

@@ -1,5 +1,7 @@
 //! What several tests start: real servers and runs, reaped by whoever started them.
 
 pub mod hostile;
+pub mod program;
+pub mod proxy;
 pub mod runs;
 pub mod sshd;
