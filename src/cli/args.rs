@@ -52,6 +52,7 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
@@ -59,6 +60,8 @@ pub enum Verb {
     Sweep(verbs::sweep::Sweep),
     Sweeps(verbs::sweeps::Sweeps),
     Show(verbs::show::Show),
+    Top(verbs::top::Top),
+    Compare(verbs::compare::Compare),
     Query(verbs::query::Query),
     Export(verbs::export::Export),
     Check(verbs::check::Check),
@@ -70,6 +73,7 @@ pub enum Verb {
 impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
@@ -77,6 +81,8 @@ impl Verb {
             Self::Sweep(verb) => verb.run(context),
             Self::Sweeps(verb) => verb.run(context),
             Self::Show(verb) => verb.run(context),
+            Self::Top(verb) => verb.run(context),
+            Self::Compare(verb) => verb.run(context),
             Self::Query(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
             Self::Check(verb) => verb.run(context),

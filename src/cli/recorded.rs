@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::failure::{BadSelector, Usage};
-use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId, Worse};
+use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId};
 use crate::render::units;
 use crate::select::{Catalog, SelectError, Selector, fold, nearest};
 use crate::store::index::{MetricRow, Reader, SweepRow};
@@ -49,7 +49,12 @@ impl<'a> Recorded<'a> {
     fn unknown_sweep(&self, text: &str) -> Result<Usage> {
         let known = self.reader.sweeps(1_000)?;
         let near = nearest(text, known.iter().map(|row| row.sweep.as_str()));
-        Ok(Usage(format!("no sweep {text}{}; `dropsonde sweeps` lists them", did_you_mean(&near))))
+        Ok(Usage(format!("no sweep {text} (`dropsonde sweeps` lists them){}", did_you_mean(&near))))
+    }
+
+    /// At most `limit` sweeps up to this one, the oldest first.
+    pub fn sweeps_until(&self, last: &SweepRow, limit: usize) -> Result<Vec<SweepId>> {
+        Ok(self.reader.sweeps_until(&last.sweep, limit)?)
     }
 
     /// The hosts that `selector` means, of all that were ever recorded, with their labels as they were at
@@ -76,8 +81,8 @@ impl<'a> Recorded<'a> {
         let chosen = match parsed.select(&catalog) {
             Ok(chosen) => chosen,
             Err(SelectError::UnknownHost { names, nearest, .. }) => {
-                let who = format!("nothing was recorded of {}{}", fold(names), did_you_mean(&nearest));
-                return Err(Usage(format!("{who}; `dropsonde sweeps latest` lists hosts")).into());
+                let who = format!("nothing was recorded of {}", fold(names));
+                return Err(Usage(format!("{who}{}", did_you_mean(&nearest))).into());
             }
             Err(error) => return Err(bad(error).into()),
         };
@@ -154,15 +159,11 @@ impl Metrics {
         near.extend(parts.take(OFFERED).cloned());
         near.dedup();
         near.truncate(OFFERED);
-        Err(Usage(format!("no metric {name}{}; `dropsonde top` lists them", did_you_mean(&near))))
+        Err(Usage(format!("no metric {name} (`dropsonde top` lists them){}", did_you_mean(&near))))
     }
 
     pub fn unit(&self, name: &str, kind: Kind) -> &str {
         self.of(name, kind).map_or("", |row| row.unit.as_str())
-    }
-
-    pub fn worse(&self, name: &str, kind: Kind) -> Worse {
-        self.of(name, kind).map_or(Worse::Either, |row| row.worse)
     }
 
     /// A value in its metric's unit.

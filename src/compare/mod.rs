@@ -6,5 +6,5 @@ mod ranking;
 mod sides;
 
 pub use median::Sorted;
-pub use ranking::{Ranked, rank, worst};
+pub use ranking::{Ranked, rank, worst, worst_first};
 pub use sides::{Contrast, contrast, resolution};

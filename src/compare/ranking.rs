@@ -27,16 +27,17 @@ pub fn rank(values: &[f64], worse: Worse) -> Vec<Ranked> {
     };
     let numbers = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
     let mut all: Vec<Ranked> = numbers.map(ranked).collect();
-    all.sort_by(|a, b| order(a.value, b.value, worse));
+    all.sort_by(|a, b| worst_first(a.value, b.value, worse));
     all
 }
 
 /// The worst of several values.
 pub fn worst(values: impl IntoIterator<Item = f64>, worse: Worse) -> Option<f64> {
-    values.into_iter().filter(|value| !value.is_nan()).min_by(|a, b| order(*a, *b, worse))
+    values.into_iter().filter(|value| !value.is_nan()).min_by(|a, b| worst_first(*a, *b, worse))
 }
 
-fn order(a: f64, b: f64, worse: Worse) -> Ordering {
+/// The order of a ranking.
+pub fn worst_first(a: f64, b: f64, worse: Worse) -> Ordering {
     match worse {
         Worse::Lower => a.total_cmp(&b),
         Worse::Higher | Worse::Either => b.total_cmp(&a),

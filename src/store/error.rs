@@ -48,7 +48,7 @@ pub enum StoreError {
     Poisoned(Arc<StoreError>),
     #[error("the recorder has stopped")]
     Stopped,
-    #[error("not a read-only question: {0}")]
+    #[error("the index refused this SQL: {0}")]
     Query(String),
     #[error("stopped after {0}; narrow the question or raise the limit")]
     QueryTimeout(String),

@@ -1,7 +1,9 @@
 //! One file per verb: its arguments, and what it does.
 
 pub mod check;
+pub mod compare;
 pub mod config;
+pub mod demo;
 mod dry_run;
 pub mod export;
 pub mod hosts;
@@ -13,3 +15,4 @@ pub mod shell;
 pub mod show;
 pub mod sweep;
 pub mod sweeps;
+pub mod top;

@@ -8,7 +8,7 @@ use crate::cli::failure::Usage;
 use crate::cli::recorded::{Metrics, Recorded};
 use crate::cli::{Context, Exit, summary};
 use crate::collect::{Archived, Caps};
-use crate::model::{Fault, Format, Histogram, Kind, Labels, Parsed, Sample};
+use crate::model::{Bucket, Fault, Format, Histogram, Kind, Labels, Parsed, Sample};
 use crate::render::json::ProbeReport;
 use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
 use crate::store::index::{ReadingNumbers, ReadingRow};
@@ -232,7 +232,7 @@ fn buckets(histogram: &Histogram, metrics: &Metrics) -> Table {
         // The longest bar has BAR columns, and what is there at all has one.
         let columns = (u128::from(bucket.count) * u128::from(BAR)).div_ceil(u128::from(tallest));
         table.row([
-            Cell::new(format!("{} to {}", units::value(bucket.lo, unit), units::value(bucket.hi, unit))),
+            Cell::new(bounds(bucket, unit)),
             Cell::new(bucket.count.to_string()),
             Cell::new("▇".repeat(usize::try_from(columns).unwrap_or(0))),
         ]);
@@ -248,6 +248,16 @@ fn buckets(histogram: &Histogram, metrics: &Metrics) -> Table {
         total("max", units::value(max, unit));
     }
     table
+}
+
+/// An open end is stored as the largest float.
+fn bounds(bucket: &Bucket, unit: &str) -> String {
+    let text = |bound| units::value(bound, unit);
+    match (bucket.lo.abs() == f64::MAX, bucket.hi.abs() == f64::MAX) {
+        (false, true) => format!("over {}", text(bucket.lo)),
+        (true, false) => format!("up to {}", text(bucket.hi)),
+        _ => format!("{} to {}", text(bucket.lo), text(bucket.hi)),
+    }
 }
 
 /// What a text probe printed: it has no samples to show instead.

@@ -58,6 +58,16 @@ impl Reader {
         self.ask(|conn| list(conn, sql, params![prefix, limit], |row| name(row, 0)))
     }
 
+    /// At most `limit` sweeps up to `last` in the order of recording, the oldest first.
+    pub fn sweeps_until(&self, last: &SweepId, limit: usize) -> Result<Vec<SweepId>, StoreError> {
+        let sql = "SELECT name FROM (
+                       SELECT id, name FROM sweep WHERE id <= (SELECT id FROM sweep WHERE name = ?1)
+                       ORDER BY id DESC LIMIT ?2)
+                   ORDER BY id";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.ask(|conn| list(conn, sql, params![last.as_str(), limit], |row| name(row, 0)))
+    }
+
     /// One series of some hosts, sweep by sweep.
     pub fn series_at(
         &self,

@@ -98,7 +98,7 @@ fn complaint(file: &str, path: &[String]) -> Option<String> {
     {
         return Some(format!("{spelled} is for {door}/ alone"));
     }
-    let Some(module) = module else { return None };
+    let module = module?;
     let Some(here) = floor(module) else { return Some(format!("{module} has no floor: give it one")) };
     let named = |row: &[&str]| path.windows(row.len()).any(|window| window.iter().eq(row.iter()));
     if here <= PURE && IMPURE.iter().any(|row| named(row)) {

@@ -1,0 +1,145 @@
+//! `demo`: a fleet of real SSH servers inside this process over synthetic hosts, one of them sick;
+//! swept, archived, indexed and compared by the same code as any fleet.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cli::{Context, Exit, args, summary, sweeping};
+use crate::collect::{Errand, Recorder, Stop, Target};
+use crate::config::{Defaults, Library, Limits};
+use crate::demo::{self, DemoOptions};
+use crate::model::{Probe, Trigger};
+use crate::render::json::SweepReport;
+
+/// Between two sweeps of a demo that goes on.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What `top` is shown for: how long a task that can run waits until it does.
+const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
+
+/// Sweep a synthetic fleet inside this process, one host sick: nothing to install, no root
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The hosts and their /proc are made up; SSH, archive and index are real. Look at what it leaves with
+  dropsonde --state DIR sweeps | top | compare | query ...")]
+pub struct Demo {
+    /// How many hosts
+    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    hosts: u16,
+    /// One sweep, then exit
+    #[arg(long)]
+    once: bool,
+    /// State directory for the demo [default: dropsonde-demo beside the usual one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Another seed makes another fleet
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+}
+
+impl Demo {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        let dir = self.dir.clone().unwrap_or_else(|| default_dir(context));
+        let limits = Limits::default();
+        let recorder = sweeping::open_recorder(context, &dir)?;
+        let stop = Stop::default();
+        sweeping::runtime()?.block_on(sweeping::with_signals(
+            context,
+            (&stop, limits.signal_grace),
+            self.show(context, &recorder, (&dir, &limits, &stop)),
+        ))
+    }
+
+    async fn show(
+        &self,
+        context: &Context,
+        recorder: &Recorder,
+        (dir, limits, stop): (&Path, &Limits, &Stop),
+    ) -> Result<Exit> {
+        let probes = probes()?;
+        let options = DemoOptions {
+            hosts: usize::from(self.hosts),
+            seed: self.seed,
+            dir: dir.to_owned(),
+            probes: probes.clone(),
+        };
+        let fleet = demo::Demo::start(options).await?;
+        context.remark(&fleet.describe());
+        let sweeper = sweeping::sweeper(limits, &Defaults { agent: false, ..Defaults::default() }, stop);
+        let target =
+            |host: &crate::model::Host| Target { host: Arc::new(host.clone()), probes: probes.clone() };
+        let errand = Errand {
+            trigger: Trigger::Adhoc,
+            schedule: None,
+            targets: fleet.hosts.iter().map(target).collect(),
+            cursors: Default::default(),
+        };
+        let exit = loop {
+            let (swept, report) =
+                sweeping::carry_out(context, recorder, (&sweeper, errand.clone()), |_| Ok(())).await?;
+            let exit = sweeping::exit_of(&report, &swept);
+            let healthy = fleet.hosts.iter().find(|host| host.name != fleet.sick);
+            self.print(
+                context,
+                (&report, dir),
+                (fleet.sick.as_str(), healthy.map(|host| host.name.as_str())),
+            )?;
+            if self.once || stop.is_finishing() {
+                break exit;
+            }
+            tokio::select! {
+                () = stop.finishing() => break Exit::Good,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        };
+        fleet.shutdown().await;
+        Ok(exit)
+    }
+
+    /// The sweep, then what `top` and `compare` make of it.
+    fn print(
+        &self,
+        context: &Context,
+        (report, dir): (&SweepReport, &Path),
+        (sick, healthy): (&str, Option<&str>),
+    ) -> Result<()> {
+        if context.global.json {
+            return context.print_json(report);
+        }
+        context.print(&summary::text(report, context.out_style()))?;
+        show_command(context, dir, &["top", METRIC])?;
+        if let Some(healthy) = healthy {
+            show_command(context, dir, &["compare", healthy, sick])?;
+        }
+        context.print("\nAll of this data is synthetic.\n")
+    }
+}
+
+/// Runs a reading verb and prints its command line above what it says: anyone can repeat it.
+fn show_command(context: &Context, dir: &Path, words: &[&str]) -> Result<()> {
+    context.print(&format!("\n$ dropsonde --state {} {}\n", dir.display(), words.join(" ")))?;
+    let start = [OsString::from("dropsonde"), "--state".into(), dir.into()];
+    let args = args::parse(start.into_iter().chain(words.iter().map(OsString::from)))?;
+    args.verb.run(&Context::new(args.global))?;
+    Ok(())
+}
+
+/// The shipped probes that a synthetic host can answer.
+fn probes() -> Result<Vec<Arc<Probe>>> {
+    let library = Library::built_in()?;
+    Ok(demo::PROBES.iter().filter_map(|name| library.get(name)).cloned().collect())
+}
+
+/// Beside the usual state directory, so that made-up readings never mix with real ones.
+fn default_dir(context: &Context) -> PathBuf {
+    if let Some(state) = &context.global.state {
+        return state.clone();
+    }
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || absolute("HOME").map(|home| home.join(".local/state"));
+    absolute("XDG_STATE_HOME").or_else(home).unwrap_or_else(std::env::temp_dir).join("dropsonde-demo")
+}

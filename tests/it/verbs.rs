@@ -1,0 +1,7 @@
+//! The verbs that read, as their users run them: the real binary on a state directory that a recorder
+//! has written.
+
+mod answers;
+mod build;
+mod faults;
+mod hostile;
