@@ -71,8 +71,14 @@ impl Context {
     /// A remark on stderr; not with `--quiet`.
     pub fn remark(&self, text: &str) {
         if !self.global.quiet {
-            eprintln!("{text}");
+            self.tell(&format!("{text}\n"));
         }
+    }
+
+    /// Writes `text` to stderr. That its reader has gone (`2>&1 | head`) is no reason to stop a sweep, so
+    /// it is not `eprint!`, which would panic.
+    pub fn tell(&self, text: &str) {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// The checked configuration.
@@ -158,6 +164,8 @@ impl Context {
             .with_writer(io::stderr)
             .with_ansi(self.err_style.color)
             .with_target(false)
+            // It would report a failing stderr to stderr, and panic.
+            .log_internal_errors(false)
             .init();
     }
 }

@@ -46,10 +46,10 @@ pub(super) fn report(error: &Error, context: &Context) -> Exit {
             Spot { origin: "selector", text: &bad.text, start: span.start, end: span.end, label: &expected };
         let title = bad.error.to_string();
         let drawn = Diagnostic { severity: Severity::Error, title: &title, spot, also: &[], help: None };
-        eprint!("{}", drawn.render(context.err_style()));
+        context.tell(&drawn.render(context.err_style()));
         return Exit::Usage;
     }
-    eprintln!("dropsonde: {}", escape(&format!("{error:#}"), Lines::Single));
+    context.tell(&format!("dropsonde: {}\n", escape(&format!("{error:#}"), Lines::Single)));
     if error.is::<Usage>() {
         return Exit::Usage;
     }
@@ -95,10 +95,11 @@ fn faults_exit(faults: &config::Faults, context: &Context) -> Exit {
             also: &also,
             help: fault.help.as_deref(),
         };
-        eprint!("{}", drawn.render(context.err_style()));
+        context.tell(&drawn.render(context.err_style()));
     }
     let count = faults.iter().count();
-    eprintln!("dropsonde: {count} fault{} in the configuration", if count == 1 { "" } else { "s" });
+    let plural = if count == 1 { "" } else { "s" };
+    context.tell(&format!("dropsonde: {count} fault{plural} in the configuration\n"));
     Exit::Usage
 }
 

@@ -1,11 +1,6 @@
 //! The command line: one small file per verb. The only place that prints, and the only one that knows
 //! clap and anyhow; what a verb decides, it decides with the floors below.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "this is the floor that talks to a person; answers go through Context::out"
-)]
-
 mod args;
 mod context;
 mod exit;

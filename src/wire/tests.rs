@@ -109,9 +109,30 @@ fn the_trailer_decides_and_the_channels_end_does_not() {
     check(&TRAILER.replace(" 0 - ", " 3 - "), Outcome::Failed, "status 3");
     check(&TRAILER.replace(" 0 - ", " 137 - "), Outcome::Failed, "signal 9");
     check(&TRAILER.replace("10.50", "15.01"), Outcome::TimedOut, "deadline of 5s");
+    // Started late on a busy host, and killed by the deadline all the same.
+    check(&TRAILER.replace("10.50 0", "14.60 143"), Outcome::TimedOut, "deadline of 5s");
+    check(&TRAILER.replace("10.50 0", "13.90 143"), Outcome::Failed, "signal 15");
+    check(&TRAILER.replace("10.50 0", "14.60 1"), Outcome::Failed, "status 1");
     let lacking = TRAILER.replace(" 0 - ", " - - ").replace("c0ffee01 - ", "c0ffee01 ,1,2 ");
     check(&lacking, Outcome::Unsupported, "tool:perf, file:$PROC/stat");
     check("garbage", Outcome::TimedOut, "idle deadline");
+}
+
+#[test]
+fn a_script_that_ends_with_69_says_what_the_host_lacks() {
+    let check = |stderr: &str, detail: &str| {
+        let (probe, host) = (probe(""), host());
+        let mut decoder = Decoder::new(&request(&probe, &host));
+        let flow = decoder.stdout(&answer(b"half an answer", &TRAILER.replace(" 0 - ", " 69 - "), "gzip"));
+        assert_eq!(flow, Flow::Continue);
+        decoder.stderr(stderr.as_bytes());
+        let decoded = decoder.finish(ExecEnd::Exited(0));
+        assert_eq!((decoded.outcome, decoded.exit), (Outcome::Unsupported, Some(69)));
+        assert_eq!(decoded.detail.as_deref(), Some(detail));
+        assert_eq!(decoded.raw, b"half an answer");
+    };
+    check("\n no NFS client is loaded \nsh: and more\n", "no NFS client is loaded");
+    check(" \n", "script ended with 69 (unsupported) and gave no reason");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! From what arrived to one outcome and its reason. The trailer decides wherever there is one; the
 //! channel's own end only explains why there is none.
 
+use std::time::Duration;
+
 use super::decode::Stopped;
 use super::inflate::Broken;
 use super::trailer::Trailer;
@@ -9,6 +11,16 @@ use crate::model::{Outcome, duration_text};
 
 /// How much of a host's own words goes into a detail.
 const MAX_QUOTE_CHARS: usize = 200;
+
+/// EX_UNAVAILABLE: a script's own word for a host that lacks what it needs, found out while it ran.
+const UNAVAILABLE: i32 = 69;
+
+/// How a shell reports the signals that end a script at its deadline.
+const TERMINATED: i32 = 128 + 15;
+const KILLED: i32 = 128 + 9;
+
+/// How much later than its supervisor a script may start.
+const LATE_START: Duration = Duration::from_secs(1);
 
 /// sudo's own words, in the C locale and without it being there at all.
 const SUDO_REFUSALS: [(&str, &str); 6] = [
@@ -82,9 +94,7 @@ impl Decoder {
         if evidence.bytes_raw > self.max_output.0 {
             return self.too_much();
         }
-        // A script that ended by itself a moment before its deadline is not told from one that was
-        // told to; both took all the time there was.
-        if trailer.elapsed_s >= self.deadline.as_secs_f64() {
+        if self.ran_out_of_time(trailer) {
             let limit = duration_text(self.deadline);
             return because(
                 Outcome::TimedOut,
@@ -93,9 +103,19 @@ impl Decoder {
         }
         match trailer.exit {
             Some(0) => (Outcome::Ok, None),
+            Some(UNAVAILABLE) => because(Outcome::Unsupported, unsupported(evidence.stderr)),
             Some(status) => because(Outcome::Failed, failure(status, evidence.stderr)),
             None => because(Outcome::Incomplete, "supervisor did not start the script"),
         }
+    }
+
+    /// A script that ended by itself a moment before its deadline is not told from one that was told to;
+    /// both took all the time there was. The supervisor counts from its own start, and on a host that is
+    /// busy the script starts later: one that was killed a little early was killed by its deadline.
+    fn ran_out_of_time(&self, trailer: &Trailer) -> bool {
+        let killed = matches!(trailer.exit, Some(TERMINATED | KILLED));
+        let slack = if killed { LATE_START.min(self.deadline / 2) } else { Duration::ZERO };
+        trailer.elapsed_s >= (self.deadline - slack).as_secs_f64()
     }
 
     /// No word from the supervisor: the login shell, sudo or a gate answered instead, or nobody.
@@ -149,6 +169,14 @@ fn judge_cut(end: &ExecEnd) -> Verdict {
         ExecEnd::Exited(_) | ExecEnd::NoStatus | ExecEnd::DecoderStopped => {
             because(Outcome::Incomplete, "stream ended before its trailer")
         }
+    }
+}
+
+/// The reason is the first line, because a shell's complaints about the way out may follow it.
+fn unsupported(stderr: &str) -> String {
+    match stderr.lines().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) => clip(line),
+        None => format!("script ended with {UNAVAILABLE} (unsupported) and gave no reason"),
     }
 }
 

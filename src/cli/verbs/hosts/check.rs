@@ -1,12 +1,12 @@
 //! `hosts check`: who can be reached, and what stands in the way of the others, folded.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::json;
 
+use crate::cli::summary::general;
 use crate::cli::{Context, Exit, sweeping};
 use crate::collect::contact::{self, Contact};
 use crate::collect::ssh_settings;
@@ -58,7 +58,10 @@ fn json(contacts: &[Contact]) -> serde_json::Value {
 fn table(contacts: &[Contact]) -> Table {
     let mut alike: BTreeMap<(bool, Outcome, String), Vec<&Contact>> = BTreeMap::new();
     for contact in contacts {
-        let general = contact.detail.as_deref().map(|detail| general(detail, &contact.host));
+        let general = contact
+            .detail
+            .as_deref()
+            .map(|detail| general(detail, (&contact.host.name, Some(&contact.host.address))));
         let key = (contact.outcome == Outcome::Ok, contact.outcome, general.unwrap_or_default());
         alike.entry(key).or_default().push(contact);
     }
@@ -81,54 +84,4 @@ fn table(contacts: &[Contact]) -> Table {
         ]);
     }
     table
-}
-
-/// `detail` without what is this host's alone, so that 200 hosts without sshd are one row.
-fn general(detail: &str, host: &Host) -> String {
-    let word = |word: &str| {
-        let core = word.trim_end_matches([':', ',', ';', '.']);
-        let end = &word[core.len()..];
-        let bracketed = core.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
-        let is_own = core == host.name.as_str()
-            || core.eq_ignore_ascii_case(&host.address)
-            || core.parse::<SocketAddr>().is_ok()
-            || bracketed.is_some_and(|(name, _)| name.eq_ignore_ascii_case(&host.address));
-        match core {
-            _ if is_own => format!("HOST{end}"),
-            _ if core.starts_with("SHA256:") => format!("SHA256:…{end}"),
-            _ => word.to_owned(),
-        }
-    };
-    detail.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{HostName, Labels, Reach};
-
-    #[test]
-    fn what_is_one_hosts_alone_is_left_out() {
-        let host = Host {
-            name: HostName::new("web01").unwrap(),
-            address: "web01.example.net".to_owned(),
-            port: 2222,
-            user: "probe".to_owned(),
-            labels: Labels::new(),
-            reach: Reach::Ssh,
-            identity_files: Vec::new(),
-            known_hosts: Vec::new(),
-            proc_root: None,
-            sys_root: None,
-        };
-        let check = |detail: &str, expected: &str| assert_eq!(general(detail, &host), expected);
-        check("connecting to 10.0.0.7:2222: connection refused", "connecting to HOST: connection refused");
-        check("connecting to [::1]:22: refused", "connecting to HOST: refused");
-        check("resolving web01.example.net: no such name", "resolving HOST: no such name");
-        check(
-            "[web01.example.net]:2222 shows the key SHA256:abc, and run dropsonde hosts trust web01",
-            "HOST shows the key SHA256:…, and run dropsonde hosts trust HOST",
-        );
-        check("web02 is another", "web02 is another");
-    }
 }

@@ -2,7 +2,7 @@
 //! nobody looked at: without a person at the terminal it wants `--yes` or the fingerprint itself.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -111,7 +111,7 @@ impl Trust {
             return Ok(true);
         }
         // On stderr: with --json the answer to the question is not the answer of the verb.
-        eprint!("{}", fingerprints(states).render(context.err_style()));
+        context.tell(&fingerprints(states).render(context.err_style()));
         if !io::stdin().is_terminal() {
             let advice = "nobody is there to look at the fingerprints: compare them with what \
                           ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub prints on the host, then give \
@@ -119,8 +119,7 @@ impl Trust {
             return Err(Usage(advice.to_owned()).into());
         }
         let count = states.iter().filter(|(_, state)| matches!(state, State::New(_))).count();
-        eprint!("Are these the hosts' own keys? Add those of {count} host(s)? [y/N] ");
-        io::stderr().flush().context("write to stderr")?;
+        context.tell(&format!("Are these the hosts' own keys? Add those of {count} host(s)? [y/N] "));
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).context("read the answer")?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
