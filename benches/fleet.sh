@@ -168,8 +168,10 @@ report() {
   awk -v name="$name" -v hosts="$of" -v cpu="$(median <"$dir/column.cpu")" \
     -v elapsed="$(median <"$dir/column.elapsed")" -v peak="$(median <"$dir/column.peak")" \
     -v anon="$(median <"$dir/column.anon")" -v in_flight="$in_flight" 'BEGIN {
-      printf "| %s | %d | %d | %.2f | %.1f | %.1f | %.1f |\n", name, hosts, in_flight, \
-        cpu / hosts / 1000, anon / 1024, peak / 1024, elapsed / 1e6 }'
+      # xargs itself is no measure of the processes that it starts.
+      memory = name ~ /^dropsonde/ ? sprintf("%.1f | %.1f", anon / 1024, peak / 1024) : "– | –"
+      printf "| %s | %d | %d | %.2f | %s | %.1f |\n", name, hosts, in_flight, \
+        cpu / hosts / 1000, memory, elapsed / 1e6 }'
 }
 
 # sweep NAME SELECTOR HOSTS IN-FLIGHT OPTION...
