@@ -6,6 +6,7 @@ pub mod contact;
 mod dial;
 mod errand;
 mod event;
+mod gate;
 mod ledger;
 mod limits;
 mod record;

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::errand::Errand;
 use super::event::Event;
+use super::gate::Gate;
 use super::stop::Stop;
 use super::visit::{Shared, visit};
 use super::{Finished, Recorder, clock};
@@ -56,7 +57,7 @@ impl Sweeper {
         let handle = recorder.begin(plan, probes).await?;
         let shared = Arc::new(Shared {
             wire: wire_limits(&self.limits),
-            opening: Semaphore::new(self.limits.opening as usize),
+            opening: Gate::new(self.limits.opening as usize),
             limits: self.limits.clone(),
             ssh: Arc::clone(&self.ssh),
             errand,

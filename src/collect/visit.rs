@@ -8,11 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::dial::patiently;
 use super::errand::{Errand, Target, request};
 use super::event::{Event, Kept};
+use super::gate::{Gate, Turn};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
@@ -32,7 +33,7 @@ pub(super) struct Shared {
     pub events: mpsc::Sender<Event>,
     pub stop: Stop,
     /// Connections being opened: a burst of them is what accept queues and MaxStartups drop.
-    pub opening: Semaphore,
+    pub opening: Arc<Gate>,
     /// Hosts that let us in.
     pub reached: AtomicUsize,
 }
@@ -49,6 +50,11 @@ impl Ended {
     }
 }
 
+/// A host keeps its place among those that are starting something until its probes' first bytes are
+/// here, but no longer than this: where many hosts are one machine, or share one, the sweep goes as fast
+/// as that machine gets probes started, and a host that hangs costs the others little.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
 /// On top of all that a host may take to run a probe and end it.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -59,10 +65,12 @@ pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), Store
     let done = match target.host.reach {
         Reach::Local => {
             let deadline = Instant::now() + shared.limits.visit_timeout;
-            run_all(&shared, index, local::Machine, deadline).await
+            run_all(&shared, index, (local::Machine, None), deadline).await
         }
         Reach::Ssh => match dial(&shared, target).await {
-            Ok((session, deadline)) => run_all(&shared, index, session, deadline).await,
+            Ok(Let { session, deadline, turn }) => {
+                run_all(&shared, index, (session, Some(turn)), deadline).await
+            }
             Err(ended) => shared.record_all(target, &ended, began).await,
         },
     };
@@ -70,25 +78,38 @@ pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), Store
     done
 }
 
+/// A session, until when it may last, and the place among the hosts that start something.
+struct Let {
+    session: ssh::Session,
+    deadline: Instant,
+    turn: Turn,
+}
+
 /// Connects, as often as it makes sense. The visit's time begins when it is this host's turn to be
 /// connected to: hosts that hang before it in the line are not its fault.
-async fn dial(shared: &Shared, target: &Target) -> Result<(ssh::Session, Instant), Ended> {
+async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
     let turn = tokio::select! {
         biased;
         () = shared.stop.finishing() => return Err(interrupted()),
-        // Never closed, so it cannot fail.
-        turn = shared.opening.acquire() => turn,
+        turn = shared.opening.enter() => turn,
     };
     let deadline = Instant::now() + shared.limits.visit_timeout;
-    let attempts = timeout_at(deadline, connect(shared, target));
+    let attempts = async {
+        let connecting = timeout_at(deadline, connect(shared, target));
+        tokio::pin!(connecting);
+        tokio::select! {
+            answer = &mut connecting => return answer,
+            () = sleep_until(Instant::now() + START_PATIENCE) => turn.leave(),
+        }
+        connecting.await
+    };
     let answer = tokio::select! {
         biased;
         () = shared.stop.aborting() => return Err(aborted()),
         answer = attempts => answer,
     };
-    drop(turn);
     match answer {
-        Ok(Ok(session)) => Ok((session, deadline)),
+        Ok(Ok(session)) => Ok(Let { session, deadline, turn }),
         Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
         Err(_) => {
             let limit = duration_text(shared.limits.visit_timeout);
@@ -115,25 +136,42 @@ fn aborted() -> Ended {
 async fn run_all<T: Transport + 'static>(
     shared: &Arc<Shared>,
     index: usize,
-    transport: T,
+    (transport, turn): (T, Option<Turn>),
     deadline: Instant,
 ) -> Result<(), StoreError> {
     shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
     let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
+    let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
     let mut owners = std::collections::HashMap::new();
     for (at, probe) in shared.errand.targets[index].probes.iter().enumerate() {
         let (shared, transport, channels) =
             (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
+        // The probes behind the first few start when others have ended: the turn is not for them.
+        let turn = turn.clone().filter(|_| at < shared.limits.channels_per_host as usize);
         let run = runs.spawn(async move {
             let _permit = channels.acquire_owned().await;
-            run_one(&shared, (index, at), &*transport, deadline).await
+            run_one(&shared, (index, at), (&*transport, turn), deadline).await
         });
         owners.insert(run.id(), Arc::clone(probe));
     }
+    let patience = Instant::now() + START_PATIENCE;
+    // Held by those that still wait for a first byte; this only takes it from them in the end.
+    let mut held = turn.as_ref().map(Arc::downgrade);
+    drop(turn);
     let mut result = Ok(());
-    while let Some(run) = runs.join_next_with_id().await {
+    loop {
+        let run = tokio::select! {
+            run = runs.join_next_with_id() => run,
+            () = sleep_until(patience), if held.is_some() => {
+                if let Some(turn) = held.take().and_then(|held| held.upgrade()) {
+                    turn.leave();
+                }
+                continue;
+            }
+        };
+        let Some(run) = run else { break };
         let recorded = match run {
             Ok((_, recorded)) => recorded,
             Err(error) => match owners.get(&error.id()) {
@@ -156,7 +194,7 @@ async fn run_all<T: Transport + 'static>(
 async fn run_one<T: Transport>(
     shared: &Shared,
     (index, at): (usize, usize),
-    transport: &T,
+    (transport, turn): (&T, Option<Arc<Turn>>),
     visit_deadline: Instant,
 ) -> Result<(), StoreError> {
     let target = &shared.errand.targets[index];
@@ -187,6 +225,7 @@ async fn run_one<T: Transport>(
         deadline: visit_deadline.min(own_deadline),
     };
     let mut decoder = Decoder::new(&request);
+    decoder.hold_until_first_byte(turn);
     let end = tokio::select! {
         biased;
         () = shared.stop.aborting() => ExecEnd::Lost("interrupted".to_owned()),

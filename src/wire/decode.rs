@@ -71,6 +71,8 @@ pub struct Decoder {
     arrived: u64,
     pub(super) stopped: Option<Stopped>,
     stderr: Vec<u8>,
+    /// Dropped when the host's first byte is here, or with the decoder.
+    awaiting: Option<Box<dyn Send>>,
 }
 
 impl std::fmt::Debug for Decoder {
@@ -93,14 +95,22 @@ impl Decoder {
             arrived: 0,
             stopped: None,
             stderr: Vec::new(),
+            awaiting: None,
         }
     }
 
     /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
+    /// Holds `turn` until the host has said its first word on stdout: whoever limits how many hosts
+    /// start something at once gets it back then.
+    pub fn hold_until_first_byte(&mut self, turn: impl Send + 'static) {
+        self.awaiting = Some(Box::new(turn));
+    }
+
     pub fn stdout(&mut self, bytes: &[u8]) -> Flow {
         if self.stopped.is_some() {
             return Flow::Stop;
         }
+        self.awaiting = None;
         self.arrived = self.arrived.saturating_add(bytes.len() as u64);
         // What is over the cap is not even looked at, so that the cap means the same however the
         // bytes were cut.

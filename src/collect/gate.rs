@@ -1,0 +1,98 @@
+//! How many hosts may be starting something at once: few at first, more as they prove quick. It knows
+//! nothing of what they start.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many begin together when nothing is known of the hosts yet.
+const AT_FIRST: usize = 8;
+
+/// A host that is through by then was quick.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// A full burst of connections is what accept queues and MaxStartups drop, and where many hosts share one
+/// machine their probes would starve each other. So each host that is quick lets one more in, up to
+/// the limit: a fleet that answers at once is at the limit after three round trips.
+#[derive(Debug)]
+pub(super) struct Gate {
+    places: Arc<Semaphore>,
+    open: AtomicUsize,
+    limit: usize,
+}
+
+impl Gate {
+    pub fn new(limit: usize) -> Arc<Self> {
+        let open = limit.min(AT_FIRST);
+        Arc::new(Self { places: Arc::new(Semaphore::new(open)), open: AtomicUsize::new(open), limit })
+    }
+
+    /// Waits for a place.
+    pub async fn enter(self: &Arc<Self>) -> Turn {
+        // Never closed, so it cannot fail; without a place it would only be less gentle.
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        Turn { since: Instant::now(), place: Mutex::new(place), gate: Arc::clone(self) }
+    }
+
+    fn widen(&self) {
+        let wider = |open: usize| (open < self.limit).then_some(open + 1);
+        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, wider).is_ok() {
+            self.places.add_permits(1);
+        }
+    }
+}
+
+/// A host's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    since: Instant,
+    gate: Arc<Gate>,
+}
+
+impl Turn {
+    /// Gives the place back early: others have waited long enough for this host.
+    pub fn leave(&self) {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.since.elapsed() < QUICK {
+            self.gate.widen();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many can enter at once.
+    fn width(gate: &Arc<Gate>) -> usize {
+        gate.places.available_permits()
+    }
+
+    #[tokio::test]
+    async fn quick_hosts_let_more_in_and_slow_ones_do_not() {
+        let gate = Gate::new(10);
+        assert_eq!(width(&gate), 8);
+        for _ in 0..5 {
+            drop(gate.enter().await);
+        }
+        assert_eq!(width(&gate), 10);
+        let narrow = Gate::new(3);
+        drop(narrow.enter().await);
+        assert_eq!(width(&narrow), 3);
+        let slow = Gate::new(64);
+        let mut turn = slow.enter().await;
+        turn.since -= QUICK;
+        turn.leave();
+        assert_eq!(width(&slow), 8);
+        drop(turn);
+        assert_eq!(width(&slow), 8);
+    }
+}
