@@ -23,6 +23,7 @@
 //! | 1 | [`select`] | node sets and selectors |
 //! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
 //! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
+//! | 1 | [`compare`] | hosts against each other: who is worst, how two sides differ |
 //! | 1 | [`render`] | tables, units, diagnostics and JSON, into strings |
 //! | 0 | [`model`] | the nouns, as plain data |
 //!

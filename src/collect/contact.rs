@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
+use super::dial::patiently;
 use crate::config::Limits;
 use crate::model::{Host, Outcome, Reach, duration_text};
 use crate::transport::Transport as _;
@@ -29,7 +30,8 @@ pub async fn check(hosts: Vec<Host>, settings: Arc<Settings>, limits: &Limits) -
         let settings = Arc::clone(&settings);
         async move {
             if host.reach == Reach::Ssh {
-                ssh::connect(&host, &settings).await?.close().await;
+                let dial = || ssh::connect(&host, &settings);
+                patiently(&host.name, || true, dial).await?.close().await;
             }
             Ok(())
         }
@@ -53,7 +55,7 @@ pub async fn introduce(
 ) -> Vec<(Host, Result<Introduction, ConnectError>)> {
     let visit = move |host: Host| {
         let settings = Arc::clone(&settings);
-        async move { ssh::introduce(&host, &settings).await }
+        async move { patiently(&host.name, || true, || ssh::introduce(&host, &settings)).await }
     };
     let answers = each(hosts, limits, visit).await;
     answers.into_iter().map(|(host, answer, _)| (host, answer)).collect()

@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use super::dial::patiently;
 use super::errand::{Errand, Target, request};
 use super::event::{Event, Kept};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
-use crate::model::{CollectorTime, Format, HostName, Outcome, Probe, Reach, Reading, duration_text};
+use crate::model::{CollectorTime, Format, Outcome, Probe, Reach, Reading, duration_text};
 use crate::store::StoreError;
 use crate::transport::ssh::ConnectError;
 use crate::transport::{Exec, Transport, local, ssh};
@@ -47,10 +48,6 @@ impl Ended {
         Self { outcome, detail: Some(detail.into()) }
     }
 }
-
-/// A server that drops connections is asked again after this, and once more after four times that.
-const RETRY_AFTER: Duration = Duration::from_millis(150);
-const RETRIES: u32 = 2;
 
 /// On top of all that a host may take to run a probe and end it.
 const LATE: Duration = Duration::from_secs(5);
@@ -101,24 +98,8 @@ async fn dial(shared: &Shared, target: &Target) -> Result<(ssh::Session, Instant
 }
 
 async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
-    let mut tries = 0;
-    loop {
-        match ssh::connect(&target.host, &shared.ssh).await {
-            Err(error) if error.transient && tries < RETRIES && !shared.stop.is_finishing() => {
-                sleep(jittered(RETRY_AFTER * 4_u32.pow(tries), &target.host.name)).await;
-                tries += 1;
-            }
-            answer => return answer,
-        }
-    }
-}
-
-/// Between half and one and a half of `pause`, by the host's name: hosts that were dropped together do
-/// not come back together.
-fn jittered(pause: Duration, host: &HostName) -> Duration {
-    let spread =
-        host.as_str().bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
-    pause / 2 + pause * (spread % 1_000) / 1_000
+    let goes_on = || !shared.stop.is_finishing();
+    patiently(&target.host.name, goes_on, || ssh::connect(&target.host, &shared.ssh)).await
 }
 
 fn interrupted() -> Ended {

@@ -53,8 +53,10 @@ fn distance(a: f64, b: f64, floor: f64) -> f64 {
 /// The least difference of a metric that is worth a line: about what its source can tell apart.
 pub fn resolution(unit: &str, kind: Kind, span: Span) -> f64 {
     match (kind, unit) {
-        // A share of the time: a tenth of a percent.
-        (Kind::Counter, "seconds") => 1e-3,
+        // A share of the time. The kernel counts CPU time in ticks of 10 ms, and a single one in a window
+        // of two seconds is 0.5 %.
+        (Kind::Counter, "seconds") if span == Span::Between => 1e-3,
+        (Kind::Counter, "seconds") => 5e-3,
         (Kind::Counter, "bytes") => 1024.0,
         // One event in a probe's window of about a second is chance; over the time between two sweeps a
         // hundred times fewer are already a habit.
@@ -91,7 +93,7 @@ mod tests {
         assert!(something.distance > 1.0, "{something:?}");
         // From nothing to much leads; from nothing to a little does not.
         let much = contrast(&[0.0], &[0.5], floor).distance;
-        let little = contrast(&[0.0], &[0.002], floor).distance;
+        let little = contrast(&[0.0], &[0.006], floor).distance;
         assert!(much > something.distance && something.distance > little, "{much} {little}");
     }
 

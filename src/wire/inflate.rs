@@ -6,8 +6,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Limits;
 
-/// Room given to the inflater at a time, at least.
-const STEP: usize = 32 * 1024;
+/// Room given to the inflater at a time, at least: most probes of a fleet print no more than this.
+const STEP: usize = 8 * 1024;
 
 /// The ratio is looked at each time this much more has come out: over the first bytes it says
 /// nothing, and a short stream of one repeated line is no bomb.
@@ -27,7 +27,9 @@ pub(super) enum Broken {
 }
 
 pub(super) struct Inflate {
-    state: Decompress,
+    /// Made with the first byte: a host's gzip is silent until its probe is done, and hundreds of
+    /// visits that wait at 50 KB each would be most of what a sweep takes.
+    state: Option<Decompress>,
     max_out: usize,
     max_ratio: u32,
     /// Longer than what is in it, so that room is zeroed once and not for every piece that arrives.
@@ -39,22 +41,34 @@ pub(super) struct Inflate {
 
 impl Inflate {
     pub fn new(max_out: usize, limits: &Limits) -> Self {
-        let state = Decompress::new_gzip(15);
-        Self { state, max_out, max_ratio: limits.max_ratio, buffer: Vec::new(), filled: 0, whole: false }
+        Self {
+            state: None,
+            max_out,
+            max_ratio: limits.max_ratio,
+            buffer: Vec::new(),
+            filled: 0,
+            whole: false,
+        }
     }
 
     /// Takes `input` in, and says how many bytes of it belong to the stream, with the reason why not
     /// all do. What comes out is the same however the stream was cut into pieces; where it is given
     /// up in the middle, the count may be a few bytes more in one cut than in another.
     pub fn push(&mut self, input: &[u8]) -> (usize, Result<(), Broken>) {
-        let start = self.state.total_in();
-        let result = self.inflate(input, start);
-        ((self.state.total_in() - start) as usize, result)
+        if input.is_empty() {
+            return (0, Ok(()));
+        }
+        let mut state = self.state.take().unwrap_or_else(|| Decompress::new_gzip(15));
+        let start = state.total_in();
+        let result = self.inflate(&mut state, input, start);
+        let used = (state.total_in() - start) as usize;
+        self.state = Some(state);
+        (used, result)
     }
 
-    fn inflate(&mut self, input: &[u8], start: u64) -> Result<(), Broken> {
+    fn inflate(&mut self, state: &mut Decompress, input: &[u8], start: u64) -> Result<(), Broken> {
         loop {
-            let used = (self.state.total_in() - start) as usize;
+            let used = (state.total_in() - start) as usize;
             let rest = input.get(used..).unwrap_or_default();
             if self.whole {
                 return if rest.is_empty() { Ok(()) } else { Err(Broken::Trailing) };
@@ -62,16 +76,16 @@ impl Inflate {
             let room = self.room()?;
             let size = room.len();
             let target = self.buffer.get_mut(room).unwrap_or_default();
-            let before = self.state.total_out();
-            let status = self.state.decompress(rest, target, FlushDecompress::None);
-            let made = (self.state.total_out() - before) as usize;
+            let before = state.total_out();
+            let status = state.decompress(rest, target, FlushDecompress::None);
+            let made = (state.total_out() - before) as usize;
             self.filled += made;
             match status {
                 Ok(Status::StreamEnd) => self.whole = true,
                 Ok(_) => {}
                 Err(_) => return Err(Broken::Corrupt),
             }
-            self.check_ratio()?;
+            self.check_ratio(state.total_in())?;
             // Room left over: everything that the input holds is out.
             if !self.whole && made < size {
                 return Ok(());
@@ -93,8 +107,8 @@ impl Inflate {
         Ok(self.filled..self.buffer.len().min(check))
     }
 
-    fn check_ratio(&self) -> Result<(), Broken> {
-        let allowed = self.state.total_in().saturating_mul(u64::from(self.max_ratio));
+    fn check_ratio(&self, arrived: u64) -> Result<(), Broken> {
+        let allowed = arrived.saturating_mul(u64::from(self.max_ratio));
         let due = self.filled > 0 && self.filled.is_multiple_of(RATIO_STEP);
         if due && self.filled as u64 > allowed { Err(Broken::Ratio) } else { Ok(()) }
     }

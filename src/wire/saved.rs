@@ -63,7 +63,7 @@ mod tests {
 
     const MAX: ByteSize = ByteSize(1 << 20);
     const TRAILER: &str = "\ndropsonde/1 0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a 3282.02 3285.07 0 - 0m0.010000s \
-                           0m0.020000s 5962ffa1 - 3285.08 1795395068.5\n";
+                           0m0.020000s c0ffee01 - 3285.08 1795395068.5\n";
 
     fn gzip(text: &str) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

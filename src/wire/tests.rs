@@ -11,7 +11,7 @@ use super::served::{Payload, Refused};
 use super::*;
 use crate::model::*;
 
-const TRAILER: &str = "10.00 10.50 0 - 0m0.010000s 0m0.020000s 5962ffa1 - 10.52 1795395068.5";
+const TRAILER: &str = "10.00 10.50 0 - 0m0.010000s 0m0.020000s c0ffee01 - 10.52 1795395068.5";
 
 fn probe(script: &str) -> Probe {
     Probe {
@@ -113,7 +113,7 @@ fn the_trailer_decides_and_the_channels_end_does_not() {
     check(&TRAILER.replace("10.50 0", "14.60 143"), Outcome::TimedOut, "deadline of 5s");
     check(&TRAILER.replace("10.50 0", "13.90 143"), Outcome::Failed, "signal 15");
     check(&TRAILER.replace("10.50 0", "14.60 1"), Outcome::Failed, "status 1");
-    let lacking = TRAILER.replace(" 0 - ", " - - ").replace("5962ffa1 - ", "5962ffa1 ,1,2 ");
+    let lacking = TRAILER.replace(" 0 - ", " - - ").replace("c0ffee01 - ", "c0ffee01 ,1,2 ");
     check(&lacking, Outcome::Unsupported, "tool:perf, file:$PROC/stat");
     check("garbage", Outcome::TimedOut, "idle deadline");
 }

@@ -95,7 +95,7 @@ fn indices(text: &str) -> Option<Vec<usize>> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "3282.02 3285.07 137 - 0m0.010000s 0m0.020000s 5962ffa1 ,1,3 3285.08 1795395068.5";
+    const LINE: &str = "3282.02 3285.07 137 - 0m0.010000s 0m0.020000s c0ffee01 ,1,3 3285.08 1795395068.5";
 
     fn with(nonce: Nonce, line: &str) -> Vec<u8> {
         format!("output without an end\ndropsonde/1 {nonce} {line}\n").into_bytes()

@@ -16,6 +16,8 @@ mod demo_parse;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod hosts;
+#[cfg(test)]
 mod house;
 #[cfg(test)]
 mod known_hosts;
@@ -23,6 +25,8 @@ mod known_hosts;
 mod local;
 #[cfg(test)]
 mod nodeset_oracle;
+#[cfg(test)]
+mod offline_verbs;
 #[cfg(test)]
 mod parse_garbage;
 #[cfg(test)]

@@ -26,7 +26,8 @@ Examples:
   dropsonde query \"SELECT outcome, count(*) AS n FROM v_reading GROUP BY outcome\"
   dropsonde query --csv \"SELECT host, value FROM v_sample WHERE metric = 'node_load1'\"")]
 pub struct Query {
-    #[arg(value_name = "SQL", required_unless_present = "schema")]
+    /// A SELECT; without one, the views are listed
+    #[arg(value_name = "SQL")]
     sql: Option<String>,
     /// List the views and their columns
     #[arg(long, conflicts_with = "sql")]

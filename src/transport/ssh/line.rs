@@ -15,8 +15,9 @@ use tokio::time::{Instant, sleep_until};
 use super::failure::Phase;
 use super::settings::Settings;
 
-/// russh reads a length and then a packet; through this buffer one receive serves both.
-const BUFFER_BYTES: usize = 16 << 10;
+/// russh reads a length and then a packet; through this buffer one receive serves both. A longer packet
+/// is received into its own place, and every visit in flight has one of these.
+const BUFFER_BYTES: usize = 4 << 10;
 
 /// Wraps a connected socket for russh, and returns what watches over it.
 pub(super) fn watch(socket: TcpStream) -> (Line, Guard) {

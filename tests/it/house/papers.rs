@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use clap::error::ErrorKind;
+
 use super::{ROOT, Source, none, read, sources};
 
 fn papers() -> Vec<Source> {
@@ -14,21 +16,30 @@ fn papers() -> Vec<Source> {
     papers
 }
 
-/// The command lines of a paper: in fenced blocks and between backticks.
-fn commands(text: &str) -> Vec<String> {
+/// A line of a fenced block is meant to be run as it is; one between backticks may just name a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Whole,
+    Named,
+}
+
+/// The command lines of a paper.
+fn commands(text: &str) -> Vec<(String, Shown)> {
     let mut found = Vec::new();
     let mut fenced = false;
     for line in text.lines() {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if fenced {
-            found.push(line.trim().trim_start_matches("$ ").to_owned());
+            found.push((line.trim().trim_start_matches("$ ").to_owned(), Shown::Whole));
         } else {
-            found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+            let spans = line.split('`').skip(1).step_by(2);
+            found.extend(spans.map(|span| (span.to_owned(), Shown::Named)));
         }
     }
-    let ours = |line: &String| line.starts_with("dropsonde ") || line.starts_with("cargo run --release -- ");
-    found.into_iter().filter(ours).map(|line| line.replace("cargo run --release -- ", "dropsonde ")).collect()
+    let direct =
+        |(line, shown): (String, Shown)| (line.replace("cargo run --release -- ", "dropsonde "), shown);
+    found.into_iter().map(direct).filter(|(line, _)| line.starts_with("dropsonde ")).collect()
 }
 
 /// The words of a command line, as a shell splits them, up to a comment, a pipe or a redirection.
@@ -53,14 +64,14 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-fn complaint(line: &str) -> Option<String> {
-    let words = words(line);
-    match dropsonde::cli::command().try_get_matches_from(&words) {
-        Err(error) if error.use_stderr() => {
-            Some(format!("{line}: {}", error.to_string().lines().next().unwrap_or_default()))
-        }
-        Ok(_) | Err(_) => None,
-    }
+fn complaint((line, shown): &(String, Shown)) -> Option<String> {
+    let error = dropsonde::cli::command().try_get_matches_from(words(line)).err()?;
+    let unfinished = matches!(
+        error.kind(),
+        ErrorKind::MissingRequiredArgument | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    let fine = !error.use_stderr() || (*shown == Shown::Named && unfinished);
+    (!fine).then(|| format!("{line}: {}", error.to_string().lines().next().unwrap_or_default()))
 }
 
 /// `](target)`, without anchors and addresses of other places.
@@ -92,11 +103,12 @@ fn every_example_of_the_help_is_one_that_is_taken() {
         let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         let lines = help.lines().map(str::trim).filter(|line| line.starts_with("dropsonde "));
         // Two blanks set an example apart from what it is for.
-        examples.extend(lines.map(|line| line.split("  ").next().unwrap_or_default().to_owned()));
+        let command = |line: &str| line.split("  ").next().unwrap_or_default().to_owned();
+        examples.extend(lines.map(|line| (command(line), Shown::Whole)));
         verbs.extend(verb.get_subcommands().cloned());
     }
     assert!(examples.len() > 5, "{examples:?}");
-    none(&examples.iter().filter_map(|line| complaint(line)).collect::<Vec<_>>());
+    none(&examples.iter().filter_map(complaint).collect::<Vec<_>>());
 }
 
 #[test]
@@ -104,10 +116,13 @@ fn a_wrong_command_or_link_is_found() {
     let text = "Run `dropsonde nonsense` or\n```\n$ dropsonde config check | cat\ndropsonde hosts --fold 'a b' # x\n```\n";
     let lines = commands(text);
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert_eq!(words(&lines[1]), ["dropsonde", "config", "check"]);
-    assert_eq!(words(&lines[2]), ["dropsonde", "hosts", "--fold", "a b"]);
+    assert_eq!(words(&lines[1].0), ["dropsonde", "config", "check"]);
+    assert_eq!(words(&lines[2].0), ["dropsonde", "hosts", "--fold", "a b"]);
     let wrong: Vec<bool> = lines.iter().map(|line| complaint(line).is_some()).collect();
     assert_eq!(wrong, [true, false, false]);
+    for (shown, expected) in [(Shown::Whole, true), (Shown::Named, false)] {
+        assert_eq!(complaint(&("dropsonde show".to_owned(), shown)).is_some(), expected);
+    }
     assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g)"), ["b.md"]);
 }
 

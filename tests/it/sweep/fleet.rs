@@ -11,7 +11,16 @@ fn two_hundred_hosts_answer_every_probe_and_the_archive_outlives_the_index() {
     let sshd = Sshd::start(Setup { fleet: true, ..Setup::default() });
     let mut program = Program::new();
     program.fleet("127.0.0.[2-201]", &sshd);
-    let mut arguments = vec!["sweep", "-H", "*", "--json", "--set", "limits.visit_timeout=5m"];
+    let mut arguments = vec![
+        "sweep",
+        "-H",
+        "*",
+        "--json",
+        "--set",
+        "limits.visit_timeout=5m",
+        "--set",
+        "limits.concurrency=24",
+    ];
     arguments.extend(PROBES.iter().flat_map(|probe| ["--probe", probe]));
     let swept = ran(program.command_in(&sshd, &arguments));
     swept.expect(0, &[]);

@@ -243,7 +243,7 @@ fn the_schema_that_is_printed_is_the_indexs() {
     let sample = printed["views"].as_array().unwrap().iter().find(|view| view["view"] == "v_sample").unwrap();
     let columns = ["sweep", "ts", "host", "probe", "metric", "labels", "kind", "span", "value"];
     assert_eq!(sample["columns"], json!(columns));
-    assert!(text(state.path(), &["query", "--schema"]).contains("sweep, ts, host, probe, metric"));
+    assert!(text(state.path(), &["query"]).contains("sweep, ts, host, probe, metric"));
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! `hosts check` and `hosts trust` with a real sshd: who is reached, and which keys end up where.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::sshd::{Setup, Sshd};
+
+/// A fleet of hosts behind one sshd, and a configuration that names them.
+struct Bench {
+    sshd: Sshd,
+    dir: TempDir,
+}
+
+impl Bench {
+    /// web1 to web4 answer; dead1 and dead2 have nothing that listens.
+    fn new(known_hosts: &str) -> Self {
+        let sshd = Sshd::start(Setup { fleet: true, ..Setup::default() });
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = format!(
+            "[defaults]\nuser = \"root\"\nagent = false\nidentity_files = [{:?}]\nknown_hosts = [{:?}]\n",
+            sshd.identity(),
+            dir.path().join("known_hosts"),
+        );
+        let hosts = [
+            ("web1", 2, 22),
+            ("web2", 3, 22),
+            ("web3", 4, 22),
+            ("web4", 5, 22),
+            ("dead1", 6, 1),
+            ("dead2", 7, 1),
+        ];
+        for (name, address, port) in hosts {
+            config +=
+                &format!("[[hosts]]\nnames = {name:?}\naddress = \"127.0.0.{address}\"\nport = {port}\n");
+        }
+        config += "[[hosts]]\nnames = \"here\"\nreach = \"local\"\n";
+        fs::write(dir.path().join("config.toml"), config).unwrap();
+        let bench = Self { sshd, dir };
+        if !known_hosts.is_empty() {
+            fs::write(bench.known_hosts(), known_hosts.replace("KEY", &bench.sshd.host_key())).unwrap();
+        }
+        bench
+    }
+
+    fn known_hosts(&self) -> PathBuf {
+        self.dir.path().join("known_hosts")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.sshd.command(env!("CARGO_BIN_EXE_dropsonde"));
+        command.arg("--config").arg(self.dir.path().join("config.toml")).arg("hosts").args(args);
+        command.env("HOME", self.dir.path()).env("TERM", "dumb").stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        said(&self.command(args).output().unwrap())
+    }
+
+    fn fingerprint(&self) -> String {
+        let keygen = Command::new("ssh-keygen").arg("-lf").arg(self.sshd.dir().join("host_key.pub")).output();
+        let text = String::from_utf8(keygen.unwrap().stdout).unwrap();
+        text.split(' ').nth(1).unwrap().to_owned()
+    }
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+}
+
+fn lines(file: &Path) -> usize {
+    fs::read_to_string(file).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn the_list_is_a_table_json_or_a_folded_set() {
+    let bench = Bench::new("");
+    let (exit, table, _) = bench.run(&["list", "web*,here"]);
+    assert_eq!((exit, table.lines().count()), (0, 6), "{table}");
+    has(&table, &["127.0.0.2", "this machine"]);
+    assert_eq!(bench.run(&["--fold"]).1, "dead[1-2],here,web[1-4]\n");
+    let json: Value = serde_json::from_str(&bench.run(&["list", "web2", "--json"]).1).unwrap();
+    let host = serde_json::json!({
+        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {}
+    });
+    assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host] }));
+    let (exit, _, error) = bench.run(&["list", "web9"]);
+    assert_eq!(exit, 2);
+    has(&error, &["web9"]);
+}
+
+#[test]
+fn a_check_folds_hosts_that_fail_alike_and_its_status_says_how_many_do() {
+    let bench = Bench::new("127.0.0.* KEY\n");
+    let (exit, table, error) = bench.run(&["check"]);
+    assert_eq!(exit, 3, "{table}{error}");
+    has(&table, &["web[1-4]", "dead[1-2]", "connecting to HOST: connection refused"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert_eq!(bench.run(&["check", "web*,here"]).0, 0);
+    let (exit, json, _) = bench.run(&["check", "dead*", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((exit, &json["outcomes"]["unreachable"]), (4, &Value::from(2)));
+    has(json["hosts"][0]["detail"].as_str().unwrap(), &["127.0.0.6:1"]);
+}
+
+#[test]
+fn keys_are_believed_by_their_fingerprint_and_then_known() {
+    let bench = Bench::new("");
+    let print = bench.fingerprint();
+    let wrong = format!("SHA256:{}", "A".repeat(43));
+    let (exit, table, _) = bench.run(&["trust", "web1", "--fingerprint", &wrong]);
+    assert_eq!((exit, lines(&bench.known_hosts())), (4, 0), "{table}");
+    has(&table, &["declined", &print]);
+    let (exit, table, error) = bench.run(&["trust", "web*,here", "--fingerprint", &print]);
+    assert_eq!((exit, lines(&bench.known_hosts())), (0, 4), "{table}{error}");
+    has(&table, &["added", "web[1-4]", "this machine"]);
+    let (exit, table, _) = bench.run(&["trust", "web*"]);
+    assert_eq!((exit, lines(&bench.known_hosts())), (0, 4), "{table}");
+    has(&table, &["already in", "known_hosts:1"]);
+    assert_eq!(bench.run(&["check", "web*"]).0, 0);
+}
+
+#[test]
+fn nobody_to_ask_means_no() {
+    let bench = Bench::new("");
+    let (exit, _, error) = bench.run(&["trust", "web*"]);
+    assert_eq!((exit, lines(&bench.known_hosts())), (2, 0));
+    has(&error, &[&bench.fingerprint(), "web[1-4]", "--fingerprint"]);
+    let (exit, table, _) = bench.run(&["trust", "web1,dead1", "--yes"]);
+    assert_eq!((exit, lines(&bench.known_hosts())), (3, 1), "{table}");
+    has(&table, &["unreachable", "connection refused"]);
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked() {
+    let bench = Bench::new("");
+    for (answer, exit, count) in [("n\n", 4, 0), ("\n", 4, 0), ("y\n", 0, 4)] {
+        let inner = bench.command(&["trust", "web*"]);
+        let words: Vec<String> = std::iter::once(inner.get_program())
+            .chain(inner.get_args())
+            .map(|word| format!("'{}'", word.to_str().unwrap()))
+            .collect();
+        // script(1) gives it a terminal.
+        let mut script = Command::new("script")
+            .args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"])
+            .env("HOME", bench.dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = script.stdin.take().unwrap();
+        stdin.write_all(answer.as_bytes()).unwrap();
+        let output = script.wait_with_output().unwrap();
+        drop(stdin);
+        let (code, text, _) = said(&output);
+        assert_eq!((code, lines(&bench.known_hosts())), (exit, count), "{answer:?}: {text}");
+        has(&text, &[&bench.fingerprint(), "[y/N]"]);
+    }
+}
+
+#[test]
+fn a_changed_key_is_refused_with_its_place_and_the_remedy() {
+    let bench = Bench::new("");
+    let other = bench.dir.path().join("other");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&other).status();
+    assert!(made.unwrap().success());
+    let key = fs::read_to_string(other.with_extension("pub")).unwrap();
+    fs::write(bench.known_hosts(), format!("# a comment\n127.0.0.2 {key}")).unwrap();
+    let before = fs::read(bench.known_hosts()).unwrap();
+    for verb in [&["trust", "web1", "--yes"][..], &["check", "web1"]] {
+        let (exit, table, _) = bench.run(verb);
+        assert_eq!(exit, 4, "{table}");
+        has(&table, &["host_key_changed", "known_hosts:2", "ssh-keygen -R 127.0.0.2"]);
+    }
+    assert_eq!(fs::read(bench.known_hosts()).unwrap(), before);
+}
