@@ -49,7 +49,7 @@ pub(super) fn report(error: &Error, context: &Context) -> Exit {
         context.tell(&drawn.render(context.err_style()));
         return Exit::Usage;
     }
-    context.tell(&format!("dropsonde: {}\n", escape(&format!("{error:#}"), Lines::Single)));
+    context.tell(&format!("dropsonde: {}\n", escape(&chain(error), Lines::Single)));
     if error.is::<Usage>() {
         return Exit::Usage;
     }
@@ -63,6 +63,19 @@ pub(super) fn report(error: &Error, context: &Context) -> Exit {
         ) => Exit::Usage,
         _ => Exit::Internal,
     }
+}
+
+/// The error and its causes, each said once: some errors have their cause in their own words already.
+fn chain(error: &Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn is_broken_pipe(error: &Error) -> bool {
@@ -119,5 +132,21 @@ impl SpotText {
             end: self.span.end,
             label: &self.label,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let store = Error::new(StoreError::io("open", Path::new("/state/seq"), full()));
+        assert_eq!(chain(&store), format!("open /state/seq: {}", full()));
+        let context = Error::new(full()).context("write to stdout");
+        assert_eq!(chain(&context), format!("write to stdout: {}", full()));
     }
 }

@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use super::progress::Progress;
 use super::{Context, Exit};
 use crate::collect::{
-    Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, ssh_settings,
+    Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    ssh_settings,
 };
 use crate::config::{Defaults, Limits, Settings};
 use crate::model::{Format, Probe, duration_text};
@@ -38,7 +39,8 @@ pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
-    Sweeper { limits: limits.clone(), ssh, stop: stop.clone() }
+    let limits = Limits { concurrency: hosts_at_once(limits.concurrency), ..limits.clone() };
+    Sweeper { limits, ssh, stop: stop.clone() }
 }
 
 /// Where ssh-agent listens.

@@ -3,6 +3,7 @@
 mod archived;
 pub mod clock;
 pub mod contact;
+mod descriptors;
 mod dial;
 mod errand;
 mod event;
@@ -21,6 +22,7 @@ mod sweeping;
 mod visit;
 
 pub use archived::Archived;
+pub use descriptors::hosts_at_once;
 pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Target, request};
 pub use event::{Event, Kept};

@@ -230,7 +230,10 @@ async fn run_one<T: Transport>(
         biased;
         () = shared.stop.aborting() => ExecEnd::Lost("interrupted".to_owned()),
         end = transport.exec(exec, &mut decoder) => match end {
-            ExecEnd::TimedOut(_) if visit_deadline <= Instant::now() => ExecEnd::TimedOut("visit"),
+            // Which of the two was the shorter, and not how late it is now: ending a command takes time.
+            ExecEnd::TimedOut(_) if visit_deadline <= own_deadline.min(Instant::now()) => {
+                ExecEnd::TimedOut("visit")
+            }
             end => end,
         },
     };

@@ -53,6 +53,10 @@ impl Diagnostic<'_> {
         };
         let mut group = Group::with_title(level.primary_title(title));
         group = draw(group, &self.spot, AnnotationKind::Primary);
+        if self.spot.text.is_empty() && !self.spot.label.is_empty() {
+            // There is no line to write it beside.
+            group = group.element(Level::NOTE.message(escape(self.spot.label, Lines::Single)));
+        }
         for spot in self.also {
             group = draw(group, spot, AnnotationKind::Context);
         }
@@ -185,8 +189,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_text_only_the_origin_is_named() {
-        check(&fault("", 0..0), &["error: unknown key", "--> config.toml"]);
+    fn without_a_text_what_was_expected_stands_below_the_origin() {
+        let mut diagnostic = fault("", 0..0);
+        check(&diagnostic, &["error: unknown key", "--> config.toml", " = note: expected a known key"]);
+        diagnostic.spot.label = "";
+        check(&diagnostic, &["error: unknown key", "--> config.toml"]);
     }
 
     #[test]

@@ -104,7 +104,8 @@ fn collect_sweeps(
 /// Makes a folder and its parents, private to us, and makes their names durable: an acknowledged
 /// reading in a folder that a power cut forgets would be lost.
 pub(super) fn make_folders(folder: &Path) -> Result<(), StoreError> {
-    if folder.is_dir() {
+    // The parent of a relative name such as `state` is the empty one: where we are.
+    if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
     }
     if let Some(parent) = folder.parent() {

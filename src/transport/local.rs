@@ -15,6 +15,9 @@ use crate::wire::{Decoder, ExecEnd, Flow, HEARTBEAT};
 /// How long a supervisor whose stdin was closed may take to clear up before its group is killed.
 const FAREWELL: Duration = Duration::from_secs(8);
 
+/// How long a killed group may take to be gone.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+
 const PIECE: usize = 32 * 1024;
 
 /// This machine.
@@ -60,7 +63,7 @@ async fn converse(child: &mut Child, exec: Exec<'_>, decoder: &mut Decoder) -> O
         tokio::select! {
             biased;
             () = sleep_until(limit) => {
-                let phase = if limit == exec.deadline { "visit" } else { quiet.phase };
+                let phase = if limit == exec.deadline { "deadline" } else { quiet.phase };
                 return Some(ExecEnd::TimedOut(phase));
             }
             read = fill(&mut stdout, &mut out) => {
@@ -124,7 +127,8 @@ async fn part(child: &mut Child, end: Option<ExecEnd>) -> ExecEnd {
             // Failing means that there is nobody left to kill.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let _ = child.wait().await;
+        // What is in D state, or runs as root under sudo, outlives the signal: it holds up nobody.
+        let _ = timeout(AFTER_KILL, child.wait()).await;
     }
     match (end, status) {
         (Some(end), _) => end,

@@ -67,7 +67,7 @@ fn every_limit_ends_it_and_leaves_nothing() {
     };
     let leave = "(setsid sleep 300 &); sleep 300";
     check(leave, |exec| exec.idle = Duration::from_secs(1), "idle");
-    check(leave, |exec| exec.deadline = Instant::now() + Duration::from_secs(1), "visit");
+    check(leave, |exec| exec.deadline = Instant::now() + Duration::from_secs(1), "deadline");
     let silent = |exec: &mut Exec<'_>| {
         exec.command = "exec sleep 300";
         exec.first_byte = Duration::from_secs(1);

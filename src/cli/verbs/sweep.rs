@@ -168,8 +168,12 @@ pub(super) fn find_probe(settings: &Settings, name: &str) -> Result<Arc<Probe>> 
 
 fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
     let unknown = || {
-        let near = nearest(name, settings.schedules.iter().map(|schedule| schedule.name.as_str()));
-        let near = near.first().map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let known: Vec<&str> = settings.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
+        let near = match nearest(name, known.iter().copied()).first() {
+            Some(near) => format!("; did you mean {near}?"),
+            None if known.is_empty() => ": it has none".to_owned(),
+            None => format!("; it has {}", known.join(", ")),
+        };
         Usage(format!("the configuration has no schedule {name}{near}"))
     };
     Ok(settings.schedules.iter().find(|schedule| schedule.name == name).ok_or_else(unknown)?)

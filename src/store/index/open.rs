@@ -78,7 +78,8 @@ fn open_file(path: &Path) -> Result<Connection, StoreError> {
 pub(super) fn open_read_only(state: &StateDir) -> Result<Connection, StoreError> {
     let _lock = lock_shared(state)?;
     let path = state.index();
-    if !path.exists() {
+    // A directory that may not be entered is not one without an index.
+    if !path.try_exists().map_err(|error| StoreError::io("look for", &path, error))? {
         return Err(StoreError::NoIndex { path: state.root().to_owned() });
     }
     let failed = |error| StoreError::index(&path, error);

@@ -40,3 +40,12 @@ fn without_a_host_the_way_to_name_one_is_shown() {
     program.run(&["sweep", "--probe", "hello"]).expect(2, &["[[hosts]]"]);
     assert!(!program.state().exists());
 }
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_no_status() {
+    let mut program = Program::new();
+    program.configure("");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ran = program.command(&["sweep", "nosuch"]).stderr(full).output().unwrap();
+    assert_eq!((ran.status.code(), ran.stdout), (Some(2), Vec::new()));
+}

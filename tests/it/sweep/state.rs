@@ -113,6 +113,18 @@ fn a_broken_index_is_rebuilt_and_a_broken_archive_is_named() {
     assert!(!rebuilt.damage.is_empty() && rebuilt.readings >= 20, "{rebuilt:?}");
 }
 
+#[test]
+fn a_state_directory_may_be_named_from_where_one_is() {
+    let mut program = Program::new();
+    program.configure("");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dropsonde"));
+    command.current_dir(program.dir()).env("HOME", program.dir()).env("USER", "root");
+    command.args(["--config", "config.toml", "--state", "here", "run", "hello", "--local"]);
+    let ran = command.output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(program.dir().join("here/archive").is_dir());
+}
+
 fn overwrite(path: &Path, at: u64, bytes: &[u8]) {
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.seek(SeekFrom::Start(at)).unwrap();

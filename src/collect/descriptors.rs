@@ -1,0 +1,54 @@
+//! How many files this process may have open, and how many hosts a sweep visits at once for that. It
+//! fails no sweep: fewer hosts at a time are better than readings that fail for want of a descriptor.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What is open beside the connections: the archive, the index, the runtime, the standard streams.
+const OWN: u64 = 40;
+
+/// A connection's socket, and while it is opened a key file, the agent or the name server.
+const PER_HOST: u64 = 2;
+
+/// Raises the limit as far as it goes, and says how many of `wanted` hosts can be visited at once.
+pub fn hosts_at_once(wanted: u32) -> u32 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let hosts = fitting(wanted, files);
+    if hosts < wanted {
+        tracing::warn!(
+            "visiting {hosts} hosts at a time and not {wanted}: this process may open only {} files; raise \
+             `ulimit -n`, or LimitNOFILE of the service",
+            files.unwrap_or_default(),
+        );
+    }
+    hosts
+}
+
+/// `None` is no limit.
+fn fitting(wanted: u32, files: Option<u64>) -> u32 {
+    let fit = files.map_or(u64::MAX, |files| files.saturating_sub(OWN) / PER_HOST);
+    wanted.min(u32::try_from(fit).unwrap_or(u32::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_files_mean_few_hosts_and_never_none() {
+        for (wanted, files, expected) in [
+            (256, None, 256),
+            (256, Some(1_024), 256),
+            (10_000, Some(1_024), 492),
+            (256, Some(64), 12),
+            (256, Some(8), 1),
+            (8, Some(u64::MAX), 8),
+        ] {
+            assert_eq!(fitting(wanted, files), expected, "{wanted} hosts, {files:?} files");
+        }
+    }
+}
