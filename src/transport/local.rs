@@ -43,6 +43,14 @@ fn spawn(command: &str) -> std::io::Result<Child> {
     // A group of its own: what is killed at the end, and what the supervisor takes for its own. It is
     // not killed when dropped: its stdin is closed then, and only alive can it clear up.
     shell.arg("-c").arg(command).process_group(0);
+    // What sshd would give it, and no more: the collector's environment may hold tokens and sockets
+    // that are no probe's business.
+    shell.env_clear();
+    for name in ["HOME", "LOGNAME", "PATH", "SHELL", "USER"] {
+        if let Some(value) = std::env::var_os(name) {
+            shell.env(name, value);
+        }
+    }
     shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
