@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use dropsonde::model::{Host, SweepId};
@@ -18,6 +19,16 @@ pub const HELLO: &str = "printf 'hello_value 1\\n'";
 pub struct Program {
     dir: TempDir,
     config: String,
+    _turn: Turn,
+}
+
+/// Sweeps of many hosts, all of them this machine, run alone: they would take the time from under the
+/// deadlines that others test.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+enum Turn {
+    Shared { _guard: RwLockReadGuard<'static, ()> },
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
 }
 
 /// A run that has ended.
@@ -32,11 +43,20 @@ pub struct Ran {
 impl Program {
     /// With no host yet, and the probe `hello` beside the shipped ones.
     pub fn new() -> Self {
+        Self::with(Turn::Shared { _guard: MACHINE.read().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    /// The same for a sweep of many hosts: no other test of this kind runs beside it.
+    pub fn alone() -> Self {
+        Self::with(Turn::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    fn with(turn: Turn) -> Self {
         let dir = tempfile::Builder::new().prefix("dropsonde-program.").tempdir().expect("a folder");
         for folder in ["probes.d", "home"] {
             fs::create_dir(dir.path().join(folder)).expect("mkdir");
         }
-        let program = Self { dir, config: String::new() };
+        let program = Self { dir, config: String::new(), _turn: turn };
         program.probe("hello", HELLO, "format = \"openmetrics\"");
         program
     }

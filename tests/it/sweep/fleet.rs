@@ -9,7 +9,7 @@ const PROBES: [&str; 3] = ["proc", "host_context", "kernel_log"];
 #[test]
 fn two_hundred_hosts_answer_every_probe_and_the_archive_outlives_the_index() {
     let sshd = Sshd::start(Setup { fleet: true, ..Setup::default() });
-    let mut program = Program::new();
+    let mut program = Program::alone();
     program.fleet("127.0.0.[2-201]", &sshd);
     let mut arguments = vec![
         "sweep",

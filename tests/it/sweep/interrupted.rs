@@ -112,7 +112,7 @@ const HOSTS: usize = 16;
 #[test]
 fn killed_at_any_moment_the_collector_loses_nothing_that_it_printed() {
     let sshd = Sshd::start(Setup { fleet: true, ..Setup::default() });
-    let mut program = Program::new();
+    let mut program = Program::alone();
     program.fleet("127.0.0.[2-17]", &sshd);
     program.probe("brief", "sleep 0.1; printf 'hello_value 2\\n'", "format = \"openmetrics\"");
     let sweep = ["sweep", "--probe", "hello", "--probe", "brief", "--ndjson"];

@@ -14,7 +14,9 @@ const NOISE: &str = "head -c 500000 /dev/urandom | od -An -v -tx1; echo end";
 
 #[tokio::test]
 async fn one_host_hung_in_each_phase_changes_nothing_for_fifty_others() {
-    let (sshd, mut program) = good("good[01-50]");
+    let sshd = Sshd::start(Setup::default());
+    let mut program = Program::alone();
+    program.hosts("good[01-50]", &sshd);
     program.probe("noise", NOISE, "format = \"text\"\nmax_output = \"4MiB\"\ntimeout = \"10s\"");
     let hung = [
         ("silent", Conduct::Silent, "timed_out", "banner"),
@@ -132,7 +134,7 @@ async fn every_way_to_be_let_in_or_not_has_its_outcome() {
     swept.ended(("unknown", "hello"), "host_key_unknown", &["empty", "hosts trust unknown"]);
     swept.ended(("refusing", "hello"), "unreachable", &["127.0.0.1:1", "refused"]);
     swept.ended(("reset", "hello"), "unreachable", &["reset"]);
-    swept.ended(("web", "hello"), "unreachable", &["SSH"]);
+    swept.ended(("web", "hello"), "timed_out", &["not an SSH port"]);
 
     let nobody = program.run(&["sweep", "-H", "changed,unknown,refusing,stranger", "--probe", "hello"]);
     nobody.expect(4, &[]);
