@@ -250,11 +250,13 @@ fn config_text(setup: &Setup, dir: &Path, port: u16) -> String {
     let listen = if setup.fleet { vec!["0.0.0.0".to_owned()] } else { addresses(setup) };
     let listen: String = listen.iter().map(|address| format!("ListenAddress {address}:{port}\n")).collect();
     let dir = dir.display();
+    // SHLVL keeps bash from taking a login over SSH for one that wants ~/.bashrc: what stands there on the
+    // machine of whoever runs the tests may take seconds, or a lock.
     format!(
         "{}\n{listen}HostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized_keys\nPidFile none\n\
          UsePAM no\nStrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nPermitUserRC no\nPrintMotd no\nUseDNS no\n\
-         MaxStartups 10000\nMaxSessions 64\nLoginGraceTime 30\nLogLevel INFO\n",
+         MaxStartups 10000\nMaxSessions 64\nSetEnv SHLVL=1\nLoginGraceTime 30\nLogLevel INFO\n",
         setup.lines.join("\n")
     )
 }
