@@ -109,15 +109,21 @@ fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// The run's first process on the host: its parent is no part of the run.
+/// The run's first process on the host: its parent is no part of the run. Between two looks at /proc a
+/// process may come or go, so it is looked for until it is found.
 fn supervisor_of(job: &Job) -> u32 {
-    let alive = job.alive();
-    let first = |pid: &&u32| {
-        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let is_probe = environ.windows(14).any(|window| window == b"DROPSONDE_RUN=");
-        !is_probe && parent_of(**pid).is_some_and(|parent| !alive.contains(&parent))
-    };
-    *alive.iter().find(first).expect("a supervisor")
+    let mut found = None;
+    wait_for(|| {
+        let alive = job.alive();
+        let first = |pid: &&u32| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let is_probe = environ.windows(14).any(|window| window == b"DROPSONDE_RUN=");
+            !is_probe && parent_of(**pid).is_some_and(|parent| !alive.contains(&parent))
+        };
+        found = alive.iter().find(first).copied();
+        found.is_some()
+    });
+    found.expect("a supervisor")
 }
 
 fn session_of(job: &Job) -> u32 {
