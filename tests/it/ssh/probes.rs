@@ -1,6 +1,7 @@
 //! Probes over a real connection: the contract's two ends with sshd between them.
 
 use std::fs;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use dropsonde::model::{ByteSize, Cost, Format, Host, Outcome, Privilege, Probe, ProbeHash, ProbeName};
@@ -30,10 +31,14 @@ fn probe(script: &str) -> Probe {
 }
 
 async fn run(session: &Session, host: &Host, probe: &Probe, within: Duration) -> Decoded {
+    // Each run its own, or one would take another's processes for its leftovers.
+    static RUNS: AtomicU8 = AtomicU8::new(1);
+    let mut tag = [7; 16];
+    tag[0] = RUNS.fetch_add(1, Ordering::Relaxed);
     let request = Request {
         probe,
         host,
-        tag: RunTag::new([7; 16]),
+        tag: RunTag::new(tag),
         nonce: Nonce::new([9; 16]),
         limits: Limits {
             heartbeat: Duration::from_secs(6),
