@@ -121,3 +121,14 @@ fn the_manual_has_every_setting_with_its_default_and_variable() {
         assert!(MANUAL.contains(&format!("`{key}`")), "{key} is not in the manual");
     }
 }
+
+#[test]
+fn every_key_of_a_probe_file_is_in_the_text_on_writing_probes() {
+    let text = include_str!("../../docs/writing-probes.md");
+    let keys =
+        super::probe_file::KEYS.iter().chain(super::probe_file::MEASURED_KEYS).chain(super::metric::KEYS);
+    for key in keys {
+        let forms = [format!("`{key}`"), format!("\n{key} = "), format!("[{key}]"), format!("`{key} = ")];
+        assert!(forms.iter().any(|form| text.contains(form)), "{key}");
+    }
+}

@@ -7,7 +7,7 @@ use super::fault::{Fault, Faults, Place};
 use super::reader::{Located, Section};
 use crate::model::{Format, Kind, MetricSpec, Worse};
 
-pub(crate) const KEYS: &[&str] = &["name", "unit", "kind", "help", "worse", "warn", "source"];
+pub(crate) const KEYS: &[&str] = &["name", "unit", "kind", "help", "worse", "warn", "why", "source"];
 
 const KINDS: [(&str, Kind); 3] =
     [("counter", Kind::Counter), ("gauge", Kind::Gauge), ("histogram", Kind::Histogram)];
@@ -35,9 +35,10 @@ fn read(section: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> O
     let unit = section.read_checked("unit", |text: &String| unit(text), faults);
     section.missing_unless_given("kind", "one of counter, gauge, histogram", faults);
     let kind = section.word("kind", &KINDS, faults);
-    let help = section.read_checked("help", |text: &String| help(text), faults);
+    let help = section.read_checked("help", |text: &String| one_line(text), faults);
     let worse = section.word("worse", &WORSE, faults);
     let warn = section.read::<f64>("warn", faults);
+    let why = section.read_checked("why", |text: &String| one_line(text), faults);
     let source = source(section, name.as_ref(), faults);
     let (name, kind) = (name?, kind?);
     if format == Some(Format::Openmetrics) && kind == Kind::Counter {
@@ -50,6 +51,7 @@ fn read(section: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> O
         help: help.map(|given| given.value).unwrap_or_default(),
         worse: worse.unwrap_or(Worse::Either),
         warn: warn.map(|given| given.value),
+        why: why.map(|given| given.value),
         source,
     };
     Some((spec, name.place))
@@ -76,8 +78,8 @@ fn unit(unit: &str) -> Result<(), String> {
     }
 }
 
-fn help(help: &str) -> Result<(), String> {
-    let fits = help.len() <= 300 && !help.contains(char::is_control);
+fn one_line(text: &str) -> Result<(), String> {
+    let fits = text.len() <= 300 && !text.contains(char::is_control);
     if fits { Ok(()) } else { Err("one line of up to 300 bytes".to_owned()) }
 }
 

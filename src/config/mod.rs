@@ -19,6 +19,7 @@ mod library;
 mod limits;
 mod load;
 mod metric;
+mod need;
 mod probe_file;
 mod reader;
 mod schedule;

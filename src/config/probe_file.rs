@@ -9,8 +9,9 @@ use super::fault::{Fault, Faults};
 use super::file::Text;
 use super::knob::between;
 use super::metric;
+use super::need::need;
 use super::reader::{Document, Located, Section};
-use crate::model::{ByteSize, Cost, Format, Need, Privilege, Probe, ProbeHash, ProbeName};
+use crate::model::{ByteSize, Cost, Format, Measured, Need, Privilege, Probe, ProbeHash, ProbeName};
 
 /// A script travels over stdin within one window of the connection.
 pub const MAX_SCRIPT: ByteSize = ByteSize(96 << 10);
@@ -19,8 +20,24 @@ pub const DEFAULT_MAX_OUTPUT: ByteSize = ByteSize(256 << 10);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_OUTPUT: ByteSize = ByteSize(64 << 20);
 
-pub(crate) const KEYS: &[&str] =
-    &["name", "summary", "script", "format", "timeout", "max_output", "cost", "privilege", "needs", "metric"];
+pub(crate) const KEYS: &[&str] = &[
+    "name",
+    "summary",
+    "when",
+    "script",
+    "format",
+    "timeout",
+    "window",
+    "max_output",
+    "cost",
+    "tracer",
+    "budget",
+    "privilege",
+    "needs",
+    "measured",
+    "metric",
+];
+pub(crate) const MEASURED_KEYS: &[&str] = &["on", "cpu_idle", "cpu_loaded", "wall", "wire", "slowdown"];
 
 const COSTS: [(&str, Cost); 3] =
     [("cheap", Cost::Cheap), ("moderate", Cost::Moderate), ("heavy", Cost::Heavy)];
@@ -60,6 +77,11 @@ fn read(file_stem: &str, text: &Text, root: &Section<'_>, faults: &mut Faults) -
     let cost = root.word("cost", &COSTS, faults);
     let privilege = root.word("privilege", &PRIVILEGES, faults);
     let needs = needs(root, faults);
+    let when = root.read_checked("when", |text: &String| prose(text), faults);
+    let window = root.read_checked("window", between(Duration::from_millis(100), MAX_TIMEOUT), faults);
+    let tracer = root.read::<bool>("tracer", faults);
+    let budget = root.read_checked("budget", between(Duration::from_millis(1), MAX_TIMEOUT), faults);
+    let measured = measured(root, faults);
     let metrics = metric::read_all(root, format, faults);
     Some(Probe {
         name: name?,
@@ -71,6 +93,11 @@ fn read(file_stem: &str, text: &Text, root: &Section<'_>, faults: &mut Faults) -
         cost: cost.unwrap_or(Cost::Cheap),
         privilege: privilege.unwrap_or(Privilege::None),
         needs,
+        when: when.map(|given| given.value),
+        window: window.map(|given| given.value),
+        tracer: tracer.is_some_and(|given| given.value),
+        budget: budget.map(|given| given.value),
+        measured,
         metrics,
         source: Arc::clone(&text.text),
         hash: ProbeHash(*blake3::hash(text.text.as_bytes()).as_bytes()),
@@ -136,6 +163,29 @@ fn format(root: &Section<'_>, faults: &mut Faults) -> Option<Format> {
     root.word("format", &Format::ALL, faults)
 }
 
+fn prose(text: &str) -> Result<(), String> {
+    let fits = !text.trim().is_empty() && text.len() <= 600 && !text.contains(char::is_control);
+    if fits { Ok(()) } else { Err("a sentence or two, up to 600 bytes on one line".to_owned()) }
+}
+
+fn measured(root: &Section<'_>, faults: &mut Faults) -> Option<Measured> {
+    let section = root.section("measured", MEASURED_KEYS, faults)?;
+    let on = section.require::<String>("on", faults);
+    let cpu_idle = section.require::<Duration>("cpu_idle", faults);
+    let cpu_loaded = section.require::<Duration>("cpu_loaded", faults);
+    let wall = section.require::<Duration>("wall", faults);
+    let wire = section.require::<ByteSize>("wire", faults);
+    let slowdown = section.require::<f64>("slowdown", faults);
+    Some(Measured {
+        on: on?.value,
+        cpu_idle: cpu_idle?.value,
+        cpu_loaded: cpu_loaded?.value,
+        wall: wall?.value,
+        wire: wire?.value,
+        slowdown: slowdown?.value,
+    })
+}
+
 fn needs(root: &Section<'_>, faults: &mut Faults) -> Vec<Need> {
     let given = root.strings("needs", faults).unwrap_or_default();
     let mut needs = Vec::with_capacity(given.len());
@@ -151,26 +201,4 @@ fn needs(root: &Section<'_>, faults: &mut Faults) -> Vec<Need> {
         }
     }
     needs
-}
-
-fn need(text: &str) -> Result<Need, &'static str> {
-    if let Some(path) = text.strip_prefix("file:") {
-        let rooted = ["/", "$PROC/", "$SYS/"].iter().any(|root| path.starts_with(root));
-        let fits = rooted && path.len() <= 1024 && !path.contains(char::is_control);
-        return if fits {
-            Ok(Need::File(path.to_owned()))
-        } else {
-            Err("file: and an absolute path, or one below $PROC or $SYS")
-        };
-    }
-    if let Some(tool) = text.strip_prefix("tool:") {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-        let fits = !tool.is_empty() && !tool.starts_with('-') && tool.len() <= 64 && tool.bytes().all(plain);
-        return if fits {
-            Ok(Need::Tool(tool.to_owned()))
-        } else {
-            Err("tool: and a command's name, without a path")
-        };
-    }
-    Err("\"file:/path\" or \"tool:name\"")
 }

@@ -3,6 +3,7 @@
 
 mod host;
 mod name;
+mod need;
 mod outcome;
 mod probe;
 mod quantity;
@@ -13,8 +14,9 @@ mod time;
 
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
+pub use need::{Bound, Need, Versioned};
 pub use outcome::Outcome;
-pub use probe::{Cost, Format, Kind, MetricSpec, Need, Privilege, Probe, ProbeHash, Worse};
+pub use probe::{Cost, Format, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ByteSize, ProbeName};
+use super::{ByteSize, Need, ProbeName};
 
 /// How a probe's output is read. A closed set: a new format is a new variant and a `match` arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,10 +21,29 @@ pub enum Format {
     ProcSnapshot,
     HostContext,
     KernelLog,
+    /// The text of a tracefs instance, begins and ends paired here.
+    Ftrace,
+    /// perf sched latency and timehist.
+    PerfSchedLatency,
+    /// perf trace -s.
+    PerfTrace,
+    /// perf stat: CSV, with or without -A and -I, or JSON.
+    PerfStat,
+    PerfKwork,
+    /// perf script, folded into stacks.
+    PerfScript,
+    /// Histograms and counts of bpftrace (JSON or text), bcc and libbpf-tools.
+    BpfHistogram,
+    /// cyclictest and rtla.
+    TimerLatency,
+    /// What sysdig's chisels print.
+    Sysdig,
+    /// smartctl and nvme, JSON.
+    StorageHealth,
 }
 
 impl Format {
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 18] = [
         ("openmetrics", Self::Openmetrics),
         ("keyvalue", Self::Keyvalue),
         ("json", Self::Json),
@@ -33,6 +52,16 @@ impl Format {
         ("proc_snapshot", Self::ProcSnapshot),
         ("host_context", Self::HostContext),
         ("kernel_log", Self::KernelLog),
+        ("ftrace", Self::Ftrace),
+        ("perf_sched_latency", Self::PerfSchedLatency),
+        ("perf_trace", Self::PerfTrace),
+        ("perf_stat", Self::PerfStat),
+        ("perf_kwork", Self::PerfKwork),
+        ("perf_script", Self::PerfScript),
+        ("bpf_histogram", Self::BpfHistogram),
+        ("timer_latency", Self::TimerLatency),
+        ("sysdig", Self::Sysdig),
+        ("storage_health", Self::StorageHealth),
     ];
 
     /// The word in a probe's file.
@@ -46,6 +75,16 @@ impl Format {
             Self::ProcSnapshot => "proc_snapshot",
             Self::HostContext => "host_context",
             Self::KernelLog => "kernel_log",
+            Self::Ftrace => "ftrace",
+            Self::PerfSchedLatency => "perf_sched_latency",
+            Self::PerfTrace => "perf_trace",
+            Self::PerfStat => "perf_stat",
+            Self::PerfKwork => "perf_kwork",
+            Self::PerfScript => "perf_script",
+            Self::BpfHistogram => "bpf_histogram",
+            Self::TimerLatency => "timer_latency",
+            Self::Sysdig => "sysdig",
+            Self::StorageHealth => "storage_health",
         }
     }
 }
@@ -85,24 +124,6 @@ impl Privilege {
         match self {
             Self::None => "none",
             Self::Root => "root",
-        }
-    }
-}
-
-/// Something that must be on the host before the script runs; checked there, in one place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Need {
-    /// `file:/path`: readable by the probe's user. `$PROC` and `$SYS` may lead the path.
-    File(String),
-    /// `tool:perf`: on the supervisor's PATH.
-    Tool(String),
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "file:{path}"),
-            Self::Tool(name) => write!(f, "tool:{name}"),
         }
     }
 }
@@ -148,6 +169,8 @@ pub struct MetricSpec {
     pub worse: Worse,
     /// A value that is worth a look on its own.
     pub warn: Option<f64>,
+    /// What makes such a value bad, and who says so.
+    pub why: Option<String>,
     /// Where the value stands in the probe's output when that is not its name: a JSON pointer, a CSV
     /// column or a key.
     pub source: Option<String>,
@@ -163,6 +186,21 @@ impl fmt::Display for ProbeHash {
     }
 }
 
+/// What a probe cost a host when its makers measured it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The machine, in a few words.
+    pub on: String,
+    /// CPU time of the probe and its supervisor, sshd's own apart.
+    pub cpu_idle: Duration,
+    pub cpu_loaded: Duration,
+    pub wall: Duration,
+    /// Compressed, as it travels.
+    pub wire: ByteSize,
+    /// How many times longer `perf bench sched pipe` took beside it.
+    pub slowdown: f64,
+}
+
 /// One probe, checked and with its defaults applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
@@ -175,6 +213,15 @@ pub struct Probe {
     pub cost: Cost,
     pub privilege: Privilege,
     pub needs: Vec<Need>,
+    /// When to reach for it, in a sentence or two.
+    pub when: Option<String>,
+    /// How long it looks; `None` for a single glance.
+    pub window: Option<Duration>,
+    /// Two of these never run at once on a host: each would measure the other.
+    pub tracer: bool,
+    /// CPU time on the host that one reading may take before it is flagged.
+    pub budget: Option<Duration>,
+    pub measured: Option<Measured>,
     pub metrics: Vec<MetricSpec>,
     /// The TOML text it was read from: archived with each sweep, so that a reading can be read again
     /// years later with the definition it was taken with.

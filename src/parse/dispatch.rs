@@ -3,7 +3,10 @@
 use crate::model::{Format, HostClock, Parsed, Probe};
 
 use super::sink::Sink;
-use super::{csv, host_context, json, kernel_log, keyvalue, openmetrics, proc};
+use super::{
+    bpf, csv, ftrace, host_context, json, kernel_log, keyvalue, openmetrics, perf, proc, storage_health,
+    sysdig, timer_latency,
+};
 
 /// What is known about a reading besides its bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +30,16 @@ pub fn parse(probe: &Probe, raw: &[u8], context: &Context) -> Parsed {
         Format::ProcSnapshot => proc::parse(raw, &mut sink),
         Format::HostContext => host_context::parse(raw, &mut sink),
         Format::KernelLog => kernel_log::parse(raw, context, &mut sink),
+        Format::Ftrace => ftrace::parse(raw, &mut sink),
+        Format::PerfSchedLatency => perf::sched::parse(raw, &mut sink),
+        Format::PerfTrace => perf::trace::parse(raw, &mut sink),
+        Format::PerfStat => perf::stat::parse(raw, &mut sink),
+        Format::PerfKwork => perf::kwork::parse(raw, &mut sink),
+        Format::PerfScript => perf::script::parse(raw, &mut sink),
+        Format::BpfHistogram => bpf::parse(raw, &mut sink),
+        Format::TimerLatency => timer_latency::parse(raw, &mut sink),
+        Format::Sysdig => sysdig::parse(raw, &mut sink),
+        Format::StorageHealth => storage_health::parse(raw, &mut sink),
     }
     sink.finish()
 }

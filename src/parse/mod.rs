@@ -4,18 +4,24 @@
 //! A parser takes bytes and returns what it could read beside the faults that say what it could
 //! not; it refuses to fail, to guess and to turn an absent field into 0.
 
+mod bpf;
 mod csv;
 mod dispatch;
+mod ftrace;
 mod host_context;
 mod json;
 mod kernel_log;
 mod keyvalue;
 mod openmetrics;
+mod perf;
 mod proc;
 mod sink;
 mod specs;
+mod storage_health;
+mod sysdig;
 #[cfg(test)]
 mod testing;
 mod text;
+mod timer_latency;
 
 pub use dispatch::{Context, parse};

@@ -17,6 +17,7 @@ pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Pro
         help: String::new(),
         worse: Worse::Either,
         warn: None,
+        why: None,
         source: source.map(str::to_owned),
     };
     Probe {
@@ -29,6 +30,11 @@ pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Pro
         cost: Cost::Cheap,
         privilege: Privilege::None,
         needs: Vec::new(),
+        when: None,
+        window: None,
+        tracer: false,
+        budget: None,
+        measured: None,
         metrics: metrics.iter().map(spec).collect(),
         source: "".into(),
         hash: ProbeHash([0; 32]),
