@@ -158,18 +158,9 @@ impl<'a> From<&'a Histogram> for HistogramReport<'a> {
             count: histogram.count,
             sum: histogram.sum,
             max: histogram.max,
-            buckets: histogram
-                .buckets
-                .iter()
-                .map(|bucket| (open_end(bucket.lo), open_end(bucket.hi), bucket.count))
-                .collect(),
+            buckets: histogram.buckets.iter().map(|bucket| (bucket.lo, bucket.hi, bucket.count)).collect(),
         }
     }
-}
-
-/// An open end is stored as the largest float, and JSON is to say null.
-fn open_end(bound: f64) -> f64 {
-    if bound.abs() == f64::MAX { f64::INFINITY.copysign(bound) } else { bound }
 }
 
 /// `compare A B`.
