@@ -31,8 +31,7 @@ fn a_quantile_is_the_bucket_that_holds_it() {
 fn only_one_scheme_is_merged() {
     let mut it = of(&[(1.0, 2.0, 3), (4.0, 8.0, 1)]);
     it.merge(&of(&[(0.0, 1.0, 5), (2.0, 4.0, 7), (4.0, 8.0, 2), (8.0, f64::INFINITY, 1)])).unwrap();
-    let expected =
-        [(0.0, 1.0, 5), (1.0, 2.0, 3), (2.0, 4.0, 7), (4.0, 8.0, 3), (8.0, f64::INFINITY, 1)];
+    let expected = [(0.0, 1.0, 5), (1.0, 2.0, 3), (2.0, 4.0, 7), (4.0, 8.0, 3), (8.0, f64::INFINITY, 1)];
     assert_eq!(it, of(&expected));
     assert_eq!(it.count(), 19);
     for other in [[(1.0, 3.0, 1)], [(1.5, 2.0, 1)], [(7.0, f64::INFINITY, 1)], [(0.0, 16.0, 0)]] {
@@ -46,9 +45,8 @@ fn only_one_scheme_is_merged() {
 
 #[test]
 fn a_max_or_sum_that_one_side_lacks_is_not_known_of_both() {
-    let with = |sum, max| {
-        Distribution::try_from(&Histogram { sum, max, ..histogram(&[(0.0, 4.0, 2)]) }).unwrap()
-    };
+    let with =
+        |sum, max| Distribution::try_from(&Histogram { sum, max, ..histogram(&[(0.0, 4.0, 2)]) }).unwrap();
     let mut both = with(Some(3.0), Some(2.0));
     both.merge(&with(Some(1.0), Some(4.0))).unwrap();
     assert_eq!((both.mean(), both.max()), (Some(1.0), Some(4.0)));
@@ -71,6 +69,12 @@ fn distances() {
     // Another scheme: known at the bounds that neither cuts.
     check(&[(0.0, 2.0, 1), (2.0, 4.0, 1)], &[(0.0, 1.0, 1), (1.0, 2.0, 2), (2.0, 3.0, 1)], Some(0.25));
     check(&[(0.0, f64::INFINITY, 1)], &[(1.0, f64::INFINITY, 1)], Some(0.0));
+}
+
+#[test]
+fn few_observations_must_be_farther_apart() {
+    assert!((least_distance(10, 10) - 0.608).abs() < 0.001);
+    assert_eq!((least_distance(0, 5), least_distance(1 << 40, 1 << 40)), (1.0, 0.05));
 }
 
 #[test]

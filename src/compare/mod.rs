@@ -6,7 +6,7 @@ mod median;
 mod ranking;
 mod sides;
 
-pub use distribution::{Distribution, Interval, Mismatch, Statistic};
+pub use distribution::{Distribution, Interval, Mismatch, Statistic, least_distance};
 pub use median::Sorted;
-pub use ranking::{Ranked, rank, worst, worst_first};
+pub use ranking::{Ranked, rank, ratio, worst, worst_first};
 pub use sides::{Contrast, contrast, resolution};
