@@ -139,7 +139,7 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     if collector() {
         return;
     }
-    const ROUNDS: u32 = 200;
+    const ROUNDS: u32 = 60;
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
