@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::functions;
 use super::schema::{MIGRATIONS, migrate, version};
@@ -25,11 +25,12 @@ pub(super) fn identity(path: &Path) -> Option<Identity> {
 
 /// Opens the live index to write, and makes it when it is missing.
 pub(super) fn open_live(state: &StateDir) -> Result<Connection, StoreError> {
-    let _lock = lock_shared(state)?;
+    // One at a time: SQLite does not wait for others while it makes a file one with a log, it gives up.
+    let _lock = lock_alone(state)?;
     let path = state.index();
     let mut conn = open_file(&path)?;
     let failed = |error| StoreError::index(&path, error);
-    conn.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    patiently(|| conn.pragma_update(None, "journal_mode", "WAL")).map_err(failed)?;
     // The archive is the truth: the index may lose its last commits in a power cut, never its sense.
     conn.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     migrate(&mut conn, &path, MIGRATIONS)?;
@@ -92,7 +93,13 @@ pub(super) fn open_read_only(state: &StateDir) -> Result<Connection, StoreError>
         Ok(conn)
     };
     let uri = file_uri(&path);
-    let conn = open(&uri).or_else(|_| open(&format!("{uri}?immutable=1"))).map_err(failed)?;
+    let conn = match patiently(|| open(&uri)) {
+        // What others write to is never read as if nobody did.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error),
+        Err(_) => open(&format!("{uri}?immutable=1")),
+        opened => opened,
+    };
+    let conn = conn.map_err(failed)?;
     let found = version(&conn, &path, MIGRATIONS)?;
     if found < MIGRATIONS.len() {
         // An older index is brought up by whoever may write; a reader cannot know its tables.
@@ -119,7 +126,31 @@ pub(super) fn file_uri(path: &Path) -> String {
     uri
 }
 
-/// Held while a connection is being opened; [`swap`] waits for it.
+/// Tries again while SQLite says busy without having waited: another process that closes the file as its
+/// last user holds it for a moment.
+fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let limit = Instant::now() + BUSY;
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < limit =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// Held while the file is made, brought up to date or replaced.
+fn lock_alone(state: &StateDir) -> Result<File, StoreError> {
+    let path = state.index_lock();
+    let lock = dir::open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
+    lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
+    Ok(lock)
+}
+
+/// Held while a reader opens its connection; whoever makes or replaces the file waits for it.
 fn lock_shared(state: &StateDir) -> Result<Option<File>, StoreError> {
     let path = state.index_lock();
     let file = match dir::open(&path, Mode::Read) {
@@ -147,10 +178,7 @@ pub enum SwapOld<'a> {
 /// Takes the live index away and, if there is one, puts `new` in its place. The caller has the turn, so
 /// nobody writes. Connections that are open keep what they have. Returns where the old one was kept.
 pub fn swap(state: &StateDir, new: Option<Built>, old: SwapOld<'_>) -> Result<Option<PathBuf>, StoreError> {
-    let lock_path = state.index_lock();
-    let lock =
-        dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
-    lock.lock().map_err(|error| StoreError::io("lock", &lock_path, error))?;
+    let _lock = lock_alone(state)?;
     let path = state.index();
     let mut kept = None;
     // First the old file, then its log, then the new file: a kill in between leaves no index at all,

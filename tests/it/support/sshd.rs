@@ -225,7 +225,9 @@ fn spawn(setup: &Setup, dir: &Path, port: u16) -> Child {
     prepare.push_str("exec \"$@\"\n");
     command.args(["--", "sh", "-c", &prepare, "sh"]).arg(program);
     command.args(["-D", "-f"]).arg(config).arg("-E").arg(dir.join("log"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // Not ours: whoever waits for the end of the tests' output would wait for every session's end too.
+    command.stderr(fs::File::create(dir.join("stderr")).expect("a file"));
     command.spawn().expect("unshare (util-linux) is installed")
 }
 
