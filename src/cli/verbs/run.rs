@@ -48,11 +48,17 @@ impl Run {
             }
         }
         let targets = self.targets(context, settings, &probes)?;
-        let mut errand =
-            Errand { trigger: Trigger::Adhoc, schedule: None, cursors: Default::default(), targets };
+        let mut errand = Errand {
+            trigger: Trigger::Adhoc,
+            schedule: None,
+            cursors: Default::default(),
+            held: Default::default(),
+            targets,
+        };
         let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
         // Only now: an index that was broken is mended by opening.
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
         let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
             if self.ndjson {
                 summary::ndjson(context, kept)

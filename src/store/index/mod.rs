@@ -19,6 +19,7 @@ mod query;
 mod read;
 mod rows;
 mod schema;
+mod strike;
 mod values;
 mod varint;
 mod write;
@@ -31,4 +32,5 @@ pub use read::Reader;
 pub use rows::{
     HistoryPoint, HostHistogram, HostSample, MetricRow, ReadingNumbers, ReadingRow, Series, SweepRow,
 };
+pub use strike::StrikeRow;
 pub use write::{Mark, Writer};
