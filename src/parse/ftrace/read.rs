@@ -89,6 +89,12 @@ impl<'a> Trace<'a> {
         }
     }
 
+    /// How long all CPUs' events are there.
+    pub fn covered_s(&self) -> Option<f64> {
+        let (from_ns, to_ns) = (self.first_ns?.max(self.covered.0), self.last_ns.min(self.covered.1));
+        Some(to_ns.saturating_sub(from_ns) as f64 / 1e9)
+    }
+
     /// `irq:softirq_entry`: the host was asked for it, so that none of them is a true 0.
     pub fn asked_for(&mut self, event: &[u8]) {
         match event {

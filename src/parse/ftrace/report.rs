@@ -114,6 +114,9 @@ fn report(trace: &Trace<'_>, losses: &Losses, sink: &mut Sink) {
     count(sink, &trace.reclaim, last_ns);
     count(sink, &trace.memcg, last_ns);
     count(sink, &trace.compaction, last_ns);
+    if let Some(covered_s) = trace.covered_s() {
+        sink.gauge("trace_covered_seconds", vec![], covered_s);
+    }
     if losses.known {
         sink.gauge("trace_events_lost", vec![], losses.count() as f64);
     }
