@@ -494,7 +494,7 @@ while :; do
 wait=$((end - now))
 [ "$wait" -le "$half" ] || wait=$half
 [ "$wait" -gt 0 ] || wait=1
-sleep "$wait" &
+sleep "$wait" 7<&- &
 nap=$!
 while kill -0 "$nap"; do wait "$nap"; done
 now
