@@ -8,6 +8,7 @@ pub mod csv;
 mod diagnostic;
 mod escape;
 pub mod json;
+mod probe_docs;
 pub mod reports;
 mod sparkline;
 mod style;
@@ -16,6 +17,7 @@ pub mod units;
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
+pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
