@@ -66,5 +66,5 @@ pub fn request<'a>(
         Reach::Local => rustix::process::geteuid().is_root(),
     };
     let become_root = probe.privilege == crate::model::Privilege::Root && !root_already;
-    Request { probe, host, tag, nonce, limits, cursor, become_root }
+    Request { probe, host, tag, nonce, limits, cursor, become_root, only_check: false }
 }

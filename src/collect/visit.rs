@@ -64,7 +64,7 @@ pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), Store
     shared.tell(Event::Visiting(target.host.name.clone())).await;
     let done = match target.host.reach {
         Reach::Local => {
-            let deadline = Instant::now() + shared.limits.visit_timeout;
+            let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
             run_all(&shared, index, (local::Machine, None), deadline).await
         }
         Reach::Ssh => match dial(&shared, target).await {
@@ -93,7 +93,7 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
         () = shared.stop.finishing() => return Err(interrupted()),
         turn = shared.opening.enter() => turn,
     };
-    let deadline = Instant::now() + shared.limits.visit_timeout;
+    let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
     let attempts = async {
         let connecting = timeout_at(deadline, connect(shared, target));
         tokio::pin!(connecting);
@@ -116,6 +116,24 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
             Err(Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}")))
         }
     }
+}
+
+/// What a visit's time is longer by because tracers wait for each other: all that they may take but for
+/// the longest, which would have had to be waited for anyway.
+fn queueing(limits: &Limits, target: &Target) -> Duration {
+    let tracers = target.probes.iter().filter(|probe| probe.tracer);
+    let (mut all, mut longest) = (Duration::ZERO, Duration::ZERO);
+    for probe in tracers {
+        let patience = patience(limits, probe);
+        (all, longest) = (all + patience, longest.max(patience));
+    }
+    all - longest
+}
+
+/// How long a probe is waited for. The host counts its time from when its supervisor has started, and ends
+/// it itself; it is given up only when it does not.
+fn patience(limits: &Limits, probe: &Probe) -> Duration {
+    limits.first_byte_timeout + probe.timeout + limits.kill_grace + LATE
 }
 
 async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
@@ -142,15 +160,25 @@ async fn run_all<T: Transport + 'static>(
     shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
     let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
+    // Two tracers at once would each measure the other. The host keeps those of other runs apart.
+    let tracing = Arc::new(Semaphore::new(1));
+    let mut has_tracer = false;
     let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
     let mut owners = std::collections::HashMap::new();
     for (at, probe) in shared.errand.targets[index].probes.iter().enumerate() {
         let (shared, transport, channels) =
             (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
+        let tracing = probe.tracer.then(|| Arc::clone(&tracing));
         // The probes behind the first few start when others have ended: the turn is not for them.
-        let turn = turn.clone().filter(|_| at < shared.limits.channels_per_host as usize);
+        let waits = at >= shared.limits.channels_per_host as usize || (probe.tracer && has_tracer);
+        let turn = turn.clone().filter(|_| !waits);
+        has_tracer |= probe.tracer;
         let run = runs.spawn(async move {
+            let _alone = match tracing {
+                Some(tracing) => tracing.acquire_owned().await.ok(),
+                None => None,
+            };
             let _permit = channels.acquire_owned().await;
             run_one(&shared, (index, at), (&*transport, turn), deadline).await
         });
@@ -213,9 +241,7 @@ async fn run_one<T: Transport>(
     let cursor = shared.errand.cursor(&host.name, &probe.name);
     let request = request((host, probe), tokens, shared.wire, cursor);
     let limits = &shared.limits;
-    // The host counts the probe's time from when its supervisor has started, and ends the probe itself;
-    // it is given up only when it does not.
-    let own_deadline = began + limits.first_byte_timeout + probe.timeout + limits.kill_grace + LATE;
+    let own_deadline = began + patience(limits, probe);
     let exec = Exec {
         command: request.command(),
         stdin: request.stdin(),

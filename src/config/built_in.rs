@@ -9,7 +9,10 @@ macro_rules! built_in {
 /// Name and TOML text of each.
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
+    "block_rq_latency",
+    "direct_reclaim_latency",
     "host_context",
+    "irq_softirq_latency",
     "kernel_log",
     "proc",
     "uptime",

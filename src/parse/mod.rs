@@ -12,6 +12,7 @@ mod host_context;
 mod json;
 mod kernel_log;
 mod keyvalue;
+mod log2;
 mod openmetrics;
 mod perf;
 mod proc;

@@ -11,7 +11,7 @@ use super::inflate::{Broken, Inflate};
 use super::request::whole_seconds;
 use super::trailer::{MAX_TRAILER, Trailer};
 use super::verdict;
-use super::{ExecEnd, Flow, Limits, Nonce, Request};
+use super::{ExecEnd, Flow, Lack, Limits, Nonce, Request};
 use crate::model::{ByteSize, HostClock, Need, Outcome};
 
 /// What a login profile may print before the supervisor announces itself.
@@ -27,6 +27,9 @@ pub struct Decoded {
     pub clock: Option<HostClock>,
     /// CPU time of the probe on the host; dash and busybox count it in hundredths of a second.
     pub cpu: Option<Duration>,
+    /// The needs that the host does not meet, in the order that they were asked for. Of a request that
+    /// only checks this is the answer, provided that the outcome is `ok`.
+    pub missing: Vec<Lack>,
     pub stderr: String,
     /// One gzip stream: the host's own, or made on arrival where the host has no gzip. Empty when
     /// the supervisor never answered.
@@ -67,6 +70,7 @@ pub struct Decoder {
     pub(super) deadline: Duration,
     pub(super) needs: Vec<Need>,
     pub(super) become_root: bool,
+    pub(super) only_check: bool,
     stage: Stage,
     arrived: u64,
     pub(super) stopped: Option<Stopped>,
@@ -91,6 +95,7 @@ impl Decoder {
             deadline: Duration::from_secs(whole_seconds(request.probe.timeout)),
             needs: request.probe.needs.clone(),
             become_root: request.become_root,
+            only_check: request.only_check,
             stage: Stage::Preamble(Vec::new()),
             arrived: 0,
             stopped: None,
@@ -196,8 +201,8 @@ impl Decoder {
         raw.truncate(self.max_output.0 as usize);
         let exit = trailer.as_ref().and_then(|trailer| trailer.exit);
         let cpu = trailer.as_ref().and_then(|trailer| trailer.cpu);
-        let clock = trailer.and_then(|trailer| trailer.clock);
-        Decoded { outcome, detail, exit, clock, cpu, stderr, wire: wire.into(), raw }
+        let (clock, missing) = trailer.map_or((None, Vec::new()), |trailer| (trailer.clock, trailer.missing));
+        Decoded { outcome, detail, exit, clock, cpu, missing, stderr, wire: wire.into(), raw }
     }
 }
 

@@ -8,6 +8,7 @@
 mod decode;
 mod end;
 mod inflate;
+mod lack;
 mod request;
 mod saved;
 pub mod served;
@@ -20,6 +21,7 @@ mod verdict;
 pub use decode::{Decoded, Decoder};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};
+pub use lack::{Lack, asking};
 pub use request::{HEARTBEAT, Limits, MAX_SCRIPT, Request, Unsendable, check};
 pub use saved::{Saved, read_saved};
 pub use token::{Nonce, RunTag};

@@ -55,7 +55,7 @@ pub fn check(probe: &Probe) -> Result<(), Unsendable> {
     if probe.script.len() as u64 > MAX_SCRIPT.0 {
         return Err(Unsendable::TooLong(ByteSize(probe.script.len() as u64)));
     }
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,$%=~".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,$%=~<>".contains(c);
     match probe.needs.iter().map(ToString::to_string).find(|need| !need.chars().all(plain)) {
         Some(need) => Err(Unsendable::Need(need)),
         None => Ok(()),
@@ -74,6 +74,8 @@ pub struct Request<'a> {
     pub cursor: Option<&'a str>,
     /// The probe needs root and the connection is another user's.
     pub become_root: bool,
+    /// Whether the host is only asked which of the probe's needs it lacks; no script is run.
+    pub only_check: bool,
 }
 
 impl Request<'_> {
@@ -104,7 +106,7 @@ impl Request<'_> {
     fn assign(&self, text: &mut String) {
         let Self { probe, host, limits, .. } = self;
         let needs: Vec<String> = probe.needs.iter().map(ToString::to_string).collect();
-        let values: [(&str, &str); 16] = [
+        let values: [(&str, &str); 18] = [
             ("tag", &self.tag.to_string()),
             ("nonce", &self.nonce.to_string()),
             ("name", probe.name.as_str()),
@@ -114,7 +116,9 @@ impl Request<'_> {
             ("cap", &probe.max_output.0.saturating_add(1).to_string()),
             ("ecap", &limits.max_stderr.0.to_string()),
             ("size", &probe.script.len().to_string()),
-            ("heavy", if probe.cost > Cost::Cheap { "1" } else { "" }),
+            ("heavy", flag(probe.cost > Cost::Cheap && !self.only_check)),
+            ("tracer", flag(probe.tracer && !self.only_check)),
+            ("only", flag(self.only_check)),
             ("needs", &needs.join(" ")),
             ("proc", host.proc_root.as_deref().unwrap_or_default()),
             ("sys", host.sys_root.as_deref().unwrap_or_default()),
@@ -129,6 +133,11 @@ impl Request<'_> {
             text.push('\n');
         }
     }
+}
+
+/// A truth value for the shell's `[ -n … ]`.
+fn flag(set: bool) -> &'static str {
+    if set { "1" } else { "" }
 }
 
 /// See [`Request::stdin`]; `body_bytes` is the length of all that follows.

@@ -12,6 +12,8 @@ pub struct Payload {
     pub name: String,
     pub script: String,
     pub cursor: String,
+    /// Nothing is to be run; the host only says what it lacks.
+    pub only_check: bool,
     /// How many bytes of stdin it took; what follows are heartbeats.
     pub length: usize,
 }
@@ -27,9 +29,9 @@ pub enum Refused {
 }
 
 /// The values' names, in the order that they are sent in.
-const NAMES: [&str; 16] = [
-    "tag", "nonce", "name", "secs", "grace", "beat", "cap", "ecap", "size", "heavy", "needs", "proc", "sys",
-    "cursor", "contract", "script",
+const NAMES: [&str; 18] = [
+    "tag", "nonce", "name", "secs", "grace", "beat", "cap", "ecap", "size", "heavy", "tracer", "only",
+    "needs", "proc", "sys", "cursor", "contract", "script",
 ];
 
 impl Payload {
@@ -58,14 +60,14 @@ impl Payload {
         if supervisor != Some(SUPERVISOR.as_str()) {
             return Err(Refused::Foreign("its supervisor is another"));
         }
-        let [tag, nonce, name, _, _, _, _, _, size, _, _, _, _, cursor, _, script] = values;
+        let [tag, nonce, name, _, _, _, _, _, size, _, _, only, _, _, _, cursor, _, script] = values;
         let token = Refused::Foreign("its tag or nonce is not 32 hex digits");
         if size != script.len().to_string() {
             return Err(Refused::Foreign("its script has another size than it says"));
         }
         let tag = RunTag::from_hex(&tag).ok_or(token)?;
         let nonce = Nonce::from_hex(&nonce).ok_or(token)?;
-        Ok(Self { tag, nonce, name, script, cursor, length })
+        Ok(Self { tag, nonce, name, script, cursor, only_check: !only.is_empty(), length })
     }
 }
 

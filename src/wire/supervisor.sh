@@ -1,7 +1,7 @@
 # Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce
-# name secs grace beat cap ecap size heavy needs proc sys cursor script before this text, wraps both
-# in one compound command, and drops comment lines and indentation; so no line here may depend on
-# either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
+# name secs grace beat cap ecap size heavy tracer only needs proc sys cursor script before this text,
+# wraps both in one compound command, and drops comment lines and indentation; so no line here may
+# depend on either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
 # what could be `cat`, `date` or `grep` is a `read` wherever that is as good.
 #
 #   this shell ── watchers (stdin: a heartbeat or the end of the line; deadline)
@@ -221,32 +221,129 @@ drop_instance "$tracing/$instance"
 [ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
 }
 
+# A mount point is there without its tracefs as well, and a locked-down kernel lets nobody read it.
+tracefs= blind=
+for dir in /sys/kernel/debug/tracing /sys/kernel/tracing; do
+[ ! -d "$dir/events" ] || ! read -r current <"$dir/current_tracer" || tracefs=$dir
+done
+if [ -z "$tracefs" ]; then
+blind=none
+[ -n "$root" ] || blind=root
+fi
+
 group= groups=/proc/none tracing=/proc/none
 instance=dropsonde.$tag
 if [ -n "$root" ]; then
 for dir in /sys/fs/cgroup /sys/fs/cgroup/unified; do
 [ ! -w "$dir/cgroup.procs" ] || [ ! -e "$dir/cgroup.controllers" ] || groups=$dir
 done
-for dir in /sys/kernel/debug/tracing/instances /sys/kernel/tracing/instances; do
-[ ! -w "$dir" ] || tracing=$dir
-done
+[ -z "$tracefs" ] || [ ! -w "$tracefs/instances" ] || tracing=$tracefs/instances
 sweep_stale
 if [ -n "$heavy" ] && [ -d "$groups" ] && mkdir "$groups/$instance"; then
 group=$groups/$instance
 fi
 fi
 
-# By number: the collector knows the names.
-missing= index=0
+# Two tracers at once would each measure the other. The lock is on tracefs itself, which is the same
+# in every container and for every collector, and the kernel lifts it when the last of us is dead:
+# nothing is left to sweep. Where there is no `flock`, a run that has an instance is seen by that.
+busy=
+if [ -n "$tracer" ]; then
+if command -v flock >/dev/null && [ -r "${tracefs:-/sys/kernel}" ]; then
+exec 7<"${tracefs:-/sys/kernel}"
+flock -n 7 || [ $? -ne 1 ] || busy=run
+fi
+for dir in "$tracing"/dropsonde.*; do
+[ ! -d "$dir" ] || busy=run
+done
+if [ -n "$tracefs" ]; then
+# Somebody else's: a tracer or an event that fills the global buffer.
+read -r event <"$tracefs/set_event"
+case $event in ''|*:mod:*) ;; *) busy=event:$event ;; esac
+[ "$current" = nop ] || busy=tracer:$current
+fi
+fi
+
+# lack INDEX [OBSERVED]: need number INDEX is not met; by number, as the collector knows the names.
+# What was seen instead goes along as far as it is one plain word.
+lack() {
+missing=$missing,$1
+seen=${2%%[!A-Za-z0-9._:+-]*}
+case $seen in ?????????????????????????????????????????*) seen=${seen%"${seen#????????????????????????????????????????}"} ;; esac
+[ -z "$seen" ] || missing=$missing=$seen
+}
+
+# below A B: whether version A is lower than B, field by field; a field that is not there is 0.
+below() {
+set -- "$1." "$2."
+while [ -n "$1$2" ]; do
+[ "0${1%%.*}" -le "0${2%%.*}" ] || return 1
+[ "0${1%%.*}" -eq "0${2%%.*}" ] || return 0
+set -- "${1#*.}" "${2#*.}"
+done
+return 1
+}
+
+# ask TOOL: sets $found to the version that TOOL gives itself, or to nothing. It carries the tag, so
+# one that hangs is ended at the deadline as the probe would be.
+ask() {
+[ "$1" != "$asked" ] || return
+asked=$1 found=
+case $1 in
+perf) set -- 'perf version ' perf --version ;;
+bpftrace) set -- 'bpftrace v' bpftrace --version ;;
+sysdig-libs) set -- '' sysdig --libs-version ;;
+*) return ;;
+esac
+lead=$1
+shift
+said=$(DROPSONDE_RUN=$tag exec "$@" </dev/null 3<&- 4>&- 5>&- 6>&- 7<&-)
+case $said in "$lead"[0-9]*) found=${said#"$lead"} ;; esac
+found=${found%%[!0-9.]*}
+}
+
+# monitors: whether we may look at the whole machine whatever perf_event_paranoid says. In CapEff,
+# CAP_PERFMON is bit 38 and CAP_SYS_ADMIN bit 21.
+monitors() {
+while read -r key caps _; do
+[ "$key" != CapEff: ] || break
+done </proc/self/status
+case $key$caps in
+CapEff:*[4-7c-f]?????????|CapEff:*[2367abef]?????) return 0 ;;
+esac
+return 1
+}
+
+# Sets $missing.
+check() {
+missing= index=0 asked=
 for need in $needs; do
-index=$((index + 1))
+index=$((index + 1)) what=${need#*:}
 case $need in
-tool:*) command -v "${need#tool:}" >/dev/null || missing=$missing,$index ;;
-'file:$PROC'*) [ -r "$PROC${need#'file:$PROC'}" ] || missing=$missing,$index ;;
-'file:$SYS'*) [ -r "$SYS${need#'file:$SYS'}" ] || missing=$missing,$index ;;
-file:*) [ -r "${need#file:}" ] || missing=$missing,$index ;;
+tool:*) command -v "$what" >/dev/null || lack $index ;;
+'file:$PROC'*) [ -r "$PROC${need#'file:$PROC'}" ] || lack $index ;;
+'file:$SYS'*) [ -r "$SYS${need#'file:$SYS'}" ] || lack $index ;;
+file:*) [ -r "$what" ] || lack $index ;;
+'version:'*'<'*)
+ask "${what%%<*}"
+[ -n "$found" ] && below "$found" "${what#*<}" || lack $index "$found"
+;;
+'version:'*'>='*)
+ask "${what%%>*}"
+[ -n "$found" ] && ! below "$found" "${what#*=}" || lack $index "$found"
+;;
+event:*) [ -z "$blind" ] && [ -d "$tracefs/events/${what%%:*}/${what#*:}" ] || lack $index "$blind" ;;
+tracefs:instances) [ -d "$tracing" ] || lack $index "$blind" ;;
+'paranoid<='*)
+level=
+read -r level <"$PROC/sys/kernel/perf_event_paranoid"
+[ -n "$level" ] && { [ "$level" -le "${need#*=}" ] || monitors; } || lack $index "$level"
+;;
+# A collector of another age may ask what this text cannot answer: that is not a yes.
+*) lack $index ;;
 esac
 done
+}
 
 # The probe itself: nothing of ours in its environment but the tag, nothing open but its own three.
 probe() {
@@ -263,14 +360,17 @@ read -r self _ </proc/self/stat
 ! command -v ionice >/dev/null || ionice -c 3 -p "$self" >/dev/null 2>&1
 ! command -v nice >/dev/null || set -- nice -n 10 "$@"
 fi
-exec "$@" 2>&5 3<&- 4>&- 5>&- 6>&-
+exec "$@" 2>&5 3<&- 4>&- 5>&- 6>&- 7<&-
 }
 
-# Waits for the probe, kills what it left, reports to finish.
+# Looks what is missing; if nothing is, waits for the probe and kills what it left; reports to finish.
 run() {
 status=
 read -r began _ </proc/uptime
-if [ -z "$missing" ]; then
+check
+[ -n "$missing" ] || [ -z "$busy" ] || lack 0 "$busy"
+if [ -z "$missing$only" ]; then
+[ -z "$needs" ] || read -r began _ </proc/uptime
 probe </dev/null &
 base=$!
 wait "$base"
@@ -280,7 +380,10 @@ fi
 read -r ended _ </proc/uptime
 usec=
 [ -z "$group" ] || read -r _ usec <"$group/cpu.stat"
-{ printf '\n%s %s %s %s %s\n' "$nonce" "$began" "$ended" "${status:--}" "${usec:--}"; times; } >&5
+{
+printf '\n%s %s %s %s %s %s\n' "$nonce" "$began" "$ended" "${status:--}" "${usec:--}" "${missing:--}"
+times
+} >&5
 }
 
 # Passes the probe's stderr on, up to a limit, and closes with the trailer. `head` keeps fd 5 open
@@ -310,7 +413,7 @@ done
 [ -n "$report" ] || return
 read -r boot </proc/sys/kernel/random/boot_id
 read -r at _ </proc/uptime
-printf '\ndropsonde/1 %s %s %s %s %s %s ' "$nonce" "$report" "$cpu" "$boot" "${missing:--}" "$at"
+printf '\ndropsonde/1 %s %s %s %s %s %s ' "$nonce" "${report% *}" "$cpu" "$boot" "${report##* }" "$at"
 [ -z "$EPOCHREALTIME" ] || { printf '%s\n' "$EPOCHREALTIME"; return; }
 ! command -v date >/dev/null || exec date +%s.%N
 echo -
@@ -391,7 +494,7 @@ while :; do
 wait=$((end - now))
 [ "$wait" -le "$half" ] || wait=$half
 [ "$wait" -gt 0 ] || wait=1
-sleep "$wait" &
+sleep "$wait" 7<&- &
 nap=$!
 while kill -0 "$nap"; do wait "$nap"; done
 now

@@ -59,7 +59,16 @@ fn request<'a>(probe: &'a Probe, host: &'a Host) -> Request<'a> {
         max_stderr: ByteSize(100),
     };
     let (tag, nonce) = (RunTag::new([1; 16]), Nonce::new([2; 16]));
-    Request { probe, host, tag, nonce, limits, cursor: Some("it's here"), become_root: false }
+    Request {
+        probe,
+        host,
+        tag,
+        nonce,
+        limits,
+        cursor: Some("it's here"),
+        become_root: false,
+        only_check: false,
+    }
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::Nonce;
+use super::lack::{self, Lack};
 use crate::model::{HostClock, HostTime};
 
-/// What a trailer may take; one is about 230 bytes.
-pub(super) const MAX_TRAILER: usize = 1024;
+/// What a trailer may take; one is about 230 bytes, and one that finds every need of every probe missing
+/// some 2,000.
+pub(super) const MAX_TRAILER: usize = 8192;
 
 /// What the supervisor reports.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,8 +20,10 @@ pub(super) struct Trailer {
     /// `None` when the script was not started.
     pub exit: Option<i32>,
     pub cpu: Option<Duration>,
-    /// Indices into the probe's needs.
-    pub missing: Vec<usize>,
+    /// The needs that are not met.
+    pub missing: Vec<Lack>,
+    /// Who traces the host already, where that kept a tracer from being started.
+    pub busy: Option<String>,
 }
 
 impl Trailer {
@@ -54,9 +58,9 @@ impl Trailer {
         let clock = if wall == "-" { None } else { Some(clock(wall_clock_ns(wall)?)) };
         let times = || Some(minutes(user)? + minutes(system)?);
         let cpu = usec.parse().ok().map(Duration::from_micros).or_else(times);
-        let missing = if missing == "-" { Some(Vec::new()) } else { indices(missing) };
+        let (missing, busy) = lack::read(missing)?;
         let exit = if status == "-" { None } else { Some(status.parse().ok()?) };
-        Some(Self { clock, elapsed_s: ended - began, exit, cpu, missing: missing? })
+        Some(Self { clock, elapsed_s: ended - began, exit, cpu, missing, busy })
     }
 }
 
@@ -85,17 +89,11 @@ fn wall_clock_ns(text: &str) -> Option<i64> {
     whole.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
 }
 
-/// `,1,3` → 0 and 2.
-fn indices(text: &str) -> Option<Vec<usize>> {
-    let numbers = text.strip_prefix(',')?.split(',');
-    numbers.map(|number| number.parse::<usize>().ok()?.checked_sub(1)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LINE: &str = "3282.02 3285.07 137 - 0m0.010000s 0m0.020000s c0ffee01 ,1,3 3285.08 1795395068.5";
+    const LINE: &str = "3282.02 3285.07 137 - 0m0.010000s 0m0.020000s c0ffee01 ,1,3=4 3285.08 1795395068.5";
 
     fn with(nonce: Nonce, line: &str) -> Vec<u8> {
         format!("output without an end\ndropsonde/1 {nonce} {line}\n").into_bytes()
@@ -108,7 +106,7 @@ mod tests {
         assert_eq!(at, "output without an end".len());
         assert_eq!(trailer.exit, Some(137));
         assert_eq!(trailer.cpu, Some(Duration::from_millis(30)));
-        assert_eq!(trailer.missing, [0, 2]);
+        assert_eq!(trailer.missing.iter().map(|lack| lack.need).collect::<Vec<_>>(), [0, 2]);
         let clock = trailer.clock.unwrap();
         assert_eq!(clock.end.unix_ns() / 1_000_000, 1_795_395_068_490);
         assert_eq!(clock.start.unix_ns() / 1_000_000, 1_795_395_065_440);

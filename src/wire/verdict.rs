@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decode::Stopped;
 use super::inflate::Broken;
 use super::trailer::Trailer;
-use super::{Decoder, ExecEnd};
+use super::{Decoder, ExecEnd, lack};
 use crate::model::{Outcome, duration_text};
 
 /// How much of a host's own words goes into a detail.
@@ -86,19 +86,35 @@ impl Decoder {
     }
 
     fn judge_trailer(&self, trailer: &Trailer, evidence: &Evidence<'_>) -> Verdict {
+        if trailer.missing.iter().any(|lack| lack.need >= self.needs.len()) {
+            return because(Outcome::Incomplete, "supervisor says that a need is missing which is none");
+        }
+        // A tool that was asked for its version and hung: what is missing is not known.
+        if trailer.exit.is_none() && self.ran_out_of_time(trailer) {
+            return because(
+                Outcome::TimedOut,
+                format!(
+                    "host was still looking for what the probe needs at its deadline of {}",
+                    self.limit()
+                ),
+            );
+        }
+        if self.only_check {
+            return (Outcome::Ok, None);
+        }
         if !trailer.missing.is_empty() {
-            let missing = trailer.missing.iter().filter_map(|index| self.needs.get(*index));
-            let names: Vec<String> = missing.map(ToString::to_string).collect();
-            return because(Outcome::Unsupported, format!("host lacks {}", names.join(", ")));
+            return because(Outcome::Unsupported, lack::sentence(&trailer.missing, &self.needs));
+        }
+        if let Some(busy) = &trailer.busy {
+            return because(Outcome::Skipped, lack::busy_sentence(busy));
         }
         if evidence.bytes_raw > self.max_output.0 {
             return self.too_much();
         }
         if self.ran_out_of_time(trailer) {
-            let limit = duration_text(self.deadline);
             return because(
                 Outcome::TimedOut,
-                format!("script was still running at its deadline of {limit}"),
+                format!("script was still running at its deadline of {}", self.limit()),
             );
         }
         match trailer.exit {
@@ -107,6 +123,10 @@ impl Decoder {
             Some(status) => because(Outcome::Failed, failure(status, evidence.stderr)),
             None => because(Outcome::Incomplete, "supervisor did not start the script"),
         }
+    }
+
+    fn limit(&self) -> String {
+        duration_text(self.deadline)
     }
 
     /// A script that ended by itself a moment before its deadline is not told from one that was told to;

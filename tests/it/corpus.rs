@@ -64,6 +64,16 @@ fn text(parsed: &Parsed) -> String {
     for total in &parsed.totals {
         writeln!(text, "total {}{} {}", total.metric, labels(&total.labels), total.value).unwrap();
     }
+    for histogram in &parsed.histograms {
+        let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| value.to_string());
+        let (sum, max) = (number(histogram.sum), number(histogram.max));
+        let place = format!("{}{}", histogram.metric, labels(&histogram.labels));
+        write!(text, "histogram {place} count {} sum {sum} max {max}", histogram.count).unwrap();
+        for bucket in &histogram.buckets {
+            write!(text, " {}..{}:{}", bucket.lo, bucket.hi, bucket.count).unwrap();
+        }
+        text.push('\n');
+    }
     if let Some(uptime_s) = parsed.totals_uptime_s {
         writeln!(text, "totals read at {uptime_s}").unwrap();
     }
@@ -143,6 +153,15 @@ fn each_number_has_an_entry_of_its_kind_and_a_sane_value() {
             let spec =
                 case.probe.spec(&total.metric).unwrap_or_else(|| panic!("no entry for {}", total.metric));
             assert_eq!(spec.kind, Kind::Counter, "{}", total.metric);
+        }
+        for histogram in &case.parsed.histograms {
+            let metric = &histogram.metric;
+            let spec = case.probe.spec(metric).unwrap_or_else(|| panic!("no entry for {metric}"));
+            assert_eq!((spec.kind, spec.help.is_empty()), (Kind::Histogram, false), "{metric}");
+            let counted: u64 = histogram.buckets.iter().map(|bucket| bucket.count).sum();
+            assert_eq!(counted, histogram.count, "{metric}");
+            let in_order = histogram.buckets.windows(2).all(|pair| pair[0].hi <= pair[1].lo);
+            assert!(in_order && histogram.buckets.iter().all(|b| 0.0 <= b.lo && b.lo < b.hi), "{metric}");
         }
     }
 }

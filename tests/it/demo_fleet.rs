@@ -59,6 +59,7 @@ fn request<'a>(host: &'a Host, probe: &'a Probe) -> Request<'a> {
         },
         cursor: None,
         become_root: false,
+        only_check: false,
     }
 }
 

@@ -54,6 +54,7 @@ async fn run(session: &Session, host: &Host, probe: &Probe, within: Duration) ->
         },
         cursor: None,
         become_root: false,
+        only_check: false,
     };
     let mut decoder = Decoder::new(&request);
     let exec = Exec {

@@ -68,6 +68,7 @@ pub struct Job {
     pub limits: Limits,
     pub cursor: Option<String>,
     pub become_root: bool,
+    pub only_check: bool,
 }
 
 impl Job {
@@ -79,7 +80,16 @@ impl Job {
         let number = since_1970.as_nanos() << 48 ^ u128::from(std::process::id()) << 16 ^ count;
         let tag = RunTag::new(number.to_be_bytes());
         let nonce = Nonce::new((!number).to_be_bytes());
-        Self { probe, host: host(), tag, nonce, limits: LIMITS, cursor: None, become_root: false }
+        Self {
+            probe,
+            host: host(),
+            tag,
+            nonce,
+            limits: LIMITS,
+            cursor: None,
+            become_root: false,
+            only_check: false,
+        }
     }
 
     pub fn request(&self) -> Request<'_> {
@@ -91,6 +101,7 @@ impl Job {
             limits: self.limits,
             cursor: self.cursor.as_deref(),
             become_root: self.become_root,
+            only_check: self.only_check,
         }
     }
 
