@@ -3,6 +3,7 @@
 
 mod args;
 mod context;
+mod distributions;
 mod exit;
 mod failure;
 mod progress;

@@ -147,11 +147,8 @@ impl Metrics {
     /// The metric of this name, or what to say about it.
     pub fn find(&self, name: &str) -> Result<&MetricRow, Usage> {
         let rows = || self.0.iter().rev().filter(|row| row.name == name);
-        if let Some(row) = rows().find(|row| row.kind != Kind::Histogram) {
+        if let Some(row) = rows().find(|row| row.kind != Kind::Histogram).or_else(|| rows().next()) {
             return Ok(row);
-        }
-        if rows().next().is_some() {
-            return Err(Usage(format!("{name} is a histogram: `dropsonde show HOST PROBE` prints it")));
         }
         // A part of a long name is what people remember.
         let mut near: Vec<String> = nearest(name, self.0.iter().map(|row| row.name.as_str()));

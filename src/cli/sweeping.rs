@@ -13,13 +13,14 @@ use tokio::sync::mpsc;
 use super::progress::Progress;
 use super::{Context, Exit};
 use crate::collect::{
-    Cursors, Errand, Event, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    Cursors, Errand, Event, Held, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Settings};
-use crate::model::{Format, Probe, duration_text};
+use crate::model::{Format, Outcome, Probe, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::store::index::Reader;
+use crate::store::quarantine::Releases;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -60,6 +61,39 @@ pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
         cursors.insert(probe.name.clone(), reader.cursors(&probe.name)?);
     }
     Ok(cursors)
+}
+
+/// Which of these probes are in quarantine where, in the words of their readings. Only the definition that
+/// offended is: a probe that was mended runs again.
+pub fn held(context: &Context, state: &Path, probes: &[Arc<Probe>]) -> Result<Held> {
+    let mut held = Held::new();
+    if !state.join("index.sqlite").exists() {
+        return Ok(held);
+    }
+    let strikes = Reader::open(state)?.strikes()?;
+    if strikes.is_empty() {
+        return Ok(held);
+    }
+    let releases = Releases::read(state).unwrap_or_else(|error| {
+        // A sweep of everything else is worth more than this file, and hosts are spared meanwhile.
+        context.remark(&format!("dropsonde: nothing counts as released: {error}"));
+        Releases::default()
+    });
+    for it in releases.held(strikes) {
+        if probes.iter().any(|probe| probe.name == it.probe && probe.hash.to_string() == it.hash) {
+            let why = format!(
+                "quarantined since {} after {} offences in a row, the last: {}; release with: dropsonde \
+                 quarantine release {} {}",
+                it.since.rfc3339(),
+                it.count,
+                it.what,
+                it.host,
+                it.probe
+            );
+            held.entry(it.probe).or_default().insert(it.host, why);
+        }
+    }
+    Ok(held)
 }
 
 /// Runs one errand with the limits and keys of `settings`, obeying signals, and closes the recorder.
@@ -190,7 +224,8 @@ pub fn exit_of(report: &SweepReport, swept: &Swept) -> Exit {
         Exit::Interrupted
     } else if report.readings.iter().all(|reading| reading.outcome.is_success()) {
         Exit::Good
-    } else if swept.reached > 0 {
+    } else if swept.reached > 0 || report.readings.iter().any(|it| it.outcome == Outcome::Skipped) {
+        // What is in quarantine says nothing about whether its host could be reached.
         Exit::Partial
     } else {
         Exit::NoHostReached

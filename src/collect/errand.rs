@@ -19,6 +19,9 @@ pub struct Target {
 /// Where a probe's next reading on a host goes on from.
 pub type Cursors = HashMap<ProbeName, HashMap<HostName, String>>;
 
+/// Probes that are planned and not run on a host, and why.
+pub type Held = HashMap<ProbeName, HashMap<HostName, String>>;
+
 /// Some probes on some hosts, once.
 #[derive(Debug, Clone)]
 pub struct Errand {
@@ -26,6 +29,7 @@ pub struct Errand {
     pub schedule: Option<String>,
     pub targets: Vec<Target>,
     pub cursors: Cursors,
+    pub held: Held,
 }
 
 impl Errand {
@@ -47,6 +51,11 @@ impl Errand {
         let hosts = self.targets.iter().map(&mut planned).collect();
         let plan = Plan { sweep, trigger: self.trigger, schedule: self.schedule.clone(), started, hosts };
         (plan, probes)
+    }
+
+    /// Why the probe is not run on the host, if it is not.
+    pub fn held(&self, host: &HostName, probe: &ProbeName) -> Option<&str> {
+        self.held.get(probe)?.get(host).map(String::as_str)
     }
 
     pub fn cursor(&self, host: &HostName, probe: &ProbeName) -> Option<&str> {

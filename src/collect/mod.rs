@@ -24,7 +24,7 @@ mod visit;
 pub use archived::Archived;
 pub use descriptors::hosts_at_once;
 pub use dial::ssh_settings;
-pub use errand::{Cursors, Errand, Target, request};
+pub use errand::{Cursors, Errand, Held, Target, request};
 pub use event::{Event, Kept};
 pub use limits::Caps;
 pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};

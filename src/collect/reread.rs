@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Caps;
 use crate::model::{Fault, Outcome, Parsed, Probe, Reading};
 use crate::parse::{self, Context};
-use crate::wire::inflate_archived;
+use crate::wire::{inflate_archived, over_budget};
 
 /// What one reading gave.
 #[derive(Debug, Default)]
@@ -18,6 +18,10 @@ pub(super) struct Reread {
 
 /// Reads `raw`, the output without its trailer. Without a definition there is nothing to read it with.
 pub(super) fn read(probe: Option<&Probe>, reading: &Reading, raw: &[u8], caps: Caps) -> Reread {
+    numbers(probe, reading, raw, caps).flagged(probe, reading)
+}
+
+fn numbers(probe: Option<&Probe>, reading: &Reading, raw: &[u8], caps: Caps) -> Reread {
     if !is_read(reading.outcome) {
         return Reread::default();
     }
@@ -42,11 +46,14 @@ pub(super) fn read(probe: Option<&Probe>, reading: &Reading, raw: &[u8], caps: C
 /// The same out of the archive.
 pub(super) fn reread(probe: Option<&Probe>, reading: &Reading, caps: Caps) -> Reread {
     if !is_read(reading.outcome) {
-        return Reread::default();
+        return Reread::default().flagged(probe, reading);
     }
     match inflate_archived(&reading.wire, reading.bytes_raw, caps.output.0) {
         Ok(raw) => read(probe, reading, &raw, caps),
-        Err(error) => Reread::fault(format!("its archived output cannot be inflated: {error}")),
+        Err(error) => {
+            let fault = format!("its archived output cannot be inflated: {error}");
+            Reread::fault(fault).flagged(probe, reading)
+        }
     }
 }
 
@@ -56,6 +63,13 @@ fn is_read(outcome: Outcome) -> bool {
 }
 
 impl Reread {
+    /// Says so where the probe took more of the host than it may, whatever its output was worth.
+    fn flagged(mut self, probe: Option<&Probe>, reading: &Reading) -> Self {
+        let over = probe.and_then(|probe| over_budget(probe, reading));
+        self.parsed.faults.extend(over.map(Fault));
+        self
+    }
+
     fn fault(text: String) -> Self {
         Self { parsed: Parsed { faults: vec![Fault(text)], ..Parsed::default() }, truncated: false }
     }

@@ -63,6 +63,8 @@ pub(super) async fn visit(shared: Arc<Shared>, index: usize) -> Result<(), Store
     let began = Instant::now();
     shared.tell(Event::Visiting(target.host.name.clone())).await;
     let done = match target.host.reach {
+        // A host on which nothing may run is left in peace.
+        _ if shared.record_held(target).await? == target.probes.len() => Ok(()),
         Reach::Local => {
             let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
             run_all(&shared, index, (local::Machine, None), deadline).await
@@ -166,7 +168,9 @@ async fn run_all<T: Transport + 'static>(
     let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
     let mut owners = std::collections::HashMap::new();
-    for (at, probe) in shared.errand.targets[index].probes.iter().enumerate() {
+    let target = &shared.errand.targets[index];
+    let may_run = |probe: &Probe| shared.errand.held(&target.host.name, &probe.name).is_none();
+    for (at, probe) in target.probes.iter().enumerate().filter(|(_, probe)| may_run(probe)) {
         let (shared, transport, channels) =
             (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
         let tracing = probe.tracer.then(|| Arc::clone(&tracing));
@@ -345,6 +349,18 @@ impl Shared {
             bytes_raw: 0,
         };
         self.record(reading, Vec::new(), None).await
+    }
+
+    /// Records the probes that are in quarantine on this host; returns how many.
+    async fn record_held(&self, target: &Target) -> Result<usize, StoreError> {
+        let mut held = 0;
+        for probe in &target.probes {
+            let Some(why) = self.errand.held(&target.host.name, &probe.name) else { continue };
+            let ended = Ended::new(Outcome::Skipped, why);
+            self.record_plain(target, probe, &ended, (clock::now(), Duration::ZERO)).await?;
+            held += 1;
+        }
+        Ok(held)
     }
 
     async fn record_all(&self, target: &Target, ended: &Ended, began: Instant) -> Result<(), StoreError> {

@@ -45,7 +45,7 @@ pub fn worst_first(a: f64, b: f64, worse: Worse) -> Ordering {
 }
 
 /// `b` over `a`, where both are on one side of zero.
-pub(super) fn ratio(a: f64, b: f64) -> Option<f64> {
+pub fn ratio(a: f64, b: f64) -> Option<f64> {
     let comparable = a != 0.0 && (b == 0.0 || a.is_sign_positive() == b.is_sign_positive());
     comparable.then_some(b / a).filter(|ratio| ratio.is_finite())
 }

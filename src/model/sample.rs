@@ -49,7 +49,8 @@ pub struct Total {
     pub value: f64,
 }
 
-/// `count` observations in (lo, hi], in the metric's unit.
+/// `count` observations in (lo, hi], in the metric's unit. An open end is infinite, which JSON has as
+/// null.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
     pub lo: f64,

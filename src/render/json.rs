@@ -158,18 +158,9 @@ impl<'a> From<&'a Histogram> for HistogramReport<'a> {
             count: histogram.count,
             sum: histogram.sum,
             max: histogram.max,
-            buckets: histogram
-                .buckets
-                .iter()
-                .map(|bucket| (open_end(bucket.lo), open_end(bucket.hi), bucket.count))
-                .collect(),
+            buckets: histogram.buckets.iter().map(|bucket| (bucket.lo, bucket.hi, bucket.count)).collect(),
         }
     }
-}
-
-/// An open end is stored as the largest float, and JSON is to say null.
-fn open_end(bound: f64) -> f64 {
-    if bound.abs() == f64::MAX { f64::INFINITY.copysign(bound) } else { bound }
 }
 
 /// `compare A B`.
@@ -195,6 +186,20 @@ pub struct CompareRow {
     pub delta: Option<f64>,
     pub p: Option<f64>,
     pub p_bh: Option<f64>,
+    /// Of a histogram, whose `a` and `b` are 99th percentiles; null for other kinds.
+    pub distribution: Option<CompareDistribution>,
+}
+
+/// Two sides of a histogram, `[a, b]` each. A quantile is the bounds that it lies between; an open end is
+/// null.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CompareDistribution {
+    pub p50: [Option<(f64, f64)>; 2],
+    pub p99: [Option<(f64, f64)>; 2],
+    pub max: [Option<f64>; 2],
+    pub observations: [u64; 2],
+    /// 0 for the same shape, 1 when all of one side lies below all of the other.
+    pub distance: Option<f64>,
 }
 
 /// `hosts list`.

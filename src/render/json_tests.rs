@@ -95,12 +95,20 @@ fn a_comparison() {
             delta: Some(f64::INFINITY),
             p: None,
             p_bh: None,
+            distribution: Some(CompareDistribution {
+                p50: [Some((0.0, 1.0)), None],
+                p99: [Some((1.0, f64::INFINITY)), None],
+                max: [None, Some(2.0)],
+                observations: [100, 0],
+                distance: None,
+            }),
         }],
         ..CompareReport::default()
     };
     let expected = concat!(
         r#"{"schema":1,"rows":[{"metric":"node_load1","labels":{"cpu":"0"},"a":1.0,"b":2.0,"ratio":2.0,"#,
-        r#""n":[1,1],"shift":null,"delta":null,"p":null,"p_bh":null}]}"#,
+        r#""n":[1,1],"shift":null,"delta":null,"p":null,"p_bh":null,"distribution":{"p50":[[0.0,1.0],null],"#,
+        r#""p99":[[1.0,null],null],"max":[null,2.0],"observations":[100,0],"distance":null}}]}"#,
     );
     assert_eq!(to_line(&report).unwrap(), expected);
 }

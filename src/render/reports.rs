@@ -60,18 +60,25 @@ pub struct TopReport<'a> {
     pub worse: Worse,
     pub span: Span,
     pub sweep: &'a SweepId,
+    /// Which number of a distribution is ranked (`p99`); null for other kinds.
+    pub statistic: Option<&'a str>,
     /// Hosts that have the metric.
     pub hosts: u64,
     /// The worst first.
     pub rows: Vec<TopRow>,
 }
 
-/// One host's worst series.
+/// One host's worst series, or its distribution.
 #[derive(Debug, Clone, Serialize)]
 pub struct TopRow {
     pub host: HostName,
     pub labels: Labels,
+    /// Of a quantile the upper end of `interval`, or the lower one where that is open.
     pub value: f64,
+    /// Between which bounds a distribution's number lies; an open end is null.
+    pub interval: Option<(f64, f64)>,
+    /// Observations in the distribution.
+    pub observations: Option<u64>,
     /// The median of the other hosts.
     pub peers: Option<f64>,
     pub ratio: Option<f64>,

@@ -44,6 +44,29 @@ pub fn times(ratio: impl Into<Option<f64>>) -> String {
     spell(ratio.into(), |number| format!("{}×", si(number)))
 }
 
+/// What lies above `lo` and not above `hi`: `4.1–8.2ms`, `over 8.2ms` where the end is open.
+pub fn interval(lo: f64, hi: f64, unit: &str) -> String {
+    if lo == hi {
+        return value(lo, unit);
+    }
+    match (lo == 0.0 || lo == f64::NEG_INFINITY, hi == f64::INFINITY) {
+        (_, true) => format!("over {}", value(lo, unit)),
+        (true, false) => format!("up to {}", value(hi, unit)),
+        (false, false) => {
+            let (lo, hi) = (value(lo, unit), value(hi, unit));
+            let suffix = hi.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+            let shared = suffix.is_empty() || lo.ends_with(|c: char| c.is_ascii_digit());
+            match lo
+                .strip_suffix(suffix)
+                .filter(|rest| !shared && rest.ends_with(|c: char| c.is_ascii_digit()))
+            {
+                Some(number) => format!("{number}–{hi}"),
+                None => format!("{lo}–{hi}"),
+            }
+        }
+    }
+}
+
 /// How long something took: `3.7ms`, `1.5m`.
 pub fn elapsed(duration: Duration) -> String {
     spell(Some(duration.as_secs_f64()), seconds)
@@ -198,6 +221,24 @@ mod tests {
         assert_eq!(age(Duration::from_secs(3_599)), "59m");
         assert_eq!(age(Duration::from_secs(86_400)), "24h");
         assert_eq!(age(Duration::from_secs(864_000)), "10d");
+    }
+
+    #[test]
+    fn intervals() {
+        let check = |lo: f64, hi: f64, unit: &str, expected: &str| {
+            assert_eq!(interval(lo, hi, unit), expected, "{lo} {hi} {unit}");
+        };
+        check(0.0041, 0.0082, "seconds", "4.1–8.2ms");
+        check(0.0005, 0.001, "seconds", "500µs–1ms");
+        check(0.5, 1.0, "seconds", "500ms–1s");
+        check(0.0, 1e-6, "seconds", "up to 1µs");
+        check(0.0082, f64::INFINITY, "seconds", "over 8.2ms");
+        check(f64::NEG_INFINITY, -1.0, "", "up to -1");
+        check(-2.0, -1.0, "", "-2–-1");
+        check(1.0, 2.0, "", "1–2");
+        check(512.0, 1024.0, "bytes", "512 B–1 KiB");
+        check(2048.0, 4096.0, "bytes", "2–4 KiB");
+        check(3.0, 3.0, "seconds", "3s");
     }
 
     proptest::proptest! {

@@ -10,6 +10,7 @@ pub mod check;
 mod dir;
 mod error;
 pub mod index;
+pub mod quarantine;
 mod seq;
 
 pub use check::{CheckReport, Finding, Severity, check};

@@ -5,6 +5,7 @@
 //! data. The host answers with one line, `dropsonde/1 <tag> gzip`, and one gzip stream: the probe's
 //! output and, last, a trailer with the run's [`Nonce`]. A [`Decoder`] turns that into a [`Decoded`].
 
+mod conduct;
 mod decode;
 mod end;
 mod inflate;
@@ -18,6 +19,7 @@ mod token;
 mod trailer;
 mod verdict;
 
+pub use conduct::{Conduct, conduct, over_budget};
 pub use decode::{Decoded, Decoder};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};

@@ -5,6 +5,7 @@ mod fleet;
 mod input;
 mod interrupted;
 mod plan;
+mod quarantine;
 mod state;
 mod trouble;
 

@@ -3,5 +3,6 @@
 
 mod answers;
 mod build;
+mod distributions;
 mod faults;
 mod hostile;

@@ -1,5 +1,7 @@
 //! `compare`: two sides, metric by metric, the most different first.
 
+mod distributions;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,11 +11,11 @@ use crate::cli::failure::Usage;
 use crate::cli::recorded::{Metrics, Recorded, SpanChoice, labels_text, usual_span};
 use crate::cli::{Context, Exit};
 use crate::compare::{Contrast, Sorted, contrast, resolution};
-use crate::model::{HostName, Kind, LabelPairs, Span, SweepId, Worse};
+use crate::model::{HostName, Kind, LabelPairs, Outcome, Span, SweepId, Worse};
 use crate::render::json::{CompareReport, CompareRow};
 use crate::render::{Cell, Column, Ink, Table, sparkline_within, units};
 use crate::select::{fold, matches_mask};
-use crate::store::index::{Series, SweepRow};
+use crate::store::index::{ReadingRow, Series, SweepRow};
 
 /// Lines for a person; JSON has all.
 const LINES: usize = 25;
@@ -30,6 +32,9 @@ const LOOK_BACK: usize = 200;
 A and B are selectors: a host, a node set, @group, label=value. Values are the sides' medians, the ratio
 is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
 none: --all shows it. A host on both sides counts for the smaller one only.
+
+Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie
+between, and the distance of the two shapes, from 0% (the same) to 100% (all of one side below the other).
 
 Examples:
   dropsonde compare web01 web06
@@ -86,19 +91,22 @@ impl Compare {
                 && (self.metric.is_empty()
                     || self.metric.iter().any(|mask| matches_mask(mask, &series.metric)))
         };
-        let mut lines = lines(&recorded, (&sweep, &sides), &metrics, wanted)?;
-        if lines.is_empty() {
+        let mut lines = lines(&recorded, (&sweep, &sides), &metrics, &wanted)?;
+        let mut shapes = distributions::lines(&recorded, (&sweep, &sides), wanted)?;
+        if lines.is_empty() && shapes.is_empty() {
             return Err(Usage(format!("sweep {} has nothing of that on either side", sweep.sweep)).into());
         }
         self.keep_one_span(&mut lines);
         sort(&mut lines);
         if context.global.json {
             lines.truncate(self.limit.unwrap_or(usize::MAX));
-            context
-                .print_json(&CompareReport { rows: lines.iter().map(row).collect(), ..Default::default() })?;
+            shapes.truncate(self.limit.unwrap_or(usize::MAX));
+            let rows = lines.iter().map(row).chain(shapes.iter().map(distributions::Line::row));
+            context.print_json(&CompareReport { rows: rows.collect(), ..Default::default() })?;
             return Ok(Exit::Good);
         }
         self.print(context, &recorded, (&sweep, &sides, &metrics), lines)?;
+        self.print_shapes(context, &metrics, shapes)?;
         Ok(Exit::Good)
     }
 
@@ -177,18 +185,54 @@ impl Compare {
     }
 }
 
+impl Compare {
+    fn print_shapes(
+        &self,
+        context: &Context,
+        metrics: &Metrics,
+        mut shapes: Vec<distributions::Line>,
+    ) -> Result<()> {
+        let found = shapes.len();
+        if !self.all {
+            shapes.retain(distributions::Line::differs);
+        }
+        if found > shapes.len() {
+            let alike = found - shapes.len();
+            context.remark(&format!("{alike} histograms are alike or on one side only; --all shows them"));
+        }
+        shapes.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
+        if shapes.is_empty() {
+            return Ok(());
+        }
+        let table = distributions::table(&shapes, metrics).render(context.out_style());
+        context.print(&format!("\n{table}"))?;
+        let left_out: u64 = shapes.iter().map(distributions::Line::left_out).sum();
+        if left_out > 0 {
+            context.remark(&format!(
+                "{left_out} histograms have other buckets than the first host of their side: left out"
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// An ad-hoc sweep of one host is often the newest: the newest in which both sides answered is asked.
 fn newest_with(recorded: &Recorded<'_>, sides: &Sides) -> Result<SweepRow> {
     for sweep in recorded.reader.sweeps(LOOK_BACK)? {
         let ledger = recorded.reader.ledger(&sweep.sweep)?;
         let answered =
-            |side: &BTreeSet<HostName>| ledger.iter().any(|row| row.samples > 0 && side.contains(&row.host));
+            |side: &BTreeSet<HostName>| ledger.iter().any(|row| has_numbers(row) && side.contains(&row.host));
         if answered(&sides.a) && answered(&sides.b) {
             return Ok(sweep);
         }
     }
     let why = format!("none of the last {LOOK_BACK} sweeps has samples of both sides");
     Err(Usage(format!("{why}; --sweep names an older one")).into())
+}
+
+/// A reading may have histograms only, which are no samples.
+fn has_numbers(row: &ReadingRow) -> bool {
+    row.samples > 0 || row.outcome == Outcome::Ok
 }
 
 fn lines(
@@ -230,12 +274,14 @@ fn sort(lines: &mut [Line]) {
     });
 }
 
+fn labels_of(series: &Series) -> LabelPairs {
+    series.labels.iter().map(|(label, value)| (label.clone().into(), value.clone())).collect()
+}
+
 fn row(line: &Line) -> CompareRow {
-    let labels: LabelPairs =
-        line.series.labels.iter().map(|(label, value)| (label.clone().into(), value.clone())).collect();
     CompareRow {
         metric: line.series.metric.clone(),
-        labels: labels.into(),
+        labels: labels_of(&line.series).into(),
         a: line.contrast.a,
         b: line.contrast.b,
         ratio: line.contrast.ratio,
@@ -244,6 +290,7 @@ fn row(line: &Line) -> CompareRow {
         delta: None,
         p: None,
         p_bh: None,
+        distribution: None,
     }
 }
 

@@ -77,6 +77,7 @@ impl Demo {
             schedule: None,
             targets: fleet.hosts.iter().map(target).collect(),
             cursors: Default::default(),
+            held: Default::default(),
         };
         let exit = loop {
             let (swept, report) =

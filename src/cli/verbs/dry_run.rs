@@ -7,9 +7,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::{Context, Exit};
-use crate::collect::{Errand, request, wire_limits};
+use crate::collect::{Errand, Target, request, wire_limits};
 use crate::config::Limits;
-use crate::model::Reach;
+use crate::model::{Probe, Reach};
 use crate::render::json::Schema;
 use crate::render::{Lines, escape};
 use crate::select::fold;
@@ -27,6 +27,15 @@ struct DryRun<'a> {
     tag: String,
     nonce: String,
     hosts: Vec<DryHost<'a>>,
+    /// Planned, and not sent.
+    held: Vec<DryHeld<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DryHeld<'a> {
+    host: &'a str,
+    probe: &'a str,
+    why: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,9 +57,10 @@ struct DryProbe<'a> {
 
 pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit> {
     let limits = wire_limits(limits);
+    let why = |target: &Target, probe: &Probe| errand.held(&target.host.name, &probe.name);
     let hosts = errand.targets.iter().map(|target| {
         let host = &target.host;
-        let probes = target.probes.iter().map(|probe| {
+        let probes = target.probes.iter().filter(|probe| why(target, probe).is_none()).map(|probe| {
             let cursor = errand.cursor(&host.name, &probe.name);
             let request = request((host, probe), (TAG, NONCE), limits, cursor);
             // A script is UTF-8, and so is all that is put around it.
@@ -67,12 +77,23 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
         }
     });
     let hosts: Vec<DryHost<'_>> = hosts.collect();
-    let planned = hosts.iter().map(|host| host.probes.len()).sum();
-    let dry = DryRun { schema: Schema, planned, tag: TAG.to_string(), nonce: NONCE.to_string(), hosts };
+    let all = errand.targets.iter().flat_map(|target| target.probes.iter().map(move |probe| (target, probe)));
+    let held: Vec<DryHeld<'_>> = all
+        .filter_map(|(target, probe)| {
+            let (host, why) = (target.host.name.as_str(), why(target, probe)?);
+            Some(DryHeld { host, probe: probe.name.as_str(), why })
+        })
+        .collect();
+    let planned = hosts.iter().map(|host| host.probes.len()).sum::<usize>() + held.len();
+    let (tag, nonce) = (TAG.to_string(), NONCE.to_string());
+    let dry = DryRun { schema: Schema, planned, tag, nonce, hosts, held };
     if context.global.json {
         context.print_json(&dry)?;
     } else {
         context.print(&text(&dry))?;
+        for DryHeld { host, probe, why } in &dry.held {
+            context.remark(&format!("dropsonde: {probe} on {host} would be skipped: {why}"));
+        }
         context.remark(&format!(
             "dropsonde: {planned} readings planned, nothing sent; {TAG} and {NONCE} stand for random digits"
         ));

@@ -1,5 +1,8 @@
 //! `export`: samples for other programs, sweep by sweep, so that memory does not grow with their number.
 
+mod openmetrics;
+mod rows;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -9,26 +12,30 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
-use serde::Serialize;
 
 use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit};
-use crate::model::{HostName, Kind, Labels, ProbeName, Span, SweepId, parse_duration};
+use crate::model::{HostName, Kind, ProbeName, SweepId, parse_duration};
 use crate::render::csv;
-use crate::render::json::to_line;
 use crate::select::matches_mask;
-use crate::store::index::{HostSample, SweepRow};
+use crate::store::index::SweepRow;
+
+use rows::{COLUMNS, ExportRow, HISTOGRAM_COLUMNS, HistogramRow};
 
 /// Write samples for other programs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-csv and ndjson have the columns of v_sample (`dropsonde query --schema`); histograms are in sqlite only,
-which has every view as a plain table. In csv, control characters that a host sent are escaped.
+csv and ndjson have the columns of v_sample or, with --histograms, of v_histogram (`dropsonde query
+--schema`). openmetrics is one sweep, the newest by default, numbers and histograms: rates stand there as
+gauges called NAME:rate. sqlite has every view as a plain table. In csv and openmetrics, control characters
+that a host sent are escaped.
 
 Examples:
   dropsonde export --format ndjson --sweep latest | jq .value
   dropsonde export --format csv --since 24h --metric 'node_pressure_*' --out pressure.csv
+  dropsonde export --format csv --histograms --metric 'blockio_*' --sweep latest
+  dropsonde export --format openmetrics --out sweep.om
   dropsonde export --format sqlite --out fleet.sqlite")]
 pub struct Export {
     #[arg(long, value_enum)]
@@ -48,12 +55,52 @@ pub struct Export {
     /// Only metrics that fit; `*` and `?` are wildcards
     #[arg(long, value_name = "GLOB")]
     metric: Vec<String>,
+    /// Histograms instead of samples
+    #[arg(long)]
+    histograms: bool,
+}
+
+/// What of a sweep is exported.
+struct Wanted<'a> {
+    hosts: Option<HashSet<HostName>>,
+    metrics: &'a [String],
+}
+
+impl Wanted<'_> {
+    fn host(&self, host: &HostName) -> bool {
+        self.hosts.as_ref().is_none_or(|hosts| hosts.contains(host))
+    }
+
+    fn metric(&self, name: &str) -> bool {
+        self.metrics.is_empty() || self.metrics.iter().any(|mask| matches_mask(mask, name))
+    }
+}
+
+/// When each reading of a sweep was started, in unix seconds.
+struct Moments(HashMap<(HostName, ProbeName), i64>);
+
+impl Moments {
+    fn of(recorded: &Recorded<'_>, sweep: &SweepId) -> Result<Self> {
+        let ledger = recorded.reader.ledger(sweep)?;
+        Ok(Self(ledger.into_iter().map(|row| ((row.host, row.probe), row.started.unix_s())).collect()))
+    }
+
+    fn at(&self, host: &HostName, probe: &ProbeName) -> Option<i64> {
+        self.0.get(&(host.clone(), probe.clone())).copied()
+    }
+
+    /// With a blank before it; empty when it is not known.
+    fn text(&self, host: &HostName, probe: &ProbeName) -> String {
+        self.at(host, probe).map(|ts| format!(" {ts}")).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Csv,
     Ndjson,
+    /// One sweep for Prometheus and its kin
+    Openmetrics,
     /// A database of plain tables
     Sqlite,
 }
@@ -90,20 +137,35 @@ impl Export {
             Some(selector) => Some(recorded.hosts(selector, sweeps.last())?.into_iter().collect()),
             None => None,
         };
+        let wanted = Wanted { hosts, metrics: &self.metric };
         if self.format == Format::Csv {
             let mut line = String::new();
-            csv::line(&mut line, COLUMNS);
+            if self.histograms {
+                csv::line(&mut line, HISTOGRAM_COLUMNS);
+            } else {
+                csv::line(&mut line, COLUMNS);
+            }
             out.write_all(line.as_bytes())?;
         }
         for sweep in &sweeps {
-            self.one_sweep(recorded, sweep, hosts.as_ref(), out)?;
+            let moments = Moments::of(recorded, &sweep.sweep)?;
+            match self.format {
+                Format::Openmetrics => openmetrics::write(recorded, sweep, (&wanted, &moments), out)?,
+                _ if self.histograms => self.histograms(recorded, sweep, (&wanted, &moments), out)?,
+                _ => self.samples(recorded, sweep, (&wanted, &moments), out)?,
+            }
         }
         out.flush().context("write")
     }
 
     /// The oldest first.
     fn sweeps(&self, recorded: &Recorded<'_>) -> Result<Vec<SweepRow>> {
-        if let Some(sweep) = &self.sweep {
+        if self.format == Format::Openmetrics && (self.since.is_some() || self.histograms) {
+            let why = "openmetrics is one sweep, histograms and all: leave out --since and --histograms";
+            return Err(Usage(why.to_owned()).into());
+        }
+        let newest = (self.format == Format::Openmetrics).then_some("latest");
+        if let Some(sweep) = self.sweep.as_deref().or(newest) {
             return Ok(vec![recorded.sweep(sweep)?]);
         }
         let mut sweeps = recorded.reader.sweeps(usize::MAX)?;
@@ -115,86 +177,40 @@ impl Export {
         Ok(sweeps)
     }
 
-    fn one_sweep(
+    fn samples(
         &self,
         recorded: &Recorded<'_>,
         sweep: &SweepRow,
-        hosts: Option<&HashSet<HostName>>,
+        (wanted, moments): (&Wanted<'_>, &Moments),
         out: &mut dyn Write,
     ) -> Result<()> {
-        let ledger = recorded.reader.ledger(&sweep.sweep)?;
-        let started: HashMap<(HostName, ProbeName), i64> =
-            ledger.into_iter().map(|row| ((row.host, row.probe), row.started.unix_s())).collect();
         let mut written = Ok(());
         recorded.reader.each_sample(&sweep.sweep, &mut |sample| {
-            let wanted = hosts.is_none_or(|hosts| hosts.contains(&sample.host)) && self.wants(&sample);
-            if written.is_ok() && wanted {
-                let key = (sample.host.clone(), sample.series.probe.clone());
-                let row = ExportRow::new(&sweep.sweep, started.get(&key).copied(), &sample);
-                written = row.write(self.format, out);
+            if written.is_ok() && wanted.host(&sample.host) && wanted.metric(&sample.series.metric) {
+                let ts = moments.at(&sample.host, &sample.series.probe);
+                written = ExportRow::new(&sweep.sweep, ts, &sample).write(self.format, out);
             }
         })?;
         written
     }
 
-    fn wants(&self, sample: &HostSample) -> bool {
-        self.metric.is_empty() || self.metric.iter().any(|mask| matches_mask(mask, &sample.series.metric))
-    }
-}
-
-/// Those of v_sample.
-const COLUMNS: [&str; 9] = ["sweep", "ts", "host", "probe", "metric", "labels", "kind", "span", "value"];
-
-#[derive(Debug, Serialize)]
-struct ExportRow<'a> {
-    sweep: &'a SweepId,
-    /// Unix seconds.
-    ts: Option<i64>,
-    host: &'a HostName,
-    probe: &'a ProbeName,
-    metric: &'a str,
-    labels: &'a Labels,
-    kind: Kind,
-    span: Span,
-    value: f64,
-}
-
-impl<'a> ExportRow<'a> {
-    fn new(sweep: &'a SweepId, ts: Option<i64>, sample: &'a HostSample) -> Self {
-        let series = &sample.series;
-        Self {
-            sweep,
-            ts,
-            host: &sample.host,
-            probe: &series.probe,
-            metric: &series.metric,
-            labels: &series.labels,
-            kind: series.kind,
-            span: series.span,
-            value: sample.value,
-        }
-    }
-
-    fn write(&self, format: Format, out: &mut dyn Write) -> Result<()> {
-        let mut line = String::new();
-        if format == Format::Csv {
-            let fields = [
-                self.sweep.to_string(),
-                self.ts.map(|ts| ts.to_string()).unwrap_or_default(),
-                self.host.to_string(),
-                self.probe.to_string(),
-                self.metric.to_owned(),
-                to_line(self.labels)?,
-                self.kind.as_str().to_owned(),
-                self.span.as_str().to_owned(),
-                self.value.to_string(),
-            ];
-            csv::line(&mut line, fields);
-        } else {
-            line = to_line(self)?;
-            line.push('\n');
-        }
-        Ok(out.write_all(line.as_bytes())?)
+    fn histograms(
+        &self,
+        recorded: &Recorded<'_>,
+        sweep: &SweepRow,
+        (wanted, moments): (&Wanted<'_>, &Moments),
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let metrics = recorded.metrics()?;
+        let mut written = Ok(());
+        recorded.reader.each_histogram(&sweep.sweep, &mut |it| {
+            if written.is_ok() && wanted.host(&it.host) && wanted.metric(&it.series.metric) {
+                let unit = metrics.unit(&it.series.metric, Kind::Histogram);
+                let ts = moments.at(&it.host, &it.series.probe);
+                written = HistogramRow::new((&sweep.sweep, ts), unit, &it).write(self.format, out);
+            }
+        })?;
+        written
     }
 }
 

@@ -8,6 +8,7 @@ mod dry_run;
 pub mod export;
 pub mod hosts;
 pub mod probes;
+pub mod quarantine;
 pub mod query;
 pub mod reindex;
 pub mod run;

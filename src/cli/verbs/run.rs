@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::sweep::find_probe;
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit, summary, sweeping};
+use crate::cli::{Context, Exit, distributions, summary, sweeping};
 use crate::collect::{Errand, Kept, Target};
 use crate::config::Settings;
 use crate::model::{Host, HostName, Kind, Outcome, Probe, Reach, Sample, Trigger};
@@ -48,11 +48,17 @@ impl Run {
             }
         }
         let targets = self.targets(context, settings, &probes)?;
-        let mut errand =
-            Errand { trigger: Trigger::Adhoc, schedule: None, cursors: Default::default(), targets };
+        let mut errand = Errand {
+            trigger: Trigger::Adhoc,
+            schedule: None,
+            cursors: Default::default(),
+            held: Default::default(),
+            targets,
+        };
         let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
         // Only now: an index that was broken is mended by opening.
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
         let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
             if self.ndjson {
                 summary::ndjson(context, kept)
@@ -106,6 +112,8 @@ impl Run {
             }
         }
         text.push_str(&self.samples(kept, probe, style));
+        let unit = |metric: &str| probe.and_then(|it| it.spec(metric)).map_or("", |spec| spec.unit.as_str());
+        text.push_str(&distributions::text(&kept.parsed.histograms, unit, style));
         for (name, value) in &kept.parsed.facts {
             let (name, value) = (escape(name, Lines::Single), escape(value, Lines::Single));
             text.push_str(&format!("  {name} = {value}\n"));

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::failure::Usage;
 use crate::cli::recorded::{Metrics, Recorded};
-use crate::cli::{Context, Exit, summary};
+use crate::cli::{Context, Exit, distributions, summary};
 use crate::collect::{Archived, Caps};
-use crate::model::{Bucket, Fault, Format, Histogram, Kind, Labels, Parsed, Sample};
+use crate::model::{Fault, Format, Kind, Labels, Parsed, Sample};
 use crate::render::json::ProbeReport;
 use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
 use crate::store::index::{ReadingNumbers, ReadingRow};
@@ -180,8 +180,10 @@ fn section(table: &Table, style: &Style) -> String {
 
 fn body(numbers: &ReadingNumbers, metrics: &Metrics, style: &Style) -> String {
     let mut text = section(&samples(&numbers.samples, metrics), style);
-    for histogram in &numbers.histograms {
-        text.push_str(&section(&buckets(histogram, metrics), style));
+    let unit = |metric: &str| metrics.unit(metric, Kind::Histogram);
+    let histograms = distributions::text(&numbers.histograms, unit, style);
+    if !histograms.is_empty() {
+        text.push_str(&format!("\n{histograms}"));
     }
     let mut faults = Table::new([Column::left("FAULT").elastic()]);
     for fault in &numbers.faults {
@@ -214,50 +216,6 @@ fn samples(samples: &[Sample], metrics: &Metrics) -> Table {
 fn labels(labels: &[(std::borrow::Cow<'static, str>, String)]) -> String {
     let pairs: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();
     pairs.join(",")
-}
-
-/// Columns of the longest bar.
-const BAR: u64 = 30;
-
-fn buckets(histogram: &Histogram, metrics: &Metrics) -> Table {
-    let unit = metrics.unit(&histogram.metric, Kind::Histogram);
-    let mut title = histogram.metric.to_string();
-    if !histogram.labels.is_empty() {
-        title = format!("{title} {}", labels(&histogram.labels));
-    }
-    let title = escape(&title, Lines::Single).into_owned();
-    let mut table = Table::new([Column::left(&title), Column::right("COUNT"), Column::left("")]);
-    let tallest = histogram.buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0).max(1);
-    for bucket in &histogram.buckets {
-        // The longest bar has BAR columns, and what is there at all has one.
-        let columns = (u128::from(bucket.count) * u128::from(BAR)).div_ceil(u128::from(tallest));
-        table.row([
-            Cell::new(bounds(bucket, unit)),
-            Cell::new(bucket.count.to_string()),
-            Cell::new("▇".repeat(usize::try_from(columns).unwrap_or(0))),
-        ]);
-    }
-    let mut total = |name: &str, value: String| {
-        table.row([Cell::from(name).ink(Ink::Dim), Cell::new(value)]);
-    };
-    total("all", histogram.count.to_string());
-    if let Some(sum) = histogram.sum.filter(|_| histogram.count > 0) {
-        total("mean", units::value(sum / histogram.count as f64, unit));
-    }
-    if let Some(max) = histogram.max {
-        total("max", units::value(max, unit));
-    }
-    table
-}
-
-/// An open end is stored as the largest float.
-fn bounds(bucket: &Bucket, unit: &str) -> String {
-    let text = |bound| units::value(bound, unit);
-    match (bucket.lo.abs() == f64::MAX, bucket.hi.abs() == f64::MAX) {
-        (false, true) => format!("over {}", text(bucket.lo)),
-        (true, false) => format!("up to {}", text(bucket.hi)),
-        _ => format!("{} to {}", text(bucket.lo), text(bucket.hi)),
-    }
 }
 
 /// What a text probe printed: it has no samples to show instead.

@@ -58,6 +58,7 @@ impl Sweep {
         let probes = distinct(probes);
         if self.dry_run {
             errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+            errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
             return dry_run::print(context, &errand, &settings.limits);
         }
         let recorder = match mended {
@@ -65,6 +66,7 @@ impl Sweep {
             None => sweeping::open_recorder(context, &settings.state_dir)?,
         };
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
+        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
         let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
             if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
         })?;
@@ -113,6 +115,7 @@ impl Sweep {
             schedule: schedule.map(|schedule| schedule.name.clone()),
             targets: hosts.into_iter().map(target).collect(),
             cursors: Default::default(),
+            held: Default::default(),
         })
     }
 
@@ -148,7 +151,13 @@ impl Sweep {
         if targets.is_empty() {
             return Err(Usage(format!("nothing failed in {sweep} that could be run again")).into());
         }
-        Ok(Errand { trigger: Trigger::Adhoc, schedule: None, targets, cursors: Default::default() })
+        Ok(Errand {
+            trigger: Trigger::Adhoc,
+            schedule: None,
+            targets,
+            cursors: Default::default(),
+            held: Default::default(),
+        })
     }
 }
 

@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit, summary};
-use crate::model::{Outcome, SweepId};
+use crate::model::{HostName, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::render::reports::{SweepLine, SweepsReport};
 use crate::render::{Cell, Column, Ink, Table, units};
+use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 
 /// List sweeps, or every outcome of one
@@ -127,6 +128,7 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
         return context.print_json(&report);
     }
     context.print(&summary::text(&report, context.out_style()))?;
+    print_faults(context, recorded, &sweep.sweep)?;
     if context.global.verbose > 0 {
         context.print(&format!("\n{}", readings(&report).render(context.out_style())))?;
     }
@@ -135,6 +137,41 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
         context.remark(&format!(
             "{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"
         ));
+    }
+    Ok(())
+}
+
+/// Lines of faults for a person.
+const FAULTS: usize = 10;
+
+/// What was amiss with readings that arrived, those that most hosts share first.
+fn print_faults(context: &Context, recorded: &Recorded<'_>, sweep: &SweepId) -> Result<()> {
+    let mut faults: Vec<_> = recorded.reader.faults(sweep)?.into_iter().collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    faults.sort_by_key(|(_, hosts)| std::cmp::Reverse(hosts.len()));
+    let all = faults.len();
+    if context.global.verbose == 0 {
+        faults.truncate(FAULTS);
+    }
+    let mut table = Table::new([
+        Column::left("PROBE"),
+        Column::right("N"),
+        Column::left("HOSTS").elastic(),
+        Column::left("FAULT").elastic(),
+    ]);
+    for ((probe, text), hosts) in &faults {
+        table.row([
+            Cell::from(probe.as_str()),
+            Cell::new(hosts.len().to_string()),
+            Cell::new(fold(hosts.iter().map(HostName::as_str))),
+            Cell::from(text.as_str()).ink(Ink::Yellow),
+        ]);
+    }
+    context.print(&format!("\n{}", table.render(context.out_style())))?;
+    if all > faults.len() {
+        context.remark(&format!("{} more faults; --verbose shows them", all - faults.len()));
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `top`: the hosts by one metric, the worst first.
 
+mod distributions;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
@@ -8,8 +10,8 @@ use anyhow::Result;
 use crate::cli::failure::Usage;
 use crate::cli::recorded::{Recorded, SpanChoice, did_you_mean, labels_text, usual_span};
 use crate::cli::{Context, Exit};
-use crate::compare;
-use crate::model::{HostName, Labels, Span, Worse};
+use crate::compare::{self, Interval, Statistic};
+use crate::model::{HostName, Kind, Span, Worse};
 use crate::render::json::Schema;
 use crate::render::reports::{MetricLine, MetricsReport, TopReport, TopRow};
 use crate::render::{Cell, Column, Ink, Lines, Table, escape, sparkline_within, units};
@@ -32,10 +34,14 @@ A host that has several series of the metric (one for each disk, say) stands the
 splits them. Peers are the other hosts of the selection, with the same --by labels. Which direction is
 worse is the metric's to say; where it does not, the largest value leads.
 
+The histograms of a host are added up where they have the same buckets, and ranked by their p99; --by takes
+p50, p99.9, max, mean or count, too. A quantile is a bucket: the answer says between which bounds it lies.
+
 Examples:
   dropsonde top
   dropsonde top node_load1 -H role=web
-  dropsonde top node_disk_io_time_seconds_total --by device --label device=nvme0n1")]
+  dropsonde top node_disk_io_time_seconds_total --by device --label device=nvme0n1
+  dropsonde top blockio_latency_seconds --by p50,device")]
 pub struct Top {
     /// A metric's name; none, or one with `*`, lists metrics
     #[arg(value_name = "METRIC")]
@@ -49,7 +55,7 @@ pub struct Top {
     /// What stretch of time a counter's rate is over [default: window, where there is one]
     #[arg(long, value_enum)]
     span: Option<SpanChoice>,
-    /// A row for each value of these labels, too
+    /// A row for each value of these labels, too; of a histogram also what to rank by: p99, max
     #[arg(long, value_name = "LABEL", value_delimiter = ',')]
     by: Vec<String>,
     /// Only series with this label; `*` and `?` are wildcards
@@ -70,6 +76,33 @@ struct Line {
     peers: Option<f64>,
     ratio: Option<f64>,
     history: Vec<Option<f64>>,
+    /// Where the value is a number of a distribution.
+    spread: Option<Spread>,
+}
+
+/// The answer.
+struct View {
+    span: Span,
+    /// Which number of a distribution is ranked.
+    statistic: Option<String>,
+    /// All there are, of which `lines` may be the first.
+    rows: usize,
+    hosts: usize,
+    lines: Vec<Line>,
+}
+
+impl View {
+    fn new(span: Span, statistic: Option<String>, lines: Vec<Line>) -> Self {
+        let hosts = lines.iter().map(|line| &line.host).collect::<HashSet<_>>().len();
+        Self { span, statistic, rows: lines.len(), hosts, lines }
+    }
+}
+
+/// What a distribution's line was made from.
+struct Spread {
+    interval: Interval,
+    observations: u64,
+    members: Vec<Arc<Series>>,
 }
 
 impl Top {
@@ -89,21 +122,19 @@ impl Top {
                 latest.ok_or_else(|| Usage(format!("no sweep has a value of {}", metric.name)))?
             }
         };
-        let samples = self.samples(&recorded, metric, &sweep)?;
-        let span = samples.first().map_or(Span::Instant, |sample| sample.series.span);
-        let mut lines = self.lines(&samples, metric.worse);
-        let rows = lines.len();
-        let hosts = lines.iter().map(|line| &line.host).collect::<HashSet<_>>().len();
-        let usual = if context.global.json { usize::MAX } else { LINES };
-        lines.truncate(self.limit.unwrap_or(usual));
-        add_history(&recorded, &sweep, &mut lines)?;
+        let view = if metric.kind == Kind::Histogram {
+            self.distributions(context, &recorded, (metric, &sweep))?
+        } else {
+            self.values(context, &recorded, (metric, &sweep))?
+        };
+        let View { rows, lines, .. } = &view;
         if context.global.json {
-            context.print_json(&report(metric, span, &sweep, (hosts, lines)))?;
+            context.print_json(&report(metric, &sweep, &view))?;
             return Ok(Exit::Good);
         }
-        let title = title(metric, span, &sweep, hosts, context);
-        context.print(&format!("{title}{}", table(metric, &lines).render(context.out_style())))?;
-        if rows > lines.len() {
+        let title = title(metric, &sweep, &view, context);
+        context.print(&format!("{title}{}", table(metric, &view).render(context.out_style())))?;
+        if *rows > lines.len() {
             context.remark(&format!("{} more rows; --limit {rows} shows them", rows - lines.len()));
         }
         if let Some(worst) = lines.first() {
@@ -112,6 +143,30 @@ impl Top {
                 .remark(&format!("behind the first: dropsonde show {host} {probe} --sweep {}", sweep.sweep));
         }
         Ok(Exit::Good)
+    }
+
+    /// The ranking of a metric that is a number.
+    fn values(
+        &self,
+        context: &Context,
+        recorded: &Recorded<'_>,
+        (metric, sweep): (&MetricRow, &SweepRow),
+    ) -> Result<View> {
+        if let Some(statistic) = self.by.iter().find(|by| Statistic::parse(by).is_some()) {
+            let why = format!("{} is a {}, not a histogram", metric.name, metric.kind.as_str());
+            return Err(Usage(format!("--by {statistic}: {why}")).into());
+        }
+        let samples = self.samples(recorded, metric, sweep)?;
+        let span = samples.first().map_or(Span::Instant, |sample| sample.series.span);
+        let mut view = View::new(span, None, self.lines(&samples, metric.worse));
+        self.cut(context, &mut view);
+        add_history(recorded, sweep, &mut view.lines)?;
+        Ok(view)
+    }
+
+    fn cut(&self, context: &Context, view: &mut View) {
+        let usual = if context.global.json { usize::MAX } else { LINES };
+        view.lines.truncate(self.limit.unwrap_or(usual));
     }
 
     /// The values of one span that are asked for.
@@ -123,22 +178,7 @@ impl Top {
     ) -> Result<Vec<HostSample>> {
         let mut samples = recorded.reader.metric_at(&sweep.sweep, &metric.name)?;
         samples.retain(|sample| sample.series.kind == metric.kind);
-        if let Some(selector) = &self.hosts {
-            let hosts: HashSet<HostName> = recorded.hosts(selector, Some(sweep))?.into_iter().collect();
-            samples.retain(|sample| hosts.contains(&sample.host));
-        }
-        if samples.is_empty() {
-            let of = self.hosts.as_ref().map_or(String::new(), |selector| format!(" of {selector}"));
-            return Err(Usage(format!("no host{of} has {} in sweep {}", metric.name, sweep.sweep)).into());
-        }
-        for wanted in &self.label {
-            self.keep_labelled(wanted, &metric.name, &mut samples)?;
-        }
-        for label in &self.by {
-            if !samples.iter().any(|sample| sample.series.labels.contains_key(label)) {
-                return Err(unknown_label(label, &metric.name, &samples).into());
-            }
-        }
+        self.narrow((recorded, metric, sweep), &self.by, &mut samples, |it| (&it.host, &it.series))?;
         let spans = || samples.iter().map(|sample| sample.series.span);
         let span = match self.span.map(Span::from) {
             Some(wanted) if !spans().any(|span| span == wanted) => {
@@ -154,25 +194,47 @@ impl Top {
         Ok(samples)
     }
 
-    fn keep_labelled(&self, wanted: &str, metric: &str, samples: &mut Vec<HostSample>) -> Result<(), Usage> {
-        let Some((label, mask)) = wanted.split_once('=') else {
-            return Err(Usage(format!("--label {wanted}: expected LABEL=VALUE, as in --label device=sda")));
-        };
-        if !samples.iter().any(|sample| sample.series.labels.contains_key(label)) {
-            return Err(unknown_label(label, metric, samples));
+    /// Keeps what is asked for of values or distributions; `of` says whose each is.
+    fn narrow<T>(
+        &self,
+        (recorded, metric, sweep): (&Recorded<'_>, &MetricRow, &SweepRow),
+        by: &[String],
+        found: &mut Vec<T>,
+        of: fn(&T) -> (&HostName, &Series),
+    ) -> Result<()> {
+        if let Some(selector) = &self.hosts {
+            let hosts: HashSet<HostName> = recorded.hosts(selector, Some(sweep))?.into_iter().collect();
+            found.retain(|it| hosts.contains(of(it).0));
         }
-        let fits = |sample: &HostSample| {
-            sample.series.labels.get(label).is_some_and(|value| matches_mask(mask, value))
-        };
-        if !samples.iter().any(fits) {
-            let values: BTreeSet<&str> =
-                samples.iter().filter_map(|it| it.series.labels.get(label)).map(String::as_str).collect();
-            let near: Vec<String> =
-                nearest(mask, values).into_iter().map(|value| format!("{label}={value}")).collect();
-            return Err(Usage(format!("{metric} has no {label}={mask}{}", did_you_mean(&near))));
+        if found.is_empty() {
+            let of = self.hosts.as_ref().map_or(String::new(), |selector| format!(" of {selector}"));
+            return Err(Usage(format!("no host{of} has {} in sweep {}", metric.name, sweep.sweep)).into());
         }
-        samples.retain(fits);
-        Ok(())
+        let labels = |found: &[T]| -> BTreeSet<String> {
+            found.iter().flat_map(|it| of(it).1.labels.keys()).cloned().collect()
+        };
+        for wanted in &self.label {
+            let (label, mask) = wanted.split_once('=').ok_or_else(|| {
+                Usage(format!("--label {wanted}: expected LABEL=VALUE, as in --label device=sda"))
+            })?;
+            let value = |it: &T| of(it).1.labels.get(label).cloned();
+            let values: BTreeSet<String> = found.iter().filter_map(value).collect();
+            if values.is_empty() {
+                return Err(unknown_label(label, &metric.name, &labels(found)).into());
+            }
+            found.retain(|it| of(it).1.labels.get(label).is_some_and(|value| matches_mask(mask, value)));
+            if found.is_empty() {
+                let near = nearest(mask, values.iter().map(String::as_str));
+                let near: Vec<String> = near.into_iter().map(|value| format!("{label}={value}")).collect();
+                let name = &metric.name;
+                return Err(Usage(format!("{name} has no {label}={mask}{}", did_you_mean(&near))).into());
+            }
+        }
+        let known = labels(found);
+        match by.iter().find(|label| !known.contains(*label)) {
+            Some(label) => Err(unknown_label(label, &metric.name, &known).into()),
+            None => Ok(()),
+        }
     }
 
     /// Each host's worst series, the worst host first.
@@ -194,24 +256,34 @@ impl Top {
                 peers: None,
                 ratio: None,
                 history: Vec::new(),
+                spread: None,
             });
         }
-        for lines in groups.values_mut() {
-            let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
-            for ranked in compare::rank(&values, worse) {
-                (lines[ranked.index].peers, lines[ranked.index].ratio) = (ranked.peers, ranked.ratio);
-            }
-        }
-        let mut lines: Vec<Line> = groups.into_values().flatten().collect();
-        lines.sort_by(|a, b| compare::worst_first(a.value, b.value, worse));
-        lines
+        ranked(groups.into_values(), worse)
     }
 }
 
-fn unknown_label(label: &str, metric: &str, samples: &[HostSample]) -> Usage {
-    let known: BTreeSet<&str> =
-        samples.iter().flat_map(|sample| sample.series.labels.keys()).map(String::as_str).collect();
-    let known: Vec<&str> = known.into_iter().collect();
+/// Each line with its peers, those of its own group, and all of them in one order.
+fn ranked(groups: impl Iterator<Item = Vec<Line>>, worse: Worse) -> Vec<Line> {
+    let mut all = Vec::new();
+    for mut lines in groups {
+        let values: Vec<f64> = lines.iter().map(|line| line.value).collect();
+        for ranked in compare::rank(&values, worse) {
+            (lines[ranked.index].peers, lines[ranked.index].ratio) = (ranked.peers, ranked.ratio);
+        }
+        all.append(&mut lines);
+    }
+    // The open bucket begins where the one before it ends.
+    let end = |line: &Line| line.spread.as_ref().map_or(line.value, |spread| spread.interval.hi);
+    all.sort_by(|a, b| {
+        compare::worst_first(a.value, b.value, worse)
+            .then_with(|| compare::worst_first(end(a), end(b), worse))
+    });
+    all
+}
+
+fn unknown_label(label: &str, metric: &str, known: &BTreeSet<String>) -> Usage {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let has =
         if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
     Usage(format!("{metric} has no label {label}; {has}"))
@@ -232,6 +304,11 @@ fn add_history(recorded: &Recorded<'_>, sweep: &SweepRow, lines: &mut [Line]) ->
         let sweeps = found.get(&line.series).into_iter().flatten();
         line.history = sweeps.map(|values| values.get(&line.host).copied()).collect();
     }
+    drop_empty_columns(lines);
+    Ok(())
+}
+
+fn drop_empty_columns(lines: &mut [Line]) {
     // A sweep in which none of them has a value was of other hosts or probes.
     let columns = lines.first().map_or(0, |line| line.history.len());
     let kept: Vec<bool> =
@@ -240,23 +317,19 @@ fn add_history(recorded: &Recorded<'_>, sweep: &SweepRow, lines: &mut [Line]) ->
         let mut keep = kept.iter();
         line.history.retain(|_| keep.next().copied().unwrap_or(true));
     }
-    Ok(())
 }
 
-fn report<'a>(
-    metric: &'a MetricRow,
-    span: Span,
-    sweep: &'a SweepRow,
-    (hosts, lines): (usize, Vec<Line>),
-) -> TopReport<'a> {
-    let row = |line: Line| TopRow {
-        host: line.host,
+fn report<'a>(metric: &'a MetricRow, sweep: &'a SweepRow, view: &'a View) -> TopReport<'a> {
+    let row = |line: &Line| TopRow {
+        host: line.host.clone(),
         labels: line.series.labels.clone(),
         value: line.value,
+        interval: line.spread.as_ref().map(|spread| (spread.interval.lo, spread.interval.hi)),
+        observations: line.spread.as_ref().map(|spread| spread.observations),
         peers: line.peers,
         ratio: line.ratio,
         series: line.count,
-        history: line.history,
+        history: line.history.clone(),
     };
     TopReport {
         schema: Schema,
@@ -264,21 +337,23 @@ fn report<'a>(
         kind: metric.kind,
         unit: &metric.unit,
         worse: metric.worse,
-        span,
+        span: view.span,
         sweep: &sweep.sweep,
-        hosts: hosts as u64,
-        rows: lines.into_iter().map(row).collect(),
+        statistic: view.statistic.as_deref(),
+        hosts: view.hosts as u64,
+        rows: view.lines.iter().map(row).collect(),
     }
 }
 
-fn title(metric: &MetricRow, span: Span, sweep: &SweepRow, hosts: usize, context: &Context) -> String {
+fn title(metric: &MetricRow, sweep: &SweepRow, view: &View, context: &Context) -> String {
     let style = context.out_style();
     let name = escape(&metric.name, Lines::Single);
-    let plural = if hosts == 1 { "" } else { "s" };
+    let View { span, statistic, hosts, .. } = view;
+    let plural = if *hosts == 1 { "" } else { "s" };
     let mut text = format!(
         "{} · {} · sweep {} · {hosts} host{plural}\n",
         style.paint(Ink::Bold, &name),
-        span.as_str(),
+        statistic.as_deref().unwrap_or(span.as_str()),
         sweep.sweep
     );
     if !metric.help.is_empty() {
@@ -288,13 +363,18 @@ fn title(metric: &MetricRow, span: Span, sweep: &SweepRow, hosts: usize, context
     text
 }
 
-fn table(metric: &MetricRow, lines: &[Line]) -> Table {
-    let labelled = lines.iter().any(|line| !line.series.labels.is_empty());
+fn table(metric: &MetricRow, view: &View) -> Table {
+    let lines = &view.lines;
+    let unit = if view.statistic.as_deref() == Some("count") { "" } else { metric.unit.as_str() };
+    let labelled = lines.iter().any(|line| !labels(line).is_empty());
     // A shape takes a few sweeps; until then lengths say more.
     let history = lines.iter().any(|line| line.history.len() > 2);
     let mut columns = vec![Column::left("HOST")];
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
-    columns.extend([Column::right("VALUE"), Column::right("PEERS"), Column::right("RATIO")]);
+    let value = view.statistic.as_deref().map_or("VALUE".to_owned(), str::to_uppercase);
+    columns.push(Column::right(&value));
+    columns.extend(view.statistic.is_some().then(|| Column::right("N")));
+    columns.extend([Column::right("PEERS"), Column::right("RATIO")]);
     columns.push(Column::left(if history { "HISTORY" } else { "" }));
     let values = lines.iter().flat_map(|line| line.history.iter().flatten().chain([&line.value])).copied();
     let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
@@ -303,14 +383,19 @@ fn table(metric: &MetricRow, lines: &[Line]) -> Table {
         (values.iter().copied().fold(0.0, f64::min), values.iter().copied().fold(0.0, f64::max));
     let mut table = Table::new(columns);
     for line in lines {
-        let text = |value: Option<f64>| units::sample(value, &metric.unit, metric.kind);
-        let mut value = Cell::new(text(Some(line.value)));
+        let text = |value: Option<f64>| units::sample(value, unit, metric.kind);
+        let mut value = Cell::new(match &line.spread {
+            Some(Spread { interval, .. }) => units::interval(interval.lo, interval.hi, unit),
+            None => text(Some(line.value)),
+        });
         if warns(metric, line.value) {
             value = value.ink(Ink::Red);
         }
         let mut cells = vec![Cell::from(line.host.as_str())];
-        cells.extend(labelled.then(|| Cell::new(labels(&line.series.labels, line.count))));
-        cells.extend([value, Cell::new(text(line.peers)), Cell::new(units::times(line.ratio))]);
+        cells.extend(labelled.then(|| Cell::new(labels(line))));
+        cells.push(value);
+        cells.extend(line.spread.as_ref().map(|spread| Cell::new(spread.observations.to_string())));
+        cells.extend([Cell::new(text(line.peers)), Cell::new(units::times(line.ratio))]);
         cells.push(Cell::new(if history {
             sparkline_within(&line.history, least, most)
         } else {
@@ -328,9 +413,14 @@ fn warns(metric: &MetricRow, value: f64) -> bool {
     })
 }
 
-fn labels(labels: &Labels, count: u64) -> String {
-    let text = labels_text(labels);
-    if count > 1 { format!("{text} (worst of {count})") } else { text }
+fn labels(line: &Line) -> String {
+    let text = labels_text(&line.series.labels);
+    match (line.count, &line.spread) {
+        (0 | 1, _) => text,
+        (count, Some(_)) if text.is_empty() => format!("{count} added up"),
+        (count, Some(_)) => format!("{text} ({count} added up)"),
+        (count, None) => format!("{text} (worst of {count})"),
+    }
 }
 
 fn bar(value: f64, most: f64) -> String {

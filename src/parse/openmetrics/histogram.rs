@@ -92,17 +92,16 @@ impl Histograms {
 }
 
 impl Parts {
-    /// Buckets of their own counts. An open end is the largest or smallest float, since JSON has no
-    /// infinity; the first bucket starts at 0 unless its bound is negative.
+    /// Buckets of their own counts. The first starts at 0 unless its bound is negative.
     fn buckets(&self) -> Result<(Vec<Bucket>, u64), &'static str> {
         let (Some(first), Some(last)) = (self.cumulative.first(), self.cumulative.last()) else {
             return Err("at least one _bucket");
         };
         let count = self.count.unwrap_or(last.1);
         let mut buckets = Vec::with_capacity(self.cumulative.len() + 1);
-        let mut lo = if first.0 > 0.0 { 0.0 } else { f64::MIN };
+        let mut lo = if first.0 > 0.0 { 0.0 } else { f64::NEG_INFINITY };
         let mut below = 0;
-        let overflow = (last.0 < f64::MAX && count > last.1).then_some((f64::MAX, count));
+        let overflow = (last.0 < f64::INFINITY && count > last.1).then_some((f64::INFINITY, count));
         for (hi, upto) in self.cumulative.iter().copied().chain(overflow) {
             let grows = hi > lo || buckets.is_empty();
             let Some(own) = upto.checked_sub(below).filter(|_| grows) else {
@@ -117,7 +116,7 @@ impl Parts {
 
 fn read_bound(text: &str) -> Option<f64> {
     let bound: f64 = text.parse().ok()?;
-    (!bound.is_nan()).then(|| bound.clamp(f64::MIN, f64::MAX))
+    (!bound.is_nan()).then_some(bound)
 }
 
 /// Counts come as `5`, `5.0` or `5e0`.
@@ -136,11 +135,11 @@ mod tests {
 
     #[test]
     fn open_ends() {
-        assert_eq!(buckets(&[(1.0, 2)], Some(5)), Ok(vec![(0.0, 1.0, 2), (1.0, f64::MAX, 3)]));
+        assert_eq!(buckets(&[(1.0, 2)], Some(5)), Ok(vec![(0.0, 1.0, 2), (1.0, f64::INFINITY, 3)]));
         assert_eq!(buckets(&[(1.0, 2)], None), Ok(vec![(0.0, 1.0, 2)]));
         assert_eq!(
-            buckets(&[(-1.0, 2), (0.0, 2), (f64::MAX, 3)], Some(3)),
-            Ok(vec![(f64::MIN, -1.0, 2), (-1.0, 0.0, 0), (0.0, f64::MAX, 1)])
+            buckets(&[(-1.0, 2), (0.0, 2), (f64::INFINITY, 3)], Some(3)),
+            Ok(vec![(f64::NEG_INFINITY, -1.0, 2), (-1.0, 0.0, 0), (0.0, f64::INFINITY, 1)])
         );
     }
 
@@ -151,7 +150,7 @@ mod tests {
             (&[(1.0, 5), (2.0, 4)], None),
             (&[(2.0, 1), (1.0, 2)], None),
             (&[(1.0, 5)], Some(4)),
-            (&[(f64::MAX, 5)], Some(6)),
+            (&[(f64::INFINITY, 5)], Some(6)),
         ] {
             assert!(buckets(cumulative, count).is_err(), "{cumulative:?} {count:?}");
         }

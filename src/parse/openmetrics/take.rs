@@ -231,7 +231,7 @@ mod tests {
         let buckets = [
             Bucket { lo: 0.0, hi: 0.1, count: 2 },
             Bucket { lo: 0.1, hi: 0.5, count: 3 },
-            Bucket { lo: 0.5, hi: f64::MAX, count: 1 },
+            Bucket { lo: 0.5, hi: f64::INFINITY, count: 1 },
         ];
         assert_eq!(histogram.buckets, buckets);
         assert_eq!(histogram.labels, [("op".into(), "r".to_owned())]);

@@ -6,6 +6,7 @@ mod between;
 mod block;
 mod catalog;
 mod columns;
+mod distributions;
 mod event;
 mod fleet;
 mod functions;
@@ -18,6 +19,7 @@ mod query;
 mod read;
 mod rows;
 mod schema;
+mod strike;
 mod values;
 mod varint;
 mod write;
@@ -27,5 +29,8 @@ pub use event::{Event, EventKind};
 pub use open::{Built, SwapOld, swap};
 pub use query::{QueryLimits, Table, Value};
 pub use read::Reader;
-pub use rows::{HistoryPoint, HostSample, MetricRow, ReadingNumbers, ReadingRow, Series, SweepRow};
+pub use rows::{
+    HistoryPoint, HostHistogram, HostSample, MetricRow, ReadingNumbers, ReadingRow, Series, SweepRow,
+};
+pub use strike::StrikeRow;
 pub use write::{Mark, Writer};

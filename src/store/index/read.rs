@@ -11,10 +11,10 @@ use super::block::Block;
 use super::columns::{
     READING, SERIES, SqlResult, find_series, list, metric_row, name, one, reading_row, series_row, sweep_row,
 };
-use super::open;
 use super::query::{self, QueryLimits, Table, Value};
 use super::rows::{HistoryPoint, HostSample, MetricRow, ReadingNumbers, ReadingRow, SweepRow};
 use super::values::{Place, each_sample, series_history};
+use super::{distributions, open};
 use crate::model::{CollectorTime, HostName, Labels, Outcome, ProbeName, SweepId};
 use crate::store::{StateDir, StoreError};
 
@@ -94,7 +94,7 @@ impl Reader {
                     |row| row.get(0),
                 )?
                 .flatten();
-                latest = latest.max(staged).max(block);
+                latest = latest.max(staged).max(block).max(distributions::latest(conn, id)?);
             }
             one(conn, "SELECT * FROM sweep WHERE id = ?1", [latest], sweep_row)
         })

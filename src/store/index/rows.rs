@@ -84,6 +84,14 @@ pub struct HostSample {
     pub value: f64,
 }
 
+/// One distribution of one host in one sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostHistogram {
+    pub host: HostName,
+    pub series: Arc<Series>,
+    pub histogram: Histogram,
+}
+
 /// One value of one host over time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistoryPoint {

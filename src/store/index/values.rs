@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 
 use super::block::{Block, CHUNK};
-use super::columns::{SERIES, SqlResult, labels, list, name, one, series_row, sweep_id, unsigned};
+use super::columns::{SERIES, SqlResult, list, name, one, series_row, sweep_id};
 use super::rows::{HistoryPoint, HostSample, Series};
-use super::{histogram, numbers};
+use super::{distributions, numbers};
 use crate::model::{CollectorTime, Histogram, HostName, Sample, SweepId};
 
 /// One reading's place in the tables.
@@ -41,19 +41,7 @@ impl Place {
     }
 
     pub(super) fn histograms(&self, conn: &Connection) -> SqlResult<Vec<Histogram>> {
-        let sql = "SELECT m.name, s.labels, x.count, x.sum, x.max, x.buckets FROM histogram x
-                   JOIN series s ON s.id = x.series JOIN metric m ON m.id = s.metric
-                   WHERE x.sweep = ?1 AND x.host = ?2 AND s.probe = ?3 ORDER BY x.series";
-        list(conn, sql, [self.sweep, self.host, self.probe], |row| {
-            Ok(Histogram {
-                metric: row.get::<_, String>(0)?.into(),
-                labels: labels(row, 1)?.into_iter().map(|(label, value)| (label.into(), value)).collect(),
-                count: unsigned(row, 2)?,
-                sum: row.get(3)?,
-                max: row.get(4)?,
-                buckets: histogram::decode(row.get_ref(5)?.as_blob()?).unwrap_or_default(),
-            })
-        })
+        distributions::of_reading(conn, [self.sweep, self.host, self.probe])
     }
 }
 

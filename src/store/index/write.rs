@@ -11,7 +11,7 @@ use super::between::{Totals, between};
 use super::catalog::{Catalog, SeriesName, Source};
 use super::event::{Event, EventKind};
 use super::open::{self, Built, Identity, identity};
-use super::{histogram, numbers};
+use super::{histogram, numbers, strike};
 use crate::model::{
     CollectorTime, Kind, Labels, Outcome, Parsed, Plan, Probe, Reading, Span, SweepEnd, SweepId,
 };
@@ -234,6 +234,7 @@ impl Ingest<'_> {
         self.histograms(key, &source, stored.parsed, &mut faults)?;
         self.faults(key, &faults)?;
         self.ledger(key, definition, stored, faults.len())?;
+        strike::note(self.conn, [key.host, key.probe], (stored.probe, stored.reading))?;
         if !stored.parsed.facts.is_empty() {
             self.labels(key.host, "fact", &stored.parsed.facts, stored.reading.started)?;
         }

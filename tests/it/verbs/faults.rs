@@ -18,7 +18,12 @@ fn unknown_names_get_near_ones_and_status_2() {
         assert!(why.contains(expected), "{args:?}: {why}");
     };
     check(&["top", "disk_awiat_seconds"], "did you mean disk_await_seconds");
-    check(&["top", "disk_wait_seconds"], "is a histogram");
+    check(&["top", "disk_wait_seconds"], "has a p99: p99 takes 100 observations; --by");
+    check(&["top", "disk_wait_seconds", "--by", "max"], "has a max: the probe's tool does not say it");
+    check(&["top", "disk_wait_seconds", "--by", "p50,p90"], "ranked by one of them");
+    check(&["top", "disk_wait_seconds", "--by", "device"], "has no label device; it has none");
+    check(&["top", "disk_wait_seconds", "--span", "window"], "it has one span");
+    check(&["top", "disk_free_ratio", "--by", "p99"], "disk_free_ratio is a gauge, not a histogram");
     check(&["top", "disk_free_ratio", "-H", "web07"], "did you mean web01");
     check(&["top", "disk_free_ratio", "-H", "role=wbe"], "did you mean role=web?");
     check(&["top", "disk_free_ratio", "-H", "rloe=web"], "did you mean role?");

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit};
+use crate::cli::{Context, Exit, distributions};
 use crate::collect::Caps;
-use crate::model::{Fault, Histogram, Kind, LabelPairs, Outcome, Parsed, Probe, Sample};
+use crate::model::{Fault, Kind, LabelPairs, Outcome, Parsed, Probe, Sample};
 use crate::parse;
 use crate::render::json::ProbeReport;
 use crate::render::{Column, Lines, Style, Table, escape, units};
@@ -64,10 +64,14 @@ fn read(file: &Path, max: u64) -> io::Result<Vec<u8>> {
 }
 
 fn text(probe: &Probe, parsed: &Parsed, style: &Style) -> String {
-    let tables = [samples(probe, &parsed.samples), histograms(probe, &parsed.histograms), facts(parsed)];
-    let drawn: Vec<String> =
-        tables.iter().filter(|table| !table.is_empty()).map(|table| table.render(style)).collect();
-    drawn.join("\n")
+    let drawn = |table: Table| if table.is_empty() { String::new() } else { table.render(style) };
+    let parts = [
+        drawn(samples(probe, &parsed.samples)),
+        distributions::text(&parsed.histograms, |metric| unit(probe, metric), style),
+        drawn(facts(parsed)),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("\n")
 }
 
 fn samples(probe: &Probe, samples: &[Sample]) -> Table {
@@ -90,28 +94,6 @@ fn samples(probe: &Probe, samples: &[Sample]) -> Table {
             sample.kind.as_str().into(),
             sample.span.as_str().into(),
             value.into(),
-        ]);
-    }
-    table
-}
-
-fn histograms(probe: &Probe, histograms: &[Histogram]) -> Table {
-    let mut table = Table::new([
-        Column::left("HISTOGRAM"),
-        Column::left("LABELS").elastic(),
-        Column::right("COUNT"),
-        Column::right("MEAN"),
-        Column::right("MAX"),
-    ]);
-    for histogram in histograms {
-        let unit = unit(probe, &histogram.metric);
-        let mean = histogram.sum.filter(|_| histogram.count > 0).map(|sum| sum / histogram.count as f64);
-        table.row([
-            (*histogram.metric).into(),
-            labels(&histogram.labels).into(),
-            histogram.count.to_string().into(),
-            units::value(mean, unit).into(),
-            units::value(histogram.max, unit).into(),
         ]);
     }
     table
