@@ -9,9 +9,15 @@ macro_rules! built_in {
 /// Name and TOML text of each.
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
+    "cpu_profile",
     "host_context",
     "kernel_log",
+    "kwork",
+    "perf_counters",
     "proc",
+    "runqueue_latency",
+    "smi",
+    "syscall_latency",
     "uptime",
 ];
 
