@@ -121,10 +121,10 @@ impl Reader {
     fn info(&mut self, info: &str, sink: &mut Sink) {
         let out_of = info.split_once(" out of ").map(|(_, rest)| rest);
         let digits = out_of.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
-        if info.contains("lost events") {
-            sink.fault(|| format!("perf lost events, so delays are missing: {info:?}"));
-        } else if info.contains("bugs") {
+        if info.contains(" bugs ") {
             self.wakeups = digits.and_then(count);
+        } else if info.contains("lost events") {
+            sink.fault(|| format!("perf lost events, so delays are missing: {info:?}"));
         }
     }
 

@@ -8,9 +8,8 @@ use super::stacks::{Sampled, each_sample};
 use super::tally::{OTHERS, worst};
 use crate::parse::sink::Sink;
 
-/// Commands and functions that are shown by themselves.
-const MAX_TASKS: usize = 32;
-const MAX_FUNCTIONS: usize = 48;
+const TASKS: Shares = Shares { metric: "profile_task_ratio", label: "task", keep: 32 };
+const FUNCTIONS: Shares = Shares { metric: "profile_function_ratio", label: "function", keep: 48 };
 
 pub(in crate::parse) fn parse(raw: &[u8], sink: &mut Sink) {
     let mut profile = Profile::default();
@@ -31,7 +30,7 @@ struct Profile {
 impl Profile {
     fn add(&mut self, sample: &Sampled) {
         self.samples += 1;
-        if is_idle(sample) {
+        if sample.is_idle() {
             self.idle += 1;
             return;
         }
@@ -54,34 +53,29 @@ impl Profile {
         }
         sink.gauge("profile_kernel_ratio", vec![], self.in_kernel as f64 / busy);
         sink.gauge("profile_unnamed_ratio", vec![], self.unnamed as f64 / busy);
-        shares("profile_task_ratio", "task", self.tasks, MAX_TASKS, busy, sink);
-        shares("profile_function_ratio", "function", self.functions, MAX_FUNCTIONS, busy, sink);
+        TASKS.give(self.tasks, busy, sink);
+        FUNCTIONS.give(self.functions, busy, sink);
     }
 }
 
-fn shares(
+/// The most frequent names of one kind, as shares of `busy`.
+struct Shares {
     metric: &'static str,
     label: &'static str,
-    counts: HashMap<String, u64>,
     keep: usize,
-    busy: f64,
-    sink: &mut Sink,
-) {
-    let (kept, rest) = worst(counts, keep, |count| *count as f64);
-    for (name, count) in kept {
-        sink.gauge(metric, vec![(label.into(), name)], count as f64 / busy);
-    }
-    if !rest.is_empty() {
-        let count: u64 = rest.iter().map(|(_, count)| count).sum();
-        sink.gauge(metric, vec![(label.into(), OTHERS.to_owned())], count as f64 / busy);
-    }
 }
 
-/// The idle task in one of the kernel's ways to idle; an interrupt on top of it is work.
-fn is_idle(sample: &Sampled) -> bool {
-    let idles = ["idle", "halt", "mwait"];
-    sample.comm == "swapper"
-        && sample.frames.first().is_none_or(|leaf| idles.iter().any(|word| leaf.name.contains(word)))
+impl Shares {
+    fn give(&self, counts: HashMap<String, u64>, busy: f64, sink: &mut Sink) {
+        let (kept, rest) = worst(counts, self.keep, |count| *count as f64);
+        for (name, count) in kept {
+            sink.gauge(self.metric, vec![(self.label.into(), name)], count as f64 / busy);
+        }
+        if !rest.is_empty() {
+            let count: u64 = rest.iter().map(|(_, count)| count).sum();
+            sink.gauge(self.metric, vec![(self.label.into(), OTHERS.to_owned())], count as f64 / busy);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,29 @@ pub struct Stacks {
     pub faults: Vec<String>,
 }
 
+impl Stacks {
+    /// Takes out the samples of idle CPUs, and says how many there were.
+    pub fn take_idle(&mut self) -> u64 {
+        let before = self.samples;
+        let samples = &mut self.samples;
+        self.counts.retain(|stack, count| {
+            let (comm, leaf) = (stack.split(';').next(), stack.rsplit(';').next());
+            let idle = leaf.filter(|_| stack.contains(';')).is_none_or(is_idle_function);
+            let keep = comm != Some(IDLE_TASK) || !idle;
+            *samples -= if keep { 0 } else { *count };
+            keep
+        });
+        before - self.samples
+    }
+}
+
+const IDLE_TASK: &str = "swapper";
+
+/// In one of the kernel's ways to idle; an interrupt on top of it is work.
+fn is_idle_function(name: &str) -> bool {
+    ["idle", "halt", "mwait"].iter().any(|word| name.contains(word))
+}
+
 /// Folds the output of perf script.
 pub fn stacks(raw: &[u8]) -> Stacks {
     let mut sink = Sink::default();
@@ -46,6 +69,10 @@ pub(super) struct Frame {
 }
 
 impl Sampled {
+    pub(super) fn is_idle(&self) -> bool {
+        self.comm == IDLE_TASK && self.frames.first().is_none_or(|leaf| is_idle_function(&leaf.name))
+    }
+
     fn folded(&self) -> String {
         let mut text = self.comm.clone();
         for frame in self.frames.iter().rev() {
@@ -224,6 +251,17 @@ mod tests {
     fn hostile_names_stay_one_frame_of_one_line() {
         let raw = "a;b\u{1}</svg> 1 [000] 1.0: e: \n\t1 x;y\u{1b}[31m (/p)\n";
         assert_eq!(folded(raw), ["a:b\u{fffd}</svg>;x:y\u{fffd}[31m 1"]);
+    }
+
+    #[test]
+    fn idle_samples_can_be_left_out() {
+        let raw = "swapper 0 [0] 1.0: e: \n\tf1 default_idle ([kernel.kallsyms])\n\n\
+                   swapper 0 [0] 1.0: e: \n\tf1 net_rx_action ([kernel.kallsyms])\n\tf2 default_idle ([kernel.kallsyms])\n\n\
+                   idle_app 1 [0] 1.0: e: \n\t1 idle (/bin/idle_app)\n";
+        let mut stacks = stacks(raw.as_bytes());
+        assert_eq!((stacks.take_idle(), stacks.samples), (1, 2));
+        let left: Vec<_> = stacks.counts.keys().map(String::as_str).collect();
+        assert_eq!(left, ["idle_app;idle", "swapper;default_idle_[k];net_rx_action_[k]"]);
     }
 
     #[test]

@@ -32,13 +32,15 @@ impl Tally {
     }
 }
 
+type Entries<K, V> = Vec<(K, V)>;
+
 /// The `keep` entries that `worse` puts first, by key, and the rest.
 pub(super) fn worst<K: Ord + Hash + Eq, V>(
     all: HashMap<K, V>,
     keep: usize,
     rank: impl Fn(&V) -> f64,
-) -> (Vec<(K, V)>, Vec<(K, V)>) {
-    let mut sorted: Vec<(K, V)> = all.into_iter().collect();
+) -> (Entries<K, V>, Entries<K, V>) {
+    let mut sorted: Entries<K, V> = all.into_iter().collect();
     sorted.sort_by(|a, b| rank(&b.1).total_cmp(&rank(&a.1)).then_with(|| a.0.cmp(&b.0)));
     let rest = sorted.split_off(keep.min(sorted.len()));
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
