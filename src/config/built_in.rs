@@ -10,11 +10,17 @@ macro_rules! built_in {
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
     "block_rq_latency",
+    "cpu_profile",
     "direct_reclaim_latency",
     "host_context",
     "irq_softirq_latency",
     "kernel_log",
+    "kwork",
+    "perf_counters",
     "proc",
+    "runqueue_latency",
+    "smi",
+    "syscall_latency",
     "uptime",
 ];
 

@@ -33,7 +33,7 @@ pub fn parse(probe: &Probe, raw: &[u8], context: &Context) -> Parsed {
         Format::Ftrace => ftrace::parse(raw, &mut sink),
         Format::PerfSchedLatency => perf::sched::parse(raw, &mut sink),
         Format::PerfTrace => perf::trace::parse(raw, &mut sink),
-        Format::PerfStat => perf::stat::parse(raw, &mut sink),
+        Format::PerfStat => perf::stat::parse(probe, raw, &mut sink),
         Format::PerfKwork => perf::kwork::parse(raw, &mut sink),
         Format::PerfScript => perf::script::parse(raw, &mut sink),
         Format::BpfHistogram => bpf::parse(raw, &mut sink),

@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 mod dry_run;
 pub mod export;
+pub mod flame;
 pub mod hosts;
 pub mod probes;
 pub mod quarantine;
