@@ -9,9 +9,17 @@ macro_rules! built_in {
 /// Name and TOML text of each.
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
+    "bpf_biolatency",
+    "bpf_hardirq",
+    "bpf_reclaim",
+    "bpf_runq",
+    "bpf_softirq",
+    "bpf_syscall",
     "host_context",
     "kernel_log",
     "proc",
+    "skb_drop",
+    "tcp_retransmit",
     "uptime",
 ];
 
