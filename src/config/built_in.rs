@@ -10,6 +10,12 @@ macro_rules! built_in {
 #[rustfmt::skip] // one line a probe
 pub const BUILT_IN: &[(&str, &str)] = built_in![
     "block_rq_latency",
+    "bpf_biolatency",
+    "bpf_hardirq",
+    "bpf_reclaim",
+    "bpf_runq",
+    "bpf_softirq",
+    "bpf_syscall",
     "cpu_profile",
     "direct_reclaim_latency",
     "host_context",
@@ -19,8 +25,10 @@ pub const BUILT_IN: &[(&str, &str)] = built_in![
     "perf_counters",
     "proc",
     "runqueue_latency",
+    "skb_drop",
     "smi",
     "syscall_latency",
+    "tcp_retransmit",
     "uptime",
 ];
 

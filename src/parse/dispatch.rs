@@ -36,7 +36,7 @@ pub fn parse(probe: &Probe, raw: &[u8], context: &Context) -> Parsed {
         Format::PerfStat => perf::stat::parse(probe, raw, &mut sink),
         Format::PerfKwork => perf::kwork::parse(raw, &mut sink),
         Format::PerfScript => perf::script::parse(raw, &mut sink),
-        Format::BpfHistogram => bpf::parse(raw, &mut sink),
+        Format::BpfHistogram => bpf::parse(probe, raw, &mut sink),
         Format::TimerLatency => timer_latency::parse(raw, &mut sink),
         Format::Sysdig => sysdig::parse(raw, &mut sink),
         Format::StorageHealth => storage_health::parse(raw, &mut sink),
