@@ -151,7 +151,8 @@ mkdir \"$I\" && echo 1 >\"$I/events/sched/enable\" && echo tracing && sleep 300"
 
 #[test]
 fn no_tracing_instance_and_no_cgroup_is_left() {
-    let prepare = "mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
+    let prepare =
+        "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
     let lines = vec!["AcceptEnv CELL".to_owned()];
     let sshd = Sshd::start(Setup { lines, prepare, userland: Some(Userland::default()), ..Setup::default() });
     let instances = format!("/proc/{}/root/sys/kernel/tracing/instances", sshd.pid());
