@@ -43,6 +43,8 @@ mod support;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
+mod tracing;
+#[cfg(test)]
 mod verbs;
 #[cfg(test)]
 mod writing_probes;
