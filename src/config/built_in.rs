@@ -18,6 +18,7 @@ pub const BUILT_IN: &[(&str, &str)] = built_in![
     "bpf_syscall",
     "cpu_profile",
     "direct_reclaim_latency",
+    "edac_thermal",
     "host_context",
     "irq_softirq_latency",
     "kernel_log",
@@ -27,8 +28,11 @@ pub const BUILT_IN: &[(&str, &str)] = built_in![
     "runqueue_latency",
     "skb_drop",
     "smi",
+    "storage_health",
+    "syscall_capture",
     "syscall_latency",
     "tcp_retransmit",
+    "timer_latency",
     "uptime",
 ];
 

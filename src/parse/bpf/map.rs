@@ -45,40 +45,55 @@ impl Key {
     }
 }
 
-/// What happens when a thing comes again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    /// bpftrace prints a map as it stands: the last is the whole.
-    Replace,
-    /// bcc's tools print an interval and begin anew: the whole is the sum.
-    Add,
-}
-
 /// All entries of an output in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    entries: Vec<Entry>,
-    places: HashMap<(String, Vec<Key>), usize>,
+    entries: Vec<Option<Entry>>,
+    places: HashMap<(String, Vec<Key>), Places>,
+    print: usize,
+}
+
+/// Where the entries of one map and key are, all of the same print.
+#[derive(Debug, Default)]
+struct Places {
+    print: usize,
+    at: Vec<usize>,
 }
 
 impl Maps {
-    pub(super) fn put(&mut self, entry: Entry, again: Again) {
-        let id = (entry.map.clone(), entry.keys.clone());
-        match self.places.get(&id).and_then(|place| self.entries.get_mut(*place)) {
-            None => {
-                self.places.insert(id, self.entries.len());
-                self.entries.push(entry);
+    /// Takes what bpftrace prints at once: a map as it stands, so that the last print is the whole. A
+    /// key may come twice in one, when it is text with leftovers behind its end; both count.
+    pub(super) fn print(&mut self, entries: Vec<Entry>) {
+        self.print += 1;
+        for entry in entries {
+            let places = self.places.entry((entry.map.clone(), entry.keys.clone())).or_default();
+            if places.print != self.print {
+                for old in places.at.drain(..) {
+                    self.entries[old] = None;
+                }
+                places.print = self.print;
             }
-            Some(known) => match (&mut known.value, entry.value) {
-                (Value::Rows(rows), Value::Rows(more)) if again == Again::Add => add_rows(rows, more),
-                (Value::Number(number), Value::Number(more)) if again == Again::Add => *number += more,
-                (known, new) => *known = new,
-            },
+            places.at.push(self.entries.len());
+            self.entries.push(Some(entry));
+        }
+    }
+
+    /// Takes what bcc's tools print after an interval, to begin anew: the whole is the sum.
+    pub(super) fn add(&mut self, entry: Entry) {
+        let places = self.places.entry((entry.map.clone(), entry.keys.clone())).or_default();
+        let known = places.at.first().and_then(|at| self.entries[*at].as_mut());
+        match (known.map(|known| &mut known.value), entry.value) {
+            (Some(Value::Rows(rows)), Value::Rows(more)) => add_rows(rows, more),
+            (Some(Value::Number(number)), Value::Number(more)) => *number += more,
+            (_, value) => {
+                places.at.push(self.entries.len());
+                self.entries.push(Some(Entry { value, ..entry }));
+            }
         }
     }
 
     pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.entries
+        self.entries.into_iter().flatten().collect()
     }
 }
 
@@ -112,12 +127,15 @@ mod tests {
 
     #[test]
     fn what_comes_again_replaces_or_adds() {
-        let entry = |value| Entry { map: "us".into(), keys: vec![Key::plain("3")], value };
-        for (again, expected) in [(Again::Replace, 2.0), (Again::Add, 3.0)] {
-            let mut maps = Maps::default();
-            maps.put(entry(Value::Number(1.0)), again);
-            maps.put(entry(Value::Number(2.0)), again);
-            assert_eq!(maps.into_entries(), [entry(Value::Number(expected))]);
-        }
+        let entry =
+            |value| Entry { map: "us".into(), keys: vec![Key::plain("3")], value: Value::Number(value) };
+        let mut maps = Maps::default();
+        maps.print(vec![entry(1.0), entry(2.0)]);
+        maps.print(vec![entry(3.0), entry(4.0)]);
+        assert_eq!(maps.into_entries(), [entry(3.0), entry(4.0)]);
+        let mut maps = Maps::default();
+        maps.add(entry(1.0));
+        maps.add(entry(2.0));
+        assert_eq!(maps.into_entries(), [entry(3.0)]);
     }
 }

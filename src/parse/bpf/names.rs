@@ -138,8 +138,11 @@ fn device(key: &str, host: &Host) -> String {
     host.devices.get(&(major, minor)).cloned().unwrap_or_else(|| format!("{major}:{minor}"))
 }
 
-/// The kernel's `rwbs`: an F before the operation asks for a flush first.
+/// The kernel's `rwbs`, whose F before the operation asks for a flush first; or the word itself.
 fn operation(rwbs: &str) -> String {
+    if ["read", "write", "discard", "flush", "other"].contains(&rwbs) {
+        return rwbs.to_owned();
+    }
     let after_flush = rwbs.strip_prefix('F').filter(|rest| rest.starts_with(['R', 'W', 'D']));
     let op = match after_flush.unwrap_or(rwbs).as_bytes().first() {
         Some(b'R') => "read",
@@ -195,6 +198,7 @@ mod tests {
         check("irq_handler_duration_seconds", &["eth0"], &[("name", "eth0")]);
         check("blockio_latency_seconds", &["266338304", "FWS"], &[("device", "vda"), ("op", "write")]);
         check("blockio_latency_seconds", &["8388624", "FF"], &[("device", "8:16"), ("op", "flush")]);
+        check("blockio_latency_seconds", &["1048576", "read"], &[("device", "1:0"), ("op", "read")]);
         check("skb_drops_total", &["104"], &[("reason", "104")]);
         check("tcp_retransmits_total", &["1"], &[("state", "ESTABLISHED")]);
         check("tcp_retransmits_total", &["13"], &[("state", "13")]);

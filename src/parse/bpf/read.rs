@@ -2,7 +2,7 @@
 //! (warnings, errors, lost events) is a fault; what time(1) adds below is not.
 
 use super::host::{Host, Section};
-use super::map::{Again, Entry, Key, Maps, Row, Value};
+use super::map::{Entry, Key, Maps, Row, Value};
 use super::{bcc, emit, json, text};
 use crate::model::Probe;
 use crate::parse::sink::Sink;
@@ -39,7 +39,7 @@ pub(in crate::parse) fn parse(probe: &Probe, raw: &[u8], sink: &mut Sink) {
 struct Open {
     map: String,
     keys: Vec<Key>,
-    again: Again,
+    is_bcc: bool,
     rows: Vec<Row>,
 }
 
@@ -73,11 +73,7 @@ impl Reader {
     fn json(&mut self, number: usize, line: &str, sink: &mut Sink) {
         self.close();
         match json::line(line) {
-            Ok(json::Line::Entries(entries)) => {
-                for entry in entries {
-                    self.maps.put(entry, Again::Replace);
-                }
-            }
+            Ok(json::Line::Entries(entries)) => self.maps.print(entries),
             Ok(json::Line::Lost(events)) => self.lost = self.lost.saturating_add(events),
             Ok(json::Line::Other) => {}
             Err(words) => sink.fault(|| format!("line {number}: {words}")),
@@ -110,11 +106,11 @@ impl Reader {
     fn bpftrace(&mut self, line: &str) -> bool {
         match text::line(line) {
             text::Line::Header { map, keys } => {
-                self.open(Open { map: map.to_owned(), keys, again: Again::Replace, rows: Vec::new() });
+                self.open(Open { map: map.to_owned(), keys, is_bcc: false, rows: Vec::new() });
             }
             text::Line::Single { map, keys, value } => {
                 self.close();
-                self.maps.put(Entry { map: map.to_owned(), keys, value }, Again::Replace);
+                self.maps.print(vec![Entry { map: map.to_owned(), keys, value }]);
             }
             text::Line::Row(row) => match &mut self.open {
                 Some(open) => open.rows.push(row),
@@ -133,7 +129,7 @@ impl Reader {
             }
             bcc::Line::Header(unit) => {
                 let keys = self.key.take().into_iter().collect();
-                self.open(Open { map: unit.to_owned(), keys, again: Again::Add, rows: Vec::new() });
+                self.open(Open { map: unit.to_owned(), keys, is_bcc: true, rows: Vec::new() });
             }
             bcc::Line::Row(row) => match &mut self.open {
                 Some(open) => open.rows.push(row),
@@ -156,7 +152,7 @@ impl Reader {
             let Some((metric, per_unit)) = column_metric(first, column) else { continue };
             let entry =
                 Entry { map: metric, keys: vec![Key::plain(&of)], value: Value::Number(number / per_unit) };
-            self.maps.put(entry, Again::Add);
+            self.maps.add(entry);
         }
         true
     }
@@ -176,8 +172,9 @@ impl Reader {
 
     fn close(&mut self) {
         self.columns.clear();
-        if let Some(Open { map, keys, again, rows }) = self.open.take() {
-            self.maps.put(Entry { map, keys, value: Value::Rows(rows) }, again);
+        if let Some(Open { map, keys, is_bcc, rows }) = self.open.take() {
+            let entry = Entry { map, keys, value: Value::Rows(rows) };
+            if is_bcc { self.maps.add(entry) } else { self.maps.print(vec![entry]) }
         }
     }
 }
