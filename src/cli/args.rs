@@ -54,6 +54,7 @@ pub struct Global {
 pub enum Verb {
     Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
+    Doctor(verbs::doctor::Doctor),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
     Quarantine(verbs::quarantine::Quarantine),
@@ -77,6 +78,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Doctor(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
             Self::Quarantine(verb) => verb.run(context),

@@ -61,11 +61,11 @@ pub async fn introduce(
     answers.into_iter().map(|(host, answer, _)| (host, answer)).collect()
 }
 
-type Answer<T> = (Host, Result<T, ConnectError>, Duration);
+pub(super) type Answer<T> = (Host, Result<T, ConnectError>, Duration);
 
 /// Runs `visit` for every host, as many at a time as connections may be opened at once. A panic is
 /// that host's answer.
-async fn each<T, F>(hosts: Vec<Host>, limits: &Limits, visit: impl Fn(Host) -> F) -> Vec<Answer<T>>
+pub(super) async fn each<T, F>(hosts: Vec<Host>, limits: &Limits, visit: impl Fn(Host) -> F) -> Vec<Answer<T>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, ConnectError>> + Send + 'static,

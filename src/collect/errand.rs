@@ -70,10 +70,14 @@ pub fn request<'a>(
     limits: wire::Limits,
     cursor: Option<&'a str>,
 ) -> Request<'a> {
-    let root_already = match host.reach {
+    let become_root = probe.privilege == crate::model::Privilege::Root && !is_root_already(host);
+    Request { probe, host, tag, nonce, limits, cursor, become_root, only_check: false }
+}
+
+/// Whether what runs on the host is root's without sudo.
+pub(super) fn is_root_already(host: &Host) -> bool {
+    match host.reach {
         Reach::Ssh => host.user == "root",
         Reach::Local => rustix::process::geteuid().is_root(),
-    };
-    let become_root = probe.privilege == crate::model::Privilege::Root && !root_already;
-    Request { probe, host, tag, nonce, limits, cursor, become_root, only_check: false }
+    }
 }

@@ -1,6 +1,7 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
 mod archived;
+pub mod checkup;
 pub mod clock;
 pub mod contact;
 mod descriptors;

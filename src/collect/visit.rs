@@ -134,7 +134,7 @@ fn queueing(limits: &Limits, target: &Target) -> Duration {
 
 /// How long a probe is waited for. The host counts its time from when its supervisor has started, and ends
 /// it itself; it is given up only when it does not.
-fn patience(limits: &Limits, probe: &Probe) -> Duration {
+pub(super) fn patience(limits: &Limits, probe: &Probe) -> Duration {
     limits.first_byte_timeout + probe.timeout + limits.kill_grace + LATE
 }
 
@@ -291,7 +291,7 @@ async fn run_one<T: Transport>(
     shared.record(reading, decoded.raw, text).await
 }
 
-fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
+pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
     let (mut tag, mut nonce) = ([0; 16], [0; 16]);
     getrandom::fill(&mut tag)?;
     getrandom::fill(&mut nonce)?;

@@ -14,6 +14,8 @@ mod demo_fleet;
 #[cfg(test)]
 mod demo_parse;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hosts;
@@ -31,6 +33,8 @@ mod nodeset_oracle;
 mod offline_verbs;
 #[cfg(test)]
 mod parse_garbage;
+#[cfg(test)]
+mod probe_docs;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]

@@ -70,10 +70,9 @@ fn every_example_does_what_the_text_says() {
         assert_eq!(&text(&parsed), samples, "{name}");
         formats.push(probe.format);
     }
-    // Those of the shipped probes are not for users.
-    let special = [Format::ProcSnapshot, Format::HostContext, Format::KernelLog];
-    for (name, format) in Format::ALL.iter().filter(|(_, format)| !special.contains(format)) {
-        assert!(formats.contains(format), "no example of {name}");
+    // The others are what one tool prints: the shipped probes' own.
+    for format in [Format::Openmetrics, Format::Keyvalue, Format::Json, Format::Csv, Format::Text] {
+        assert!(formats.contains(&format), "no example of {}", format.as_str());
     }
 }
 

@@ -97,7 +97,7 @@ fn folded<'a>(names: impl IntoIterator<Item = &'a HostName>) -> String {
 }
 
 /// All hosts, some of them, none.
-fn exit(hosts: impl Iterator<Item = bool>) -> Exit {
+pub(super) fn exit(hosts: impl Iterator<Item = bool>) -> Exit {
     match hosts.fold((0, 0), |(good, all), is_good| (good + usize::from(is_good), all + 1)) {
         (good, all) if good == all => Exit::Good,
         (0, _) => Exit::NoHostReached,

@@ -4,6 +4,7 @@ pub mod check;
 pub mod compare;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 mod dry_run;
 pub mod export;
 pub mod flame;

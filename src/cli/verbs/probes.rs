@@ -3,14 +3,16 @@
 
 mod parse;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit};
 use crate::config::{Library, Shelved};
-use crate::model::{Need, ProbeName, duration_text};
-use crate::render::{Column, Lines, Table, escape};
+use crate::model::{Need, Privilege, Probe, ProbeName, duration_text};
+use crate::render::{Column, Lines, Table, escape, probe_docs};
 use crate::select::nearest;
 
 /// List probes, show what one would run, read a saved output
@@ -26,6 +28,7 @@ enum Verb {
     List,
     Show(Show),
     Parse(parse::Parse),
+    Docs(Docs),
 }
 
 impl Probes {
@@ -34,6 +37,7 @@ impl Probes {
             None | Some(Verb::List) => list(context),
             Some(Verb::Show(show)) => show.run(context),
             Some(Verb::Parse(parse)) => parse.run(context),
+            Some(Verb::Docs(docs)) => docs.run(context),
         }
     }
 }
@@ -48,19 +52,29 @@ fn list(context: &Context) -> Result<Exit> {
     let mut table = Table::new([
         Column::left("PROBE"),
         Column::left("COST"),
-        Column::left("PRIVILEGE"),
-        Column::left("FORMAT"),
-        Column::right("TIMEOUT"),
+        Column::left("ROOT"),
+        Column::left("TRACER"),
+        Column::right("WINDOW"),
+        Column::right("BUDGET"),
+        Column::right("CPU IDLE"),
+        Column::right("LOADED"),
+        Column::left("NEEDS").elastic(),
         Column::left("SUMMARY").elastic(),
         Column::left("SOURCE"),
     ]);
     for Shelved { probe, source } in shelf.values() {
+        let text = |duration: Option<Duration>| duration.map_or("-".to_owned(), duration_text);
+        let measured = probe.measured.as_ref();
         table.row([
             probe.name.as_str().into(),
             probe.cost.as_str().into(),
-            probe.privilege.as_str().into(),
-            probe.format.as_str().into(),
-            duration_text(probe.timeout).into(),
+            if probe.privilege == Privilege::Root { "root" } else { "-" }.into(),
+            if probe.tracer { "tracer" } else { "-" }.into(),
+            text(probe.window).into(),
+            text(probe.budget).into(),
+            text(measured.map(|it| it.cpu_idle)).into(),
+            text(measured.map(|it| it.cpu_loaded)).into(),
+            probe.needs.iter().map(Need::to_string).collect::<Vec<_>>().join(" ").into(),
             probe.summary.as_str().into(),
             source.to_string().into(),
         ]);
@@ -70,18 +84,63 @@ fn list(context: &Context) -> Result<Exit> {
 }
 
 fn json_of(Shelved { probe, source }: &Shelved) -> Value {
+    let measured = probe.measured.as_ref().map(|it| {
+        json!({
+            "on": it.on,
+            "cpu_idle_s": it.cpu_idle.as_secs_f64(),
+            "cpu_loaded_s": it.cpu_loaded.as_secs_f64(),
+            "wall_s": it.wall.as_secs_f64(),
+            "bytes_wire": it.wire.0,
+            "slowdown": it.slowdown,
+        })
+    });
     json!({
         "name": probe.name,
         "summary": probe.summary,
+        "when": probe.when,
         "cost": probe.cost,
         "privilege": probe.privilege,
+        "tracer": probe.tracer,
         "format": probe.format,
+        "window_s": probe.window.map(|window| window.as_secs_f64()),
         "timeout_s": probe.timeout.as_secs_f64(),
+        "budget_s": probe.budget.map(|budget| budget.as_secs_f64()),
+        "measured": measured,
         "max_output": probe.max_output.0,
         "needs": probe.needs.iter().map(Need::to_string).collect::<Vec<_>>(),
         "hash": probe.hash.to_string(),
         "source": source.to_string(),
     })
+}
+
+/// Print what probes show, when to use them and what they cost, as Markdown
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a name: the probes that come with the program, as docs/probes.md has them.")]
+struct Docs {
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+impl Docs {
+    fn run(&self, context: &Context) -> Result<Exit> {
+        let shipped;
+        let probes: Vec<&Probe> = if self.names.is_empty() {
+            shipped = Library::built_in()?;
+            shipped.probes.values().map(|shelved| &*shelved.probe).collect()
+        } else {
+            let library = &context.settings()?.probes;
+            let named = self.names.iter().map(|name| Ok(&*find(library, name)?.probe));
+            named.collect::<Result<_, Usage>>()?
+        };
+        let text = probe_docs(&probes);
+        if context.global.json {
+            context.print_json(&json!({ "schema": 1, "markdown": text }))?;
+        } else {
+            context.print(&text)?;
+        }
+        Ok(Exit::Good)
+    }
 }
 
 /// Print a probe's definition and where it comes from

@@ -168,7 +168,7 @@ fn series(sample: &Sample) -> String {
 }
 
 /// The machine itself as a host: one of the inventory that is reached locally, or one made up.
-fn this_machine(settings: &Settings) -> Result<Host> {
+pub(super) fn this_machine(settings: &Settings) -> Result<Host> {
     if let Some(host) = settings.fleet.hosts.iter().find(|host| host.reach == Reach::Local) {
         return Ok(host.clone());
     }

@@ -1,0 +1,248 @@
+//! What hosts could run: each is asked once which needs of the probes it lacks, and once more as root where
+//! that takes sudo. No probe is run and nothing is recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::contact::each;
+use super::dial::patiently;
+use super::errand::is_root_already;
+use super::sweep::wire_limits;
+use super::visit::{patience, tokens};
+use crate::config::Limits;
+use crate::model::{Host, Need, Outcome, Privilege, Probe, ProbeName, Reach};
+use crate::transport::ssh::{self, ConnectError, Settings};
+use crate::transport::{Exec, Transport, local};
+use crate::wire::{Decoded, Decoder, ExecEnd, Lack, Request, asking};
+
+/// How long a host may take to look for everything.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What one host said.
+#[derive(Debug, Clone)]
+pub struct Checkup {
+    pub host: Host,
+    /// `ok`, or why there is no answer at all.
+    pub outcome: Outcome,
+    pub detail: Option<String>,
+    pub elapsed: Duration,
+    pub root: Root,
+    /// As the connection's own user, and as root.
+    plain: Option<Answer>,
+    as_root: Option<Answer>,
+}
+
+/// How root is had on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// The connection's user is root.
+    Direct,
+    /// `sudo -n` gives it.
+    Sudo,
+    /// Neither; why.
+    Denied(String),
+    /// No probe wants it, or the host did not answer.
+    Unknown,
+}
+
+/// The needs that were asked for, and those that are not met.
+#[derive(Debug, Clone)]
+struct Answer {
+    needs: Vec<Need>,
+    missing: Vec<Lack>,
+}
+
+/// Whether a probe would run on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fitness {
+    Ok,
+    /// What is not met, each in words.
+    Unsupported(Vec<String>),
+    /// It needs root, which is not to be had; why.
+    Denied(String),
+    Unknown,
+}
+
+impl Checkup {
+    pub fn fitness(&self, probe: &Probe) -> Fitness {
+        if let (Privilege::Root, Root::Denied(why)) = (probe.privilege, &self.root) {
+            return Fitness::Denied(why.clone());
+        }
+        let Some(answer) = self.answer(probe) else { return Fitness::Unknown };
+        let words: Vec<String> =
+            probe.needs.iter().filter_map(|need| answer.lack(need).map(|lack| lack.words(need))).collect();
+        if words.is_empty() { Fitness::Ok } else { Fitness::Unsupported(words) }
+    }
+
+    /// What the host lacks of one need; the outer `None` where it was not asked or did not answer.
+    pub fn lack(&self, probe: &Probe, need: &Need) -> Option<Option<&Lack>> {
+        self.answer(probe).map(|answer| answer.lack(need))
+    }
+
+    fn answer(&self, probe: &Probe) -> Option<&Answer> {
+        match probe.privilege {
+            Privilege::Root if self.root != Root::Direct => self.as_root.as_ref(),
+            _ => self.plain.as_ref(),
+        }
+    }
+}
+
+impl Answer {
+    fn lack(&self, need: &Need) -> Option<&Lack> {
+        self.missing.iter().find(|lack| self.needs.get(lack.need) == Some(need))
+    }
+}
+
+/// What is asked of one host.
+struct Question {
+    plain: Vec<Need>,
+    /// `None` where root is had without asking, or not wanted.
+    as_root: Option<Vec<Need>>,
+    wants_root: bool,
+}
+
+impl Question {
+    fn new(host: &Host, probes: &[Arc<Probe>]) -> Self {
+        let direct = is_root_already(host);
+        let is_plain = |probe: &Arc<Probe>| direct || probe.privilege == Privilege::None;
+        let (plain, root): (Vec<_>, Vec<_>) = probes.iter().cloned().partition(is_plain);
+        let wants_root = probes.iter().any(|probe| probe.privilege == Privilege::Root);
+        let as_root = (wants_root && !direct).then(|| union(&root));
+        Self { plain: union(&plain), as_root, wants_root }
+    }
+}
+
+/// Every need once.
+fn union(probes: &[Arc<Probe>]) -> Vec<Need> {
+    let mut needs: Vec<Need> = Vec::new();
+    for need in probes.iter().flat_map(|probe| &probe.needs) {
+        if !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    needs
+}
+
+/// What is heard of one host.
+struct Heard {
+    plain: Decoded,
+    as_root: Option<Decoded>,
+}
+
+/// Asks `hosts` for the needs of `probes`. The answers stand in the order of `hosts`.
+pub async fn check(
+    hosts: Vec<Host>,
+    probes: &[Arc<Probe>],
+    settings: Arc<Settings>,
+    limits: &Limits,
+) -> Vec<Checkup> {
+    let visit = |host: Host| {
+        let (settings, limits) = (Arc::clone(&settings), limits.clone());
+        let question = Question::new(&host, probes);
+        async move {
+            match host.reach {
+                Reach::Local => ask_both(&local::Machine, &host, &question, &limits).await,
+                Reach::Ssh => {
+                    let session = patiently(&host.name, || true, || ssh::connect(&host, &settings)).await?;
+                    let heard = ask_both(&session, &host, &question, &limits).await;
+                    session.close().await;
+                    heard
+                }
+            }
+        }
+    };
+    let answers = each(hosts, limits, visit).await;
+    answers.into_iter().map(|(host, heard, elapsed)| checkup(host, heard, elapsed, probes)).collect()
+}
+
+async fn ask_both<T: Transport>(
+    transport: &T,
+    host: &Host,
+    question: &Question,
+    limits: &Limits,
+) -> Result<Heard, ConnectError> {
+    let plain = ask(transport, (host, false), question.plain.clone(), limits).await?;
+    let as_root = match &question.as_root {
+        Some(needs) => Some(ask(transport, (host, true), needs.clone(), limits).await?),
+        None => None,
+    };
+    Ok(Heard { plain, as_root })
+}
+
+async fn ask<T: Transport>(
+    transport: &T,
+    (host, become_root): (&Host, bool),
+    needs: Vec<Need>,
+    limits: &Limits,
+) -> Result<Decoded, ConnectError> {
+    let failed = |detail: String| ConnectError { outcome: Outcome::Skipped, detail, transient: false };
+    let name = ProbeName::new("needs").map_err(|error| failed(error.to_string()))?;
+    let probe = asking(needs, name, TIMEOUT);
+    let (tag, nonce) =
+        tokens().map_err(|error| failed(format!("no randomness for the run's tag: {error}")))?;
+    let request = Request {
+        probe: &probe,
+        host,
+        tag,
+        nonce,
+        limits: wire_limits(limits),
+        cursor: None,
+        become_root,
+        only_check: true,
+    };
+    let exec = Exec {
+        command: request.command(),
+        stdin: request.stdin(),
+        heartbeat: limits.heartbeat_interval,
+        first_byte: limits.first_byte_timeout,
+        idle: probe.timeout + limits.idle_timeout,
+        deadline: Instant::now() + patience(limits, &probe),
+    };
+    let mut decoder = Decoder::new(&request);
+    let end: ExecEnd = transport.exec(exec, &mut decoder).await;
+    Ok(decoder.finish(end))
+}
+
+fn checkup(
+    host: Host,
+    heard: Result<Heard, ConnectError>,
+    elapsed: Duration,
+    probes: &[Arc<Probe>],
+) -> Checkup {
+    let mut checkup = Checkup {
+        host,
+        outcome: Outcome::Ok,
+        detail: None,
+        elapsed,
+        root: Root::Unknown,
+        plain: None,
+        as_root: None,
+    };
+    let heard = match heard {
+        Ok(heard) => heard,
+        Err(error) => {
+            (checkup.outcome, checkup.detail) = (error.outcome, Some(error.detail));
+            return checkup;
+        }
+    };
+    let question = Question::new(&checkup.host, probes);
+    if heard.plain.outcome == Outcome::Ok {
+        checkup.plain = Some(Answer { needs: question.plain, missing: heard.plain.missing });
+    } else {
+        (checkup.outcome, checkup.detail) = (heard.plain.outcome, heard.plain.detail);
+    }
+    checkup.root = match (heard.as_root, question.as_root) {
+        (None, _) if question.wants_root && checkup.plain.is_some() => Root::Direct,
+        (Some(decoded), Some(needs)) if decoded.outcome == Outcome::Ok => {
+            checkup.as_root = Some(Answer { needs, missing: decoded.missing });
+            Root::Sudo
+        }
+        (Some(decoded), _) => {
+            Root::Denied(decoded.detail.unwrap_or_else(|| decoded.outcome.as_str().to_owned()))
+        }
+        _ => Root::Unknown,
+    };
+    checkup
+}
