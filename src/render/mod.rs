@@ -18,11 +18,8 @@ pub mod units;
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
-<<<<<<< HEAD
 pub use flame::{Caption, FlameError, Folded, Widths, flame, flame_diff};
-=======
 pub use probe_docs::probe_docs;
->>>>>>> cost
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
