@@ -26,3 +26,4 @@ mod text;
 mod timer_latency;
 
 pub use dispatch::{Context, parse};
+pub use perf::{Stacks, stacks};

@@ -7,6 +7,7 @@
 pub mod csv;
 mod diagnostic;
 mod escape;
+mod flame;
 pub mod json;
 mod probe_docs;
 pub mod reports;
@@ -17,6 +18,7 @@ pub mod units;
 
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
+pub use flame::{Caption, FlameError, Folded, Widths, flame, flame_diff};
 pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};

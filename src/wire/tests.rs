@@ -129,6 +129,12 @@ fn the_trailer_decides_and_the_channels_end_does_not() {
     check(&TRAILER.replace("10.50 0", "14.60 1"), Outcome::Failed, "status 1");
     let lacking = TRAILER.replace(" 0 - ", " - - ").replace("c0ffee01 - ", "c0ffee01 ,1,2 ");
     check(&lacking, Outcome::Unsupported, "tool:perf, file:$PROC/stat");
+    check(&lacking.replace(",1,2", ",3"), Outcome::Incomplete, "which is none");
+    // What is asked for its version may hang: then nothing is known about the needs.
+    check(&lacking.replace("10.50", "15.01"), Outcome::TimedOut, "what the probe needs");
+    let busy = TRAILER.replace(" 0 - ", " - - ").replace("c0ffee01 - ", "c0ffee01 ,0=run ");
+    check(&busy, Outcome::Skipped, "another run traces it");
+    check(&busy.replace(",0=run", "-"), Outcome::Incomplete, "did not start the script");
     check("garbage", Outcome::TimedOut, "idle deadline");
 }
 
@@ -147,6 +153,32 @@ fn a_script_that_ends_with_69_says_what_the_host_lacks() {
     };
     check("\n no NFS client is loaded \nsh: and more\n", "no NFS client is loaded");
     check(" \n", "script ended with 69 (unsupported) and gave no reason");
+}
+
+#[test]
+fn a_host_that_is_only_asked_answers_with_what_it_lacks() {
+    let host = host();
+    let needs = vec![Need::Tool("perf".to_owned()), Need::Paranoid(2), Need::TracefsInstances];
+    let probe = asking(needs, ProbeName::new("needs").unwrap(), Duration::from_secs(5));
+    let request = Request { only_check: true, cursor: None, ..request(&probe, &host) };
+    let payload = Payload::read(&request.stdin()).unwrap();
+    assert!(payload.only_check && payload.script.is_empty());
+    let ask = |missing: &str| {
+        let trailer =
+            TRAILER.replace(" 0 - ", " - - ").replace("c0ffee01 - ", &format!("c0ffee01 {missing} "));
+        let mut decoder = Decoder::new(&request);
+        let _ = decoder.stdout(&answer(b"", &trailer, "gzip"));
+        decoder.finish(ExecEnd::Exited(0))
+    };
+    let decoded = ask("-");
+    assert_eq!((decoded.outcome, decoded.detail, decoded.missing), (Outcome::Ok, None, vec![]));
+    let decoded = ask(",2=4,3=none");
+    assert_eq!((decoded.outcome, decoded.exit, decoded.raw), (Outcome::Ok, None, vec![]));
+    let seen: Vec<_> = decoded.missing.iter().map(|lack| (lack.need, lack.seen.as_deref())).collect();
+    assert_eq!(seen, [(1, Some("4")), (2, Some("none"))]);
+    for hostile in [",4", ",2=\u{1b}[31m", ",0", ",99999999999999999999", ",2,2", ""] {
+        assert_ne!(ask(hostile).outcome, Outcome::Ok, "{hostile:?}");
+    }
 }
 
 #[test]

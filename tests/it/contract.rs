@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dropsonde::model::{Cost, Outcome, Probe};
 
-use crate::support::runs::{Job, Line, probe};
+use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
 
 const PROBES: [(&str, &str); 6] = [
@@ -98,34 +98,6 @@ fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
     drop(line);
 }
 
-fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < limit {
-        if ready() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
-}
-
-/// The run's first process on the host: its parent is no part of the run. Between two looks at /proc a
-/// process may come or go, so it is looked for until it is found.
-fn supervisor_of(job: &Job) -> u32 {
-    let mut found = None;
-    wait_for(|| {
-        let alive = job.alive();
-        let first = |pid: &&u32| {
-            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let is_probe = environ.windows(14).any(|window| window == b"DROPSONDE_RUN=");
-            !is_probe && parent_of(**pid).is_some_and(|parent| !alive.contains(&parent))
-        };
-        found = alive.iter().find(first).copied();
-        found.is_some()
-    });
-    found.expect("a supervisor")
-}
-
 fn session_of(job: &Job) -> u32 {
     parent_of(supervisor_of(job)).expect("an sshd child")
 }
@@ -151,7 +123,8 @@ mkdir \"$I\" && echo 1 >\"$I/events/sched/enable\" && echo tracing && sleep 300"
 
 #[test]
 fn no_tracing_instance_and_no_cgroup_is_left() {
-    let prepare = "mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
+    let prepare =
+        "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
     let lines = vec!["AcceptEnv CELL".to_owned()];
     let sshd = Sshd::start(Setup { lines, prepare, userland: Some(Userland::default()), ..Setup::default() });
     let instances = format!("/proc/{}/root/sys/kernel/tracing/instances", sshd.pid());

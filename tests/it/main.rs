@@ -26,6 +26,8 @@ mod known_hosts;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod needs;
+#[cfg(test)]
 mod nodeset_oracle;
 #[cfg(test)]
 mod offline_verbs;
@@ -44,6 +46,8 @@ mod store;
 mod support;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod tracing;
 #[cfg(test)]
 mod verbs;
 #[cfg(test)]

@@ -215,7 +215,7 @@ impl Export {
 }
 
 /// Writes a file that is there whole or not at all: half an export would pass for one.
-fn whole_file(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+pub(super) fn whole_file(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<()> {
     let temporary = Temporary::beside(path)?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.path);
     let file = made.with_context(|| format!("make {}", temporary.path.display()))?;

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 mod dry_run;
 pub mod export;
+pub mod flame;
 pub mod hosts;
 pub mod probes;
 pub mod quarantine;

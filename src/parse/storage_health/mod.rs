@@ -1,7 +1,10 @@
-//! smartctl and nvme.
+//! How disks say they are: the JSON of `smartctl -j -a` (ATA, NVMe, SCSI) and of `nvme smart-log -o json`.
+//!
+//! What a disk does not report is absent, not 0. It does not judge a disk by numbers whose meaning
+//! is the vendor's own.
 
-use crate::parse::sink::Sink;
+mod nvme;
+mod read;
+mod smartctl;
 
-pub(in crate::parse) fn parse(_raw: &[u8], sink: &mut Sink) {
-    sink.fault(|| "this format is not read yet".to_owned());
-}
+pub(in crate::parse) use read::parse;

@@ -12,7 +12,7 @@ use dropsonde::model::{
 };
 use dropsonde::wire::{Decoded, Decoder, ExecEnd, Flow, HEARTBEAT, Limits, Nonce, Request, RunTag};
 
-use super::sshd::Sshd;
+use super::sshd::{Sshd, parent_of};
 
 pub fn probe(script: &str) -> Probe {
     Probe {
@@ -211,6 +211,35 @@ impl Drop for Line {
         *self.stop.lock().expect("the lock") = true;
         self.feeder.take().map(std::thread::JoinHandle::join);
     }
+}
+
+/// Looks again and again until it is so, for twenty seconds.
+pub fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < limit {
+        if ready() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    false
+}
+
+/// The run's first process on the host: its parent is no part of the run. Between two looks at /proc a
+/// process may come or go, so it is looked for until it is found.
+pub fn supervisor_of(job: &Job) -> u32 {
+    let mut found = None;
+    wait_for(|| {
+        let alive = job.alive();
+        let first = |pid: &&u32| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let is_probe = environ.windows(14).any(|window| window == b"DROPSONDE_RUN=");
+            !is_probe && parent_of(**pid).is_some_and(|parent| !alive.contains(&parent))
+        };
+        found = alive.iter().find(first).copied();
+        found.is_some()
+    });
+    found.expect("a supervisor")
 }
 
 /// A process with one of our marks in its environment.

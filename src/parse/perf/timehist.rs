@@ -1,0 +1,223 @@
+//! perf sched timehist, a line for each time that a task had a CPU, into one histogram of how long
+//! it had waited for it. It refuses to count what is no wait: `sch delay` alone leaves out the waits
+//! of tasks that were preempted, which perf files under `wait time` together with sleep; the state that
+//! a task was switched out in tells the two apart.
+
+use std::collections::HashMap;
+
+use super::lines::{count, number};
+use crate::model::{Bucket, Histogram};
+use crate::parse::sink::Sink;
+
+/// Buckets of powers of two, in microseconds, as runqlat has them: the first is below 1 µs.
+const BUCKETS: usize = 64;
+/// Tasks whose state is remembered; one that is beyond is taken for new.
+const MAX_TASKS: usize = 200_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Timehist {
+    has_state: bool,
+    opened: bool,
+    /// Whether each task was still runnable when it was last switched out.
+    runnable: HashMap<u64, bool>,
+    delays: Delays,
+}
+
+#[derive(Debug)]
+struct Delays {
+    counts: [u64; BUCKETS],
+    sum_us: f64,
+    max_us: u64,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self { counts: [0; BUCKETS], sum_us: 0.0, max_us: 0 }
+    }
+}
+
+impl Timehist {
+    pub(super) fn opens(&mut self, has_state: bool) {
+        self.has_state = has_state;
+        self.opened = true;
+    }
+
+    /// `time [cpu]  comm[tid/pid]  wait  delay  run  state`; the words of a fault, if it is none.
+    pub(super) fn line(&mut self, line: &str) -> Option<String> {
+        // The second line of the heading, idle CPUs, and the lines that -w, -M and -n add.
+        let extra = ["(msec)", "<idle>", "awakened: ", "migrated: ", "switched to: "];
+        if extra.iter().any(|word| line.contains(word)) {
+            return None;
+        }
+        match Switch::read(line) {
+            Some(switch) => {
+                self.switch(&switch);
+                None
+            }
+            None => Some("expected a task with its wait time, sch delay and run time".to_owned()),
+        }
+    }
+
+    fn switch(&mut self, switch: &Switch) {
+        if !self.has_state {
+            return self.delays.add(switch.delay_us, 1);
+        }
+        let known = self.runnable.len() < MAX_TASKS || self.runnable.contains_key(&switch.tid);
+        let before = if known { self.runnable.insert(switch.tid, switch.runnable) } else { None };
+        match before {
+            Some(true) => self.delays.add(switch.wait_us, 1),
+            Some(false) => self.delays.add(switch.delay_us, 1),
+            // Of a task that is seen for the first time only a wakeup tells when its wait began.
+            None if switch.delay_us > 0 => self.delays.add(switch.delay_us, 1),
+            None => {}
+        }
+    }
+
+    /// `milliseconds count`, as the probe's script sums the lines up.
+    pub(super) fn counted(&mut self, text: &str) -> Option<String> {
+        self.opened = true;
+        let parts = text.split_once(' ').and_then(|(delay, times)| Some((us(delay)?, count(times)?)));
+        match parts {
+            Some((delay_us, times)) => {
+                self.delays.add(delay_us, times);
+                None
+            }
+            None => Some("expected a delay in milliseconds and how often it came".to_owned()),
+        }
+    }
+
+    pub(super) fn finish(&self, sink: &mut Sink) {
+        if self.opened {
+            self.delays.give(sink);
+        }
+    }
+}
+
+impl Delays {
+    fn add(&mut self, delay_us: u64, times: u64) {
+        let index = (u64::BITS - delay_us.leading_zeros()) as usize;
+        let slot = &mut self.counts[index.min(BUCKETS - 1)];
+        *slot = slot.saturating_add(times);
+        self.sum_us += delay_us as f64 * times as f64;
+        if times > 0 {
+            self.max_us = self.max_us.max(delay_us);
+        }
+    }
+
+    fn give(&self, sink: &mut Sink) {
+        let bound = |index: usize| if index == 0 { 0.0 } else { (1u64 << (index - 1)) as f64 / 1e6 };
+        let bucket =
+            |(index, count): (usize, &u64)| Bucket { lo: bound(index), hi: bound(index + 1), count: *count };
+        let filled = |bucket: &Bucket| bucket.count > 0;
+        let buckets: Vec<Bucket> =
+            self.counts[..BUCKETS].iter().enumerate().map(bucket).filter(filled).collect();
+        let count = self.counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+        sink.histogram(Histogram {
+            metric: "scheduler_runqueue_latency_seconds".into(),
+            labels: vec![],
+            count,
+            sum: Some(self.sum_us / 1e6),
+            max: (count > 0).then_some(self.max_us as f64 / 1e6),
+            buckets,
+        });
+    }
+}
+
+/// One line: a task that had a CPU and gave it up.
+#[derive(Debug, PartialEq)]
+struct Switch {
+    tid: u64,
+    wait_us: u64,
+    delay_us: u64,
+    runnable: bool,
+}
+
+impl Switch {
+    /// A command's name may hold brackets and blanks, so each `[tid` or `[tid/pid` that three numbers
+    /// follow is tried, the last first.
+    fn read(line: &str) -> Option<Self> {
+        let (time, rest) = line.trim_start().split_once(' ')?;
+        number(time)?;
+        rest.trim_start().strip_prefix('[')?;
+        let mut end = rest.len();
+        for _ in 0..8 {
+            let at = rest[..end].rfind('[')?;
+            if let Some(switch) = Self::after_name(&rest[at + 1..]) {
+                return Some(switch);
+            }
+            end = at;
+        }
+        None
+    }
+
+    fn after_name(text: &str) -> Option<Self> {
+        let (ids, numbers) = text.split_once(']')?;
+        let tid = count(ids.split('/').next()?)?;
+        let mut words = numbers.split_whitespace();
+        let (wait_us, delay_us, _run_us) = (us(words.next()?)?, us(words.next()?)?, us(words.next()?)?);
+        let runnable = words.next().is_some_and(|state| state.starts_with('R'));
+        Some(Self { tid, wait_us, delay_us, runnable })
+    }
+}
+
+/// Milliseconds with three decimals, in microseconds.
+fn us(text: &str) -> Option<u64> {
+    let us = (number(text)? * 1e3).round();
+    (us < 1e15).then_some(us as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str], state: bool) -> Histogram {
+        let mut timehist = Timehist::default();
+        timehist.opens(state);
+        for line in lines {
+            assert_eq!(timehist.line(line), None, "{line}");
+        }
+        let mut sink = Sink::default();
+        timehist.finish(&mut sink);
+        sink.finish().histograms.remove(0)
+    }
+
+    const LINES: [&str; 5] = [
+        "   10.000001 [0000]  a[1]      0.000      0.000      5.000      R ",
+        "   10.000002 [0001]  Web [2] x[7/6]      9.000      0.003      0.100      S ",
+        "   10.000003 [0000]  a[1]      4.000      0.000      1.000      S ",
+        "   10.000004 [0000]  a[1]      7.000      0.001      1.000      S ",
+        "   10.000005 [0000]  <idle>      0.000      0.000      1.000        ",
+    ];
+
+    #[test]
+    fn a_preempted_task_waited_and_a_sleeping_one_did_not() {
+        let histogram = read(&LINES, true);
+        let buckets: Vec<_> = histogram.buckets.iter().map(|b| (b.lo, b.hi, b.count)).collect();
+        assert_eq!(buckets, [(1e-6, 2e-6, 1), (2e-6, 4e-6, 1), (2_048e-6, 4_096e-6, 1)]);
+        assert_eq!((histogram.count, histogram.max), (3, Some(0.004)));
+        assert!((histogram.sum.unwrap() - 0.004_004).abs() < 1e-12);
+    }
+
+    #[test]
+    fn without_the_state_only_sch_delay_is_known() {
+        assert_eq!(read(&LINES, false).count, 4);
+        assert_eq!(read(&LINES, false).max, Some(3e-6));
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_a_fault() {
+        let mut timehist = Timehist::default();
+        for bad in [
+            "x",
+            "1.0 [0000] a 1 2 3",
+            "1.0 [0000] a[1] 1 2",
+            "1.0 [0000] a[x] 1 2 3",
+            "1.0 [0000] a[1] -1 2 3",
+        ] {
+            assert!(timehist.line(bad).is_some(), "{bad}");
+        }
+        for bad in ["0.001", "x 1", "0.001 -1", "1e30 1"] {
+            assert!(timehist.counted(bad).is_some(), "{bad}");
+        }
+    }
+}

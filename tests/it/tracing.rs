@@ -1,0 +1,241 @@
+//! Tracing on a host: never two tracers at once, and nothing of one is left whatever ends it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dropsonde::config::Library;
+use dropsonde::model::{Cost, Outcome, Probe};
+
+use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
+use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
+
+const TRACEFS: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing";
+
+fn host(userland: Userland, prepare: &str) -> Sshd {
+    let lines = vec!["AcceptEnv CELL".to_owned()];
+    Sshd::start(Setup { lines, prepare: prepare.to_owned(), userland: Some(userland), ..Setup::default() })
+}
+
+fn with_shell(shell: &str) -> Userland {
+    Userland { shell: Some(shell.into()), ..Userland::default() }
+}
+
+/// Commands that put a tracefs of plain files over the real one, so that a test can say what it says
+/// without switching anything on.
+fn pretend(folder: &Path, current_tracer: &str, set_event: &str) -> String {
+    for part in ["events", "instances"] {
+        std::fs::create_dir_all(folder.join(part)).expect("a folder");
+    }
+    std::fs::write(folder.join("current_tracer"), current_tracer).expect("a tracer");
+    std::fs::write(folder.join("set_event"), set_event).expect("events");
+    format!("mkdir -p /sys/kernel/tracing\nmount --bind '{}' /sys/kernel/tracing", folder.display())
+}
+
+fn tracer(script: &str) -> Job {
+    Job::new(Probe { tracer: true, cost: Cost::Moderate, timeout: Duration::from_secs(40), ..probe(script) })
+}
+
+fn stands_back(sshd: &Sshd, what: &str, why: &str) {
+    let decoded = tracer("echo ran").over(sshd);
+    let expected = format!("host is being traced already: {why}");
+    assert_eq!((decoded.outcome, decoded.detail), (Outcome::Skipped, Some(expected)), "{what}");
+    assert_eq!((decoded.raw.as_slice(), decoded.exit), (&b""[..], None), "{what}");
+    let other = Job::new(probe("echo ran")).over(sshd);
+    assert_eq!(
+        (other.outcome, &*other.raw),
+        (Outcome::Ok, &b"ran\n"[..]),
+        "{what}: what does not trace runs"
+    );
+}
+
+fn runs(sshd: &Sshd, what: &str) {
+    let decoded = tracer("echo ran").over(sshd);
+    assert_eq!(
+        (decoded.outcome, &*decoded.raw),
+        (Outcome::Ok, &b"ran\n"[..]),
+        "{what}: {:?}",
+        decoded.detail
+    );
+}
+
+/// One tracer at work, another comes; then the first is ended by `fault`, and a third one may run at once.
+fn one_at_a_time(userland: &Userland) {
+    let what = format!("{:?} without {:?}", userland.shell, userland.without);
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = host(userland.clone(), &pretend(folder.path(), "nop\n", ""));
+    runs(&sshd, &what);
+    let faults: [fn(&Job, &mut std::process::Child); 3] = [
+        |_, client| client.kill().expect("kill"),
+        |job, _| kill(supervisor_of(job), "KILL"),
+        |job, _| job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
+    ];
+    for fault in faults {
+        let first = tracer("mkdir \"/sys/kernel/tracing/instances/$DROPSONDE_INSTANCE\" && sleep 300");
+        let mut client = first.connect(&sshd);
+        let line = Line::open(client.stdin.take().expect("stdin"), &first.request().stdin(), true);
+        let instance = folder.path().join(format!("instances/dropsonde.{}", first.tag));
+        assert!(wait_for(|| instance.is_dir()), "{what}: the first tracer does not start");
+        stands_back(&sshd, &what, "another run traces it");
+        fault(&first, &mut client);
+        first.assert_gone(&what, Duration::from_secs(20));
+        // In a tracefs of plain files, what the supervisor switches off becomes a file in the way.
+        let _ = std::fs::remove_dir_all(&instance);
+        runs(&sshd, &what);
+        let _ = client.kill();
+        let _ = client.wait();
+        drop(line);
+    }
+}
+
+#[test]
+fn two_tracers_are_never_at_work_at_once() {
+    std::thread::scope(|scope| {
+        for shell in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox"] {
+            scope.spawn(move || one_at_a_time(&with_shell(shell)));
+        }
+        // Where there is no `flock`, the instance tells.
+        scope.spawn(|| one_at_a_time(&Userland { without: vec!["flock"], ..with_shell("/usr/bin/dash") }));
+    });
+}
+
+#[test]
+fn a_tracer_stands_back_for_a_foreign_one() {
+    let check = |current_tracer: &str, set_event: &str, why: Option<&str>| {
+        for shell in ["/usr/bin/dash", "/usr/bin/busybox"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let sshd = host(with_shell(shell), &pretend(folder.path(), current_tracer, set_event));
+            match why {
+                Some(why) => stands_back(&sshd, shell, why),
+                None => runs(&sshd, shell),
+            }
+        }
+    };
+    check("function_graph\n", "", Some("its tracer function_graph is switched on"));
+    check(
+        "nop\n",
+        "irq:softirq_entry\nirq:softirq_exit\n",
+        Some("event irq:softirq_entry is enabled in its global buffer"),
+    );
+    // Events that are to be enabled when a module comes are enabled nowhere yet.
+    check("nop\n", ":mod:xfs\n", None);
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    ProbeKilled,
+    ClientKilled,
+    SshdChildKilled,
+    SupervisorKilled,
+    HeartbeatMissed,
+    Deadline,
+}
+
+const FAULTS: [Fault; 6] = [
+    Fault::ProbeKilled,
+    Fault::ClientKilled,
+    Fault::SshdChildKilled,
+    Fault::SupervisorKilled,
+    Fault::HeartbeatMissed,
+    Fault::Deadline,
+];
+
+/// A shipped probe in the middle of its window, which here does not end.
+fn endless(name: &str) -> Probe {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let mut probe = Probe::clone(library.get(name).expect("a shipped probe"));
+    let window = format!("\nsleep {}\n", probe.window.expect("a window").as_secs());
+    assert!(probe.script.contains(&window), "{name} does not sleep through its window");
+    probe.script = probe.script.replace(&window, "\nsleep 300\n");
+    // That they keep out of each other's way is tested apart; here several run at once.
+    probe.tracer = false;
+    probe
+}
+
+/// Everything on the machine that bears the run's tag and is no process.
+fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
+    let root = PathBuf::from(format!("/proc/{}/root", sshd.pid()));
+    let folders = ["sys/kernel/tracing/instances", "sys/fs/cgroup", "sys/fs/cgroup/unified"];
+    let temporary = ["tmp", "var/tmp", "dev/shm", "run", "root", ""];
+    let entries =
+        folders.iter().chain(&temporary).filter_map(|folder| std::fs::read_dir(root.join(folder)).ok());
+    let names = entries.flatten().flatten().map(|entry| entry.path());
+    names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(tag))).collect()
+}
+
+fn cell(sshd: &Sshd, name: &str, fault: Fault) {
+    let what = format!("{name}, {fault:?}");
+    let mut probe = endless(name);
+    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 4 } else { 60 });
+    let job = Job::new(probe);
+    let mut client = job.connect(sshd);
+    let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
+    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+    let tag = job.tag.to_string();
+    let instance =
+        PathBuf::from(format!("/proc/{}/root/sys/kernel/tracing/instances/dropsonde.{tag}", sshd.pid()));
+    let traces =
+        || std::fs::read_to_string(instance.join("set_event")).is_ok_and(|events| !events.is_empty());
+    assert!(wait_for(traces), "{what}: the probe does not trace");
+    match fault {
+        Fault::ProbeKilled => job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
+        Fault::ClientKilled => client.kill().expect("kill"),
+        Fault::SshdChildKilled => kill(parent_of(supervisor_of(&job)).expect("an sshd child"), "KILL"),
+        Fault::SupervisorKilled => kill(supervisor_of(&job), "KILL"),
+        Fault::HeartbeatMissed | Fault::Deadline => {}
+    }
+    match fault {
+        Fault::ProbeKilled => assert_eq!(job.decode(&mut client).outcome, Outcome::Failed, "{what}"),
+        Fault::Deadline => assert_eq!(job.decode(&mut client).outcome, Outcome::TimedOut, "{what}"),
+        _ => {}
+    }
+    job.assert_gone(&what, Duration::from_secs(20));
+    // The instance, its buffers and its enabled events are one.
+    assert!(wait_for(|| left_of(&tag, sshd).is_empty()), "{what}: left {:?}", left_of(&tag, sshd));
+    let _ = client.kill();
+    let _ = client.wait();
+    drop(line);
+}
+
+/// Each probe meets each fault under one of the shells, and each shell meets each fault.
+#[test]
+fn nothing_of_a_tracer_is_left() {
+    let probes = ["irq_softirq_latency", "block_rq_latency", "direct_reclaim_latency"];
+    for (turn, shell) in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox"].into_iter().enumerate() {
+        let sshd = &host(with_shell(shell), TRACEFS);
+        std::thread::scope(|scope| {
+            for (place, fault) in FAULTS.into_iter().enumerate() {
+                let name = probes[(place + turn) % probes.len()];
+                scope.spawn(move || cell(sshd, name, fault));
+            }
+        });
+    }
+}
+
+/// The whole of a run by itself, under each shell: its own events, and none of them lost or left over.
+#[test]
+fn the_tracers_run_to_their_end_and_leave_the_global_buffer_alone() {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let sshd = host(with_shell("/usr/bin/busybox"), TRACEFS);
+    for name in ["irq_softirq_latency", "block_rq_latency"] {
+        let probe = Probe { tracer: false, ..Probe::clone(library.get(name).expect("a shipped probe")) };
+        let job = Job::new(probe);
+        let decoded = job.over(&sshd);
+        assert_eq!(
+            (decoded.outcome, decoded.stderr.as_str()),
+            (Outcome::Ok, ""),
+            "{name}: {:?}",
+            decoded.detail
+        );
+        let text = String::from_utf8_lossy(&decoded.raw);
+        let order = [
+            "@@@ events\n",
+            "@@@ stats\n",
+            "@@@ trace\n",
+            "tracing_mark_write: begin",
+            "tracing_mark_write: end",
+        ];
+        let places: Vec<_> = order.iter().map(|mark| text.find(mark)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
+        assert_eq!(left_of(&job.tag.to_string(), &sshd), [PathBuf::new(); 0], "{name}");
+    }
+}
