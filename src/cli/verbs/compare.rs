@@ -91,7 +91,7 @@ impl Compare {
                 && (self.metric.is_empty()
                     || self.metric.iter().any(|mask| matches_mask(mask, &series.metric)))
         };
-        let mut lines = lines(&recorded, (&sweep, &sides), &metrics, &wanted)?;
+        let mut lines = lines(&recorded, (&sweep, &sides), &metrics, wanted)?;
         let mut shapes = distributions::lines(&recorded, (&sweep, &sides), wanted)?;
         if lines.is_empty() && shapes.is_empty() {
             return Err(Usage(format!("sweep {} has nothing of that on either side", sweep.sweep)).into());

@@ -51,7 +51,7 @@ fn faults_of_a_probe() {
             "p:1:8: the probe \"yours\" stands in a file called \"mine\"; expected \"mine\"; or call the file yours.toml",
             "p:2:11: `summary` cannot be \"\"; expected one line that says what the probe looks at, up to 200 bytes",
             "p:3:10: the script is empty; expected a script for /bin/sh",
-            "p:4:10: `format` cannot be \"opnmetrics\"; expected one of openmetrics, keyvalue, json, csv, text, proc_snapshot, host_context, kernel_log; did you mean `openmetrics`?",
+            "p:4:10: `format` cannot be \"opnmetrics\"; expected one of openmetrics, keyvalue, json, csv, text, proc_snapshot, host_context, kernel_log, ftrace, perf_sched_latency, perf_trace, perf_stat, perf_kwork, perf_script, bpf_histogram, timer_latency, sysdig, storage_health; did you mean `openmetrics`?",
             "p:5:1: unknown key `timout`; did you mean `timeout`?",
         ],
     );
@@ -69,7 +69,7 @@ fn faults_of_a_probe() {
         &[
             "p:5:10: `needs` cannot hold \"file:spool\"; expected file: and an absolute path, or one below $PROC or $SYS",
             "p:5:24: `needs` cannot hold \"tool:/bin/x\"; expected tool: and a command's name, without a path",
-            "p:5:39: `needs` cannot hold \"perf\"; expected \"file:/path\" or \"tool:name\"",
+            "p:5:39: `needs` cannot hold \"perf\"; expected \"file:/path\", \"tool:name\", \"version:perf>=6.12\", \"event:sched:sched_switch\", \"tracefs:instances\" or \"paranoid<=2\"",
             "p:5:57: \"tool:a\" stands here twice",
             "p:5:67: `needs` cannot be 3; expected a string",
         ],

@@ -66,8 +66,11 @@ struct Sum {
     members: Vec<Arc<Series>>,
 }
 
+/// One distribution that goes into a sum.
+type Member = (Arc<Series>, Histogram);
+
 /// Adds up what can be: one sum for each scheme of buckets.
-fn sums(found: impl IntoIterator<Item = (Arc<Series>, Histogram)>) -> Vec<Sum> {
+fn sums(found: impl IntoIterator<Item = Member>) -> Vec<Sum> {
     let mut sums: Vec<Sum> = Vec::new();
     for (series, histogram) in found {
         let Ok(distribution) = Distribution::try_from(&histogram) else { continue };
@@ -81,7 +84,7 @@ fn sums(found: impl IntoIterator<Item = (Arc<Series>, Histogram)>) -> Vec<Sum> {
 
 /// The lines, and how many have too few observations for a number.
 fn lines(found: Vec<HostHistogram>, statistic: Statistic, by: &[String], worse: Worse) -> (Vec<Line>, usize) {
-    let mut hosts: BTreeMap<(Labels, HostName), Vec<(Arc<Series>, Histogram)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<(Labels, HostName), Vec<Member>> = BTreeMap::new();
     for HostHistogram { host, series, histogram } in found {
         let kept = by.iter().filter_map(|label| Some((label.clone(), series.labels.get(label)?.clone())));
         hosts.entry((kept.collect(), host)).or_default().push((series, histogram));
