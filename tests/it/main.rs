@@ -14,6 +14,8 @@ mod demo_fleet;
 #[cfg(test)]
 mod demo_parse;
 #[cfg(test)]
+mod ftrace;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hosts;
