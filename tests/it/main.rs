@@ -15,6 +15,7 @@ mod demo_fleet;
 mod demo_parse;
 #[cfg(test)]
 mod doctor;
+mod ftrace;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

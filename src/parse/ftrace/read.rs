@@ -175,9 +175,8 @@ impl<'a> Trace<'a> {
             | b"softirq_exit" => self.irq(event),
             // These go from CPU to CPU: they are whole only where every CPU's events are there.
             _ if event.at_ns < self.covered.0 || event.at_ns > self.covered.1 => Some(()),
-            b"block_rq_insert" | b"block_rq_issue" | b"block_rq_complete" | b"block_rq_merge" => {
-                self.block(event)
-            }
+            b"block_rq_insert" | b"block_rq_issue" | b"block_rq_requeue" | b"block_rq_merge"
+            | b"block_rq_complete" => self.block(event),
             _ => {
                 self.memory(event);
                 Some(())
@@ -229,10 +228,21 @@ impl<'a> Trace<'a> {
                 }
                 self.block.begin(key, at_ns, event.cpu, op);
             }
+            // The device was full: it was queued after all, and is going to be issued again.
+            b"block_rq_requeue" => {
+                self.block.forget(&key);
+                self.queue.begin_once(key, at_ns, event.cpu, op);
+            }
             // It goes on as a part of another one.
             b"block_rq_merge" => self.queue.forget(&key),
             _ => {
-                if let Some((took_ns, op)) = self.block.end(&key, at_ns) {
+                // A write that asked for a flush ends once more, empty, when that is done; it was never
+                // issued like that.
+                let ended = match request.empty {
+                    true => self.block.end_if_begun(&key, at_ns),
+                    false => self.block.end(&key, at_ns),
+                };
+                if let Some((took_ns, op)) = ended {
                     self.of_block.add((request.device, op), took_ns, full);
                 }
             }
