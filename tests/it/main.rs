@@ -34,6 +34,8 @@ mod offline_verbs;
 #[cfg(test)]
 mod parse_garbage;
 #[cfg(test)]
+mod perf;
+#[cfg(test)]
 mod probe_docs;
 #[cfg(test)]
 mod probes;

@@ -14,7 +14,8 @@ use crate::parse::sink::Sink;
 /// Commands that are shown by themselves.
 const MAX_TASKS: usize = 64;
 
-/// What the script writes before its own lines: `@@@ delays` opens lines of `milliseconds count`,
+/// What the script writes before its own lines: `@@@ delays` opens lines of `milliseconds count` (and
+/// `unseen count`),
 /// `@@@ cut` says that the recording was stopped at its size limit.
 const MARK: &str = "@@@ ";
 

@@ -1,0 +1,5 @@
+//! The probes that run perf: what is read out of its outputs, recomputed in the plainest way, and what
+//! the shipped scripts bring home from this machine.
+
+mod checks;
+mod live;
