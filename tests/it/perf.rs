@@ -2,4 +2,6 @@
 //! the shipped scripts bring home from this machine.
 
 mod checks;
+mod garbage;
 mod live;
+mod svg;

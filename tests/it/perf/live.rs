@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::svg::assert_well_formed;
 use crate::support::program::{Program, Ran};
 use crate::support::sshd::kill;
 
@@ -144,34 +145,6 @@ fn management_interrupts_are_counted_or_said_to_be_out_of_sight() {
     }
 }
 
-fn xml(svg: &str) {
-    let mut open = Vec::new();
-    let mut rest = svg;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at..];
-        let (end, tag) = match rest {
-            _ if rest.starts_with("<![CDATA[") => (rest.find("]]>").expect("an end") + 3, ""),
-            _ if rest.starts_with("<!--") => (rest.find("-->").expect("an end") + 3, ""),
-            _ if rest.starts_with("<?") || rest.starts_with("<!") => {
-                (rest.find('>').expect("an end") + 1, "")
-            }
-            _ => {
-                let end = rest.find('>').expect("an end");
-                (end + 1, &rest[1..end])
-            }
-        };
-        assert!(!tag.contains('<'), "{tag}");
-        if let Some(name) = tag.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(name));
-        } else if !tag.is_empty() && !tag.ends_with('/') {
-            open.push(tag.split(' ').next().unwrap());
-        }
-        rest = &rest[end..];
-    }
-    assert_eq!(open, Vec::<&str>::new());
-    assert!(svg.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
-}
-
 #[test]
 fn a_profile_becomes_a_flame_graph() {
     let _alone = alone();
@@ -194,7 +167,7 @@ fn a_profile_becomes_a_flame_graph() {
     let svg = flame(&[]);
     svg.expect(0, &[]);
     assert!(svg.out.starts_with("<?xml") && svg.out.contains("<title>sh ("), "{}", svg.out);
-    xml(&svg.out);
+    assert_well_formed(&svg.out);
     let folded = flame(&["--folded", "--idle"]);
     folded.expect(0, &[]);
     let counts = folded.out.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
