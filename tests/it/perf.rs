@@ -2,6 +2,7 @@
 //! the shipped scripts bring home from this machine.
 
 mod checks;
+mod difference;
 mod garbage;
 mod live;
 mod svg;

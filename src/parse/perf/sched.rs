@@ -3,7 +3,7 @@
 //! It refuses perf sched replay, which re-enacts a recording on another machine and says nothing
 //! about the delays of the recorded one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::lines::{count, each_line, ms, ms_cell};
 use super::tally::{OTHERS, Tally, worst};
@@ -52,7 +52,7 @@ struct Task {
 #[derive(Debug, Default)]
 struct Reader {
     table: Table,
-    tasks: HashMap<String, Task>,
+    tasks: BTreeMap<String, Task>,
     timehist: Timehist,
     /// In the recording, as perf counted them.
     switches: Option<u64>,
@@ -215,7 +215,7 @@ impl Reader {
     }
 }
 
-fn tasks(all: HashMap<String, Task>, sink: &mut Sink) {
+fn tasks(all: BTreeMap<String, Task>, sink: &mut Sink) {
     let mut overall = Tally::default();
     for task in all.values().filter(|task| task.has_delay) {
         overall.add(task.delay);

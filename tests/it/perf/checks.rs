@@ -258,3 +258,10 @@ fn stacks_by_their_headers() {
         }
     }
 }
+
+#[test]
+fn an_interrupt_of_all_cpus_counts_once() {
+    let (_, parsed) = case("smi", "perf_6_1_by_hand");
+    near(value(&parsed, "smi_total", &[]), 5.0 / 10.04, "smi_total");
+    assert_eq!((parsed.samples.len(), parsed.faults.len()), (1, 0));
+}
