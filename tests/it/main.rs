@@ -35,6 +35,8 @@ mod offline_verbs;
 #[cfg(test)]
 mod parse_garbage;
 #[cfg(test)]
+mod perf;
+#[cfg(test)]
 mod probe_docs;
 #[cfg(test)]
 mod probes;

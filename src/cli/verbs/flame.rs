@@ -26,8 +26,8 @@ const PROBE: &str = "cpu_profile";
 Reads what `dropsonde run cpu_profile -H HOST` recorded. Samples of idle CPUs are left out.
 
 With --vs, frames are as wide as on HOST, red where HOST does more than the others and blue where it does
-less, the others scaled to as many samples. What HOST does not do at all has no width there: --reverse
-draws the others' profile in the same colours.
+less, the others scaled to as many samples. A colour is of the frame itself, not of what it calls.
+What HOST does not do at all has no width there: --reverse draws the others' profile in the same colours.
 
 Examples:
   dropsonde flame web06 -o web06.svg

@@ -2,7 +2,7 @@
 //! waited to be run. One entry for each, over all CPUs: a fleet's hosts differ in how many they have.
 //! It refuses to read a number out of a name's place: columns count from the end of the line.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::lines::{count, each_line, ms_cell};
 use super::tally::{OTHERS, Tally, worst};
@@ -29,7 +29,7 @@ enum Table {
 }
 
 /// (class, name) → all its rows.
-type Rows = HashMap<(&'static str, String), Tally>;
+type Rows = BTreeMap<(&'static str, String), Tally>;
 
 #[derive(Debug, Default)]
 struct Reader {

@@ -3,7 +3,7 @@
 //! It refuses perf sched replay, which re-enacts a recording on another machine and says nothing
 //! about the delays of the recorded one.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::lines::{count, each_line, ms, ms_cell};
 use super::tally::{OTHERS, Tally, worst};
@@ -14,7 +14,8 @@ use crate::parse::sink::Sink;
 /// Commands that are shown by themselves.
 const MAX_TASKS: usize = 64;
 
-/// What the script writes before its own lines: `@@@ delays` opens lines of `milliseconds count`,
+/// What the script writes before its own lines: `@@@ delays` opens lines of `milliseconds count` (and
+/// `unseen count`),
 /// `@@@ cut` says that the recording was stopped at its size limit.
 const MARK: &str = "@@@ ";
 
@@ -51,7 +52,7 @@ struct Task {
 #[derive(Debug, Default)]
 struct Reader {
     table: Table,
-    tasks: HashMap<String, Task>,
+    tasks: BTreeMap<String, Task>,
     timehist: Timehist,
     /// In the recording, as perf counted them.
     switches: Option<u64>,
@@ -214,7 +215,7 @@ impl Reader {
     }
 }
 
-fn tasks(all: HashMap<String, Task>, sink: &mut Sink) {
+fn tasks(all: BTreeMap<String, Task>, sink: &mut Sink) {
     let mut overall = Tally::default();
     for task in all.values().filter(|task| task.has_delay) {
         overall.add(task.delay);

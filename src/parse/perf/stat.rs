@@ -9,6 +9,7 @@ use super::lines::{each_line, number};
 use super::stat_row::{Line, Row, Value, read};
 use crate::model::{Kind, LabelPairs, Probe, Sample, Span};
 use crate::parse::sink::Sink;
+use crate::parse::text::excerpt;
 
 /// What the probe's script writes below: how long it counted, by the host's own clock.
 const WINDOW: &str = "@@@ window ";
@@ -60,7 +61,7 @@ impl Counts {
         self.interval_s = self.interval_s.into_iter().chain(row.interval_s).reduce(f64::max);
         let event = row.event.into_owned();
         let Value::Counted(value) = row.value else {
-            if !self.absent.contains(&event) && self.absent.len() < 64 {
+            if !self.absent.contains(&event) && self.absent.len() < 24 {
                 self.absent.push(event);
             }
             return;
@@ -84,7 +85,8 @@ impl Counts {
             return sink.fault(|| "expected the events of perf stat, found none".to_owned());
         }
         if !self.absent.is_empty() {
-            sink.fault(|| format!("this machine does not count {}", self.absent.join(", ")));
+            let names: Vec<String> = self.absent.iter().map(|event| excerpt(event.as_bytes())).collect();
+            sink.fault(|| format!("this machine does not count {}", names.join(", ")));
         }
         let window_s = self.window_s();
         if window_s.is_none() && !self.counts.is_empty() {
@@ -189,7 +191,7 @@ mod tests {
                 "perf_events_total{event=cs} 5",
             ]
         );
-        assert_eq!(faults(&parsed), ["this machine does not count cycles"]);
+        assert_eq!(faults(&parsed), ["this machine does not count \"cycles\""]);
         let parsed = read(rows, &[]);
         assert!(!series(&parsed).iter().any(|line| line.contains("_total")));
         assert!(faults(&parsed)[1].starts_with("how long perf stat counted is not known"));
@@ -213,7 +215,7 @@ mod tests {
         let absent = read("CPU0,<not counted>,,msr/smi/,0,0.00,,\n@@@ window 2\n", &metrics);
         assert_eq!(
             (series(&absent).len(), faults(&absent)),
-            (0, vec!["this machine does not count msr/smi/"])
+            (0, vec!["this machine does not count \"msr/smi/\""])
         );
     }
 

@@ -1,9 +1,6 @@
 //! Tables of perf summed by a key (a command's name, a system call), and cut to what an index can
 //! hold: the worst keys by themselves, the rest as one. It never drops a row without counting it.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 /// Stands for all keys that are not among the worst.
 pub(super) const OTHERS: &str = "(others)";
 
@@ -35,8 +32,8 @@ impl Tally {
 type Entries<K, V> = Vec<(K, V)>;
 
 /// The `keep` entries that `worse` puts first, by key, and the rest.
-pub(super) fn worst<K: Ord + Hash + Eq, V>(
-    all: HashMap<K, V>,
+pub(super) fn worst<K: Ord, V>(
+    all: impl IntoIterator<Item = (K, V)>,
     keep: usize,
     rank: impl Fn(&V) -> f64,
 ) -> (Entries<K, V>, Entries<K, V>) {
@@ -53,7 +50,7 @@ mod tests {
 
     #[test]
     fn the_worst_are_kept_and_the_rest_is_counted() {
-        let all: HashMap<&str, f64> = [("a", 1.0), ("b", 3.0), ("c", 2.0), ("d", 2.0)].into();
+        let all = [("a", 1.0), ("b", 3.0), ("c", 2.0), ("d", 2.0)];
         let (kept, rest) = worst(all, 2, |value| *value);
         assert_eq!(kept, [("b", 3.0), ("c", 2.0)]);
         assert_eq!(rest, [("d", 2.0), ("a", 1.0)]);

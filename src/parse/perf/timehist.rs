@@ -14,6 +14,10 @@ const BUCKETS: usize = 64;
 /// Tasks whose state is remembered; one that is beyond is taken for new.
 const MAX_TASKS: usize = 200_000;
 
+/// States of a task that would have run on. perf before 6.8 takes the kernel's mark of a preempted
+/// task for `W`, which no kernel since 4.14 has.
+const RUNNABLE: [char; 2] = ['R', 'W'];
+
 #[derive(Debug, Default)]
 pub(super) struct Timehist {
     has_state: bool,
@@ -21,6 +25,8 @@ pub(super) struct Timehist {
     /// Whether each task was still runnable when it was last switched out.
     runnable: HashMap<u64, bool>,
     delays: Delays,
+    /// Switches whose wait has no known beginning.
+    unseen: u64,
 }
 
 #[derive(Debug)]
@@ -38,7 +44,7 @@ impl Default for Delays {
 
 impl Timehist {
     pub(super) fn opens(&mut self, has_state: bool) {
-        self.has_state = has_state;
+        self.has_state |= has_state;
         self.opened = true;
     }
 
@@ -59,16 +65,15 @@ impl Timehist {
     }
 
     fn switch(&mut self, switch: &Switch) {
-        if !self.has_state {
-            return self.delays.add(switch.delay_us, 1);
-        }
         let known = self.runnable.len() < MAX_TASKS || self.runnable.contains_key(&switch.tid);
         let before = if known { self.runnable.insert(switch.tid, switch.runnable) } else { None };
         match before {
             Some(true) => self.delays.add(switch.wait_us, 1),
-            Some(false) => self.delays.add(switch.delay_us, 1),
+            // perf writes 0 where it saw no wakeup, and nothing is woken and runs within half a
+            // microsecond: this wait is not known.
+            _ if switch.delay_us > 0 => self.delays.add(switch.delay_us, 1),
+            Some(false) => self.unseen += 1,
             // Of a task that is seen for the first time only a wakeup tells when its wait began.
-            None if switch.delay_us > 0 => self.delays.add(switch.delay_us, 1),
             None => {}
         }
     }
@@ -76,6 +81,10 @@ impl Timehist {
     /// `milliseconds count`, as the probe's script sums the lines up.
     pub(super) fn counted(&mut self, text: &str) -> Option<String> {
         self.opened = true;
+        if let Some(unseen) = text.strip_prefix("unseen ").and_then(count) {
+            self.unseen = self.unseen.saturating_add(unseen);
+            return None;
+        }
         let parts = text.split_once(' ').and_then(|(delay, times)| Some((us(delay)?, count(times)?)));
         match parts {
             Some((delay_us, times)) => {
@@ -87,9 +96,16 @@ impl Timehist {
     }
 
     pub(super) fn finish(&self, sink: &mut Sink) {
-        if self.opened {
-            self.delays.give(sink);
+        if !self.opened {
+            return;
         }
+        let all = self.delays.count().saturating_add(self.unseen);
+        if self.unseen > all / 100 {
+            let (unseen, why) =
+                (self.unseen, if self.has_state { "" } else { " (timehist --state tells preempted tasks)" });
+            sink.fault(|| format!("no wakeup was seen for {unseen} of {all} waits: they are left out{why}"));
+        }
+        self.delays.give(sink);
     }
 }
 
@@ -104,6 +120,10 @@ impl Delays {
         }
     }
 
+    fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
     fn give(&self, sink: &mut Sink) {
         let bound = |index: usize| if index == 0 { 0.0 } else { (1u64 << (index - 1)) as f64 / 1e6 };
         let bucket =
@@ -111,7 +131,7 @@ impl Delays {
         let filled = |bucket: &Bucket| bucket.count > 0;
         let buckets: Vec<Bucket> =
             self.counts[..BUCKETS].iter().enumerate().map(bucket).filter(filled).collect();
-        let count = self.counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+        let count = self.count();
         sink.histogram(Histogram {
             metric: "scheduler_runqueue_latency_seconds".into(),
             labels: vec![],
@@ -155,7 +175,7 @@ impl Switch {
         let tid = count(ids.split('/').next()?)?;
         let mut words = numbers.split_whitespace();
         let (wait_us, delay_us, _run_us) = (us(words.next()?)?, us(words.next()?)?, us(words.next()?)?);
-        let runnable = words.next().is_some_and(|state| state.starts_with('R'));
+        let runnable = words.next().is_some_and(|state| state.starts_with(RUNNABLE));
         Some(Self { tid, wait_us, delay_us, runnable })
     }
 }
@@ -181,10 +201,11 @@ mod tests {
         sink.finish().histograms.remove(0)
     }
 
-    const LINES: [&str; 5] = [
+    const LINES: [&str; 6] = [
         "   10.000001 [0000]  a[1]      0.000      0.000      5.000      R ",
         "   10.000002 [0001]  Web [2] x[7/6]      9.000      0.003      0.100      S ",
-        "   10.000003 [0000]  a[1]      4.000      0.000      1.000      S ",
+        "   10.000003 [0000]  a[1]      4.000      0.000      1.000      W ",
+        "   10.000004 [0000]  a[1]      0.500      0.000      1.000      S ",
         "   10.000004 [0000]  a[1]      7.000      0.001      1.000      S ",
         "   10.000005 [0000]  <idle>      0.000      0.000      1.000        ",
     ];
@@ -193,15 +214,32 @@ mod tests {
     fn a_preempted_task_waited_and_a_sleeping_one_did_not() {
         let histogram = read(&LINES, true);
         let buckets: Vec<_> = histogram.buckets.iter().map(|b| (b.lo, b.hi, b.count)).collect();
-        assert_eq!(buckets, [(1e-6, 2e-6, 1), (2e-6, 4e-6, 1), (2_048e-6, 4_096e-6, 1)]);
-        assert_eq!((histogram.count, histogram.max), (3, Some(0.004)));
-        assert!((histogram.sum.unwrap() - 0.004_004).abs() < 1e-12);
+        assert_eq!(buckets, [(1e-6, 2e-6, 1), (2e-6, 4e-6, 1), (256e-6, 512e-6, 1), (2_048e-6, 4_096e-6, 1)]);
+        assert_eq!((histogram.count, histogram.max), (4, Some(0.004)));
+        assert!((histogram.sum.unwrap() - 0.004_504).abs() < 1e-12);
     }
 
     #[test]
     fn without_the_state_only_sch_delay_is_known() {
-        assert_eq!(read(&LINES, false).count, 4);
-        assert_eq!(read(&LINES, false).max, Some(3e-6));
+        let without = LINES.map(|line| line.trim_end_matches(['R', 'S', 'W', ' ']));
+        assert_eq!(read(&without, false).count, 2);
+        assert_eq!(read(&without, false).max, Some(3e-6));
+    }
+
+    #[test]
+    fn a_wait_without_a_wakeup_is_unknown_not_zero() {
+        let mut timehist = Timehist::default();
+        timehist.opens(true);
+        for _ in 0..3 {
+            timehist.line("1.0 [0000]  a[1]  5.000  0.000  1.000  S ");
+        }
+        timehist.counted("unseen 4");
+        timehist.counted("0.002 2");
+        let mut sink = Sink::default();
+        timehist.finish(&mut sink);
+        let parsed = sink.finish();
+        assert_eq!(parsed.histograms[0].count, 2);
+        assert_eq!(parsed.faults[0].0, "no wakeup was seen for 6 of 8 waits: they are left out");
     }
 
     #[test]

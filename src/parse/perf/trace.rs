@@ -3,7 +3,7 @@
 //! It refuses to call a wait slow: a thread in futex or epoll_wait is there by design, so every number
 //! carries a class. Threads of one name are one task here, as their numbers are new with each start.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::lines::{count, each_line, ms, number};
 use super::tally::{OTHERS, Tally, worst};
@@ -100,8 +100,8 @@ struct Reader {
     task: Option<String>,
     has_errors: bool,
     in_table: bool,
-    calls: HashMap<String, Call>,
-    pairs: HashMap<(String, String), Call>,
+    calls: BTreeMap<String, Call>,
+    pairs: BTreeMap<(String, String), Call>,
     events: u64,
     headed: bool,
 }
@@ -227,7 +227,7 @@ fn others<'a>(names: Names, calls: impl Iterator<Item = &'a Call>, labels: &[&'s
 }
 
 /// How the time in system calls divides into work and waiting.
-fn classes(calls: &HashMap<String, Call>, sink: &mut Sink) {
+fn classes(calls: &BTreeMap<String, Call>, sink: &mut Sink) {
     for class_name in ["may_wait", "waits", "works"] {
         let mut sum = Call::default();
         calls.iter().filter(|(name, _)| class(name) == class_name).for_each(|(_, call)| sum.add(call));
