@@ -41,6 +41,8 @@ mod support;
 #[cfg(test)]
 mod sweep;
 #[cfg(test)]
+mod tools;
+#[cfg(test)]
 mod verbs;
 #[cfg(test)]
 mod writing_probes;
