@@ -129,7 +129,7 @@ impl<'p> Emitter<'p, '_> {
                 Some(spec) => {
                     if part.per_second.is_none() && spec.unit == "seconds" {
                         let map = &entry.map;
-                        sink.fault(|| format!("map @{} names no unit: taken as microseconds", short(map)));
+                        sink.fault(|| format!("map {:?} names no unit: taken as microseconds", short(map)));
                     }
                     let scale = scale(spec, &part);
                     let rows = rows.iter().map(|row| scaled(row, scale)).collect();

@@ -25,7 +25,11 @@ fn read_json(raw: &[u8], sink: &mut Sink) {
             }
             Ok(Err(expected)) => sink.fault(|| format!("table {number}: expected {expected}")),
             Err(error) => {
-                sink.fault(|| format!("table {number}: expected the JSON of topscalls_time: {error}"))
+                sink.fault(|| {
+                    let short: String = error.to_string().chars().take(200).collect();
+                    format!("table {number}: expected the JSON of topscalls_time: {short}")
+                });
+                break;
             }
         }
     }

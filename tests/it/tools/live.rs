@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::program::{Program, Ran};
+use crate::support::program::Program;
 
 /// Two tracers at once would measure each other.
 static TRACER: Mutex<()> = Mutex::new(());
@@ -22,13 +22,9 @@ fn program() -> Program {
     program
 }
 
-fn run(program: &Program, probe: &str) -> Ran {
-    program.run(&["run", probe, "--local", "--json"])
-}
-
 /// The numbers of a reading that must be ok.
 fn numbers(program: &Program, probe: &str) -> Value {
-    run(program, probe).ended(("localhost", probe), "ok", &[]);
+    program.trace(probe).ended(("localhost", probe), "ok", &[]);
     let shown = program.run(&["show", "localhost", probe, "--json"]);
     shown.expect(0, &[]);
     let shown = shown.json();
@@ -91,7 +87,7 @@ fn what_is_missing_is_named() {
         ("storage_health", &["no disk here answers", "smartctl"]),
         ("syscall_capture", &["sysdig"]),
     ] {
-        let ran = run(&program, probe);
+        let ran = program.trace(probe);
         let reading = ran.reading("localhost", probe);
         if reading["outcome"] == "ok" {
             assert!(reading["samples"].as_u64().expect("samples") > 0, "{reading}");
@@ -111,6 +107,7 @@ fn what_is_missing_is_named() {
 fn a_tracer_does_not_outlive_its_collector() {
     let _alone = alone();
     let program = program();
+    program.trace("tcp_retransmit").expect(0, &[]);
     let mut child = program.command(&["run", "tcp_retransmit", "--local"]).spawn().expect("the program");
     let until = Instant::now() + Duration::from_secs(20);
     let ours = loop {
