@@ -15,6 +15,7 @@ mod demo_fleet;
 mod demo_parse;
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
 mod ftrace;
 #[cfg(test)]
 mod hostile;
@@ -49,6 +50,8 @@ mod store;
 mod support;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod tools;
 #[cfg(test)]
 mod tracing;
 #[cfg(test)]

@@ -9,10 +9,11 @@ use dropsonde::parse::{Context, parse};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::support::program::files_below;
+
 /// A probe of each format; those of users have an entry to match.
 fn probes() -> Vec<Probe> {
     let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
-    let shipped = ["proc", "host_context", "kernel_log"].map(|name| Probe::clone(library.get(name).unwrap()));
     let users = ["openmetrics", "keyvalue", "json", "csv", "text"].map(|format| {
         let toml = format!(
             "name = \"user\"\nsummary = \"a\"\nscript = \":\"\nformat = \"{format}\"\n\
@@ -21,15 +22,25 @@ fn probes() -> Vec<Probe> {
         );
         parse_probe("user", "test", &toml).unwrap_or_else(|faults| panic!("{faults}"))
     });
-    let probes: Vec<_> = shipped.into_iter().chain(users).collect();
+    let mut probes = users.to_vec();
+    for (_, format) in Format::ALL {
+        if probes.iter().all(|probe| probe.format != format) {
+            let shipped =
+                library.probes.values().map(|shelved| &shelved.probe).find(|probe| probe.format == format);
+            probes.push(Probe::clone(shipped.unwrap_or_else(|| panic!("no probe reads {format:?}"))));
+        }
+    }
     assert_eq!(probes.len(), Format::ALL.len());
     probes
 }
 
+/// Every output of the corpus that is not too long to be damaged many times.
 fn seeds() -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let cases = ["proc/old_3_10", "proc/vm_6_18", "host_context/vm_debian_12", "kernel_log/since_cursor"];
-    let files = cases.map(|case| std::fs::read(root.join(case).join("output")).unwrap());
+    let outputs = files_below(&root).into_iter().filter(|path| path.ends_with("output"));
+    let files: Vec<Vec<u8>> =
+        outputs.map(|path| std::fs::read(path).unwrap()).filter(|raw| raw.len() < 64 << 10).collect();
+    assert!(files.len() >= 30, "{}", files.len());
     let users: [&[u8]; 4] = [
         b"# TYPE a histogram\na_bucket{x=\"1\",le=\"0.5\"} 3\na_bucket{x=\"1\",le=\"+Inf\"} 4\na_sum 1 2\na_count 4\n# EOF\n",
         b"a=1\nb_total: 2\n# c\na 3\n",
@@ -149,6 +160,16 @@ fn large_outputs_take_time_in_proportion() {
         numbered(&|n| format!("a{{x=\"{n}\"}} 1\n")),
         numbered(&|n| format!("a,l\n{n},x\n")),
         numbered(&|n| if n == 0 { "{\"x\":[".into() } else { "{\"b\":1},".into() }),
+        numbered(&|n| {
+            if n == 0 { "{\"type\":\"map\",\"data\":{\"@\":{".into() } else { format!("\"{n}\":1,") }
+        }),
+        numbered(&|n| format!("@us[{n}]: \n[1K, 2K) 3 |@|\n")),
+        numbered(&|n| format!("disk = d{n}\n usecs : count distribution\n 0 -> 1 : 3 |*|\n")),
+        numbered(&|_| "Index IRQ-000 IRQ-000 IRQ-000 IRQ-000\n1 1 1 1 1\n".into()),
+        numbered(&|n| if n == 0 { "# Histogram\n".into() } else { format!("{n} 1 1 1 1 1 1\n") }),
+        numbered(&|n| if n == 0 { "Time Syscall\n".into() } else { format!("7.5us s{n}\n") }),
+        numbered(&|n| format!("{{\"data\":[[\"s{n}\",1]]}}\n")),
+        numbered(&|n| format!("@@@ smartctl /dev/d{n}\n{{\"smartctl\":{{\"exit_status\":0}}}}\n")),
         numbered(&|n| format!("[ {n}.000000] task x blocked for more than I/O error\n")),
         vec![b'x'; BYTES],
         vec![b'\n'; BYTES],

@@ -129,7 +129,7 @@ impl<'p> Emitter<'p, '_> {
                 Some(spec) => {
                     if part.per_second.is_none() && spec.unit == "seconds" {
                         let map = &entry.map;
-                        sink.fault(|| format!("map @{} names no unit: taken as microseconds", short(map)));
+                        sink.fault(|| format!("map {:?} names no unit: taken as microseconds", short(map)));
                     }
                     let scale = scale(spec, &part);
                     let rows = rows.iter().map(|row| scaled(row, scale)).collect();
@@ -232,12 +232,13 @@ fn histogram(series: Series, sink: &mut Sink) {
     if negative > 0 {
         sink.fault(|| format!("{metric}: {negative} of its values are below 0: the host's clock went back"));
     }
-    let count = match rows.as_slice() {
-        [] => count,
-        rows => rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.count)),
-    };
-    let bucket = |row: &Row| Bucket { lo: row.lo.max(f64::MIN), hi: row.hi.min(f64::MAX), count: row.count };
-    let buckets = rows.iter().map(bucket).collect();
+    let filled = |row: &&Row| row.count > 0;
+    let mut buckets: Vec<Bucket> =
+        rows.iter().filter(filled).map(|row| Bucket { lo: row.lo, hi: row.hi, count: row.count }).collect();
+    if rows.is_empty() && count > 0 {
+        buckets.push(Bucket { lo: 0.0, hi: f64::INFINITY, count });
+    }
+    let count = buckets.iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.count));
     sink.histogram(Histogram { metric: metric.into(), labels, count, sum, max, buckets });
 }
 

@@ -151,7 +151,7 @@ fn walk(map: &str, keys: &mut Vec<Key>, json: &Json, entries: &mut Vec<Entry>) -
         other => Value::Number(
             other
                 .number()
-                .ok_or_else(|| format!("expected numbers, text or buckets in map @{}", short(map)))?,
+                .ok_or_else(|| format!("expected numbers, text or buckets in map {:?}", short(map)))?,
         ),
     };
     entries.push(Entry { map: map.to_owned(), keys: keys.clone(), value });

@@ -31,7 +31,7 @@ const KELVIN_FROM: f64 = 200.0;
 
 pub(super) fn read(json: &Value, disk: &Disk, sink: &mut Sink) {
     let Some(warning) = json.get("critical_warning").and_then(number) else {
-        return sink.fault(|| format!("{}: expected a smart-log, found no critical_warning", disk.name));
+        return sink.fault(|| format!("{}: expected a smart-log, found no critical_warning", disk.called()));
     };
     disk.gauge("storage_health_passed", f64::from(u8::from(warning == 0.0)), sink);
     if let Some(temperature) = json.get("temperature").and_then(number) {

@@ -34,7 +34,7 @@ fn disk(header: Option<String>, body: &[u8], sink: &mut Sink) -> usize {
     let header = header.unwrap_or_default();
     if body.iter().all(u8::is_ascii_whitespace) {
         if !header.is_empty() {
-            sink.fault(|| format!("{header}: expected JSON, found nothing"));
+            sink.fault(|| format!("{}: expected JSON, found nothing", plain(&header)));
         }
         return 0;
     }
@@ -42,7 +42,7 @@ fn disk(header: Option<String>, body: &[u8], sink: &mut Sink) -> usize {
     let json = match values.next() {
         Some(Ok(json)) => json,
         Some(Err(error)) => {
-            sink.fault(|| format!("{header}: expected JSON: {error}"));
+            sink.fault(|| format!("{}: expected JSON: {error}", plain(&header)));
             return 0;
         }
         None => return 0,
@@ -69,13 +69,23 @@ fn name(path: &str, kind: Option<&str>) -> String {
     }
 }
 
+/// The beginning of a text, fit for a fault.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 /// Whose numbers these are.
 #[derive(Debug)]
 pub(super) struct Disk {
-    pub name: String,
+    name: String,
 }
 
 impl Disk {
+    /// For a fault.
+    pub(super) fn called(&self) -> String {
+        plain(&self.name)
+    }
+
     pub(super) fn gauge(&self, metric: &'static str, value: f64, sink: &mut Sink) {
         sink.gauge(metric, self.labels(), value);
     }

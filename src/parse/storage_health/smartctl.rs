@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::read::{Disk, Field, number};
+use super::read::{Disk, Field, number, plain};
 use crate::parse::sink::Sink;
 
 macro_rules! nvme {
@@ -95,11 +95,12 @@ const NOTHING_READ: u64 = 0b11;
 const COMMAND_FAILED: u64 = 1 << 2;
 
 pub(super) fn read(json: &Value, disk: &Disk, sink: &mut Sink) {
-    let name = &disk.name;
+    let name = disk.called();
     let Some(status) = json.pointer("/smartctl/exit_status").and_then(Value::as_u64) else {
         return sink.fault(|| format!("{name}: expected smartctl's JSON, found no exit_status"));
     };
-    let message = json.pointer("/smartctl/messages/0/string").and_then(Value::as_str).unwrap_or("no message");
+    let message = json.pointer("/smartctl/messages/0/string").and_then(Value::as_str);
+    let message = plain(message.unwrap_or("no message"));
     if status & NOTHING_READ != 0 {
         let sleeps = ["STANDBY", "SLEEP", "IDLE"].iter().any(|word| message.contains(word));
         if sleeps {

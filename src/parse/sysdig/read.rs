@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::json;
 use super::text::{self, Slow, Table};
-use crate::model::Histogram;
+use crate::model::{Bucket, Histogram};
 use crate::parse::sink::Sink;
 use crate::parse::text::{excerpt, utf8_lines};
 
@@ -25,7 +25,11 @@ fn read_json(raw: &[u8], sink: &mut Sink) {
             }
             Ok(Err(expected)) => sink.fault(|| format!("table {number}: expected {expected}")),
             Err(error) => {
-                sink.fault(|| format!("table {number}: expected the JSON of topscalls_time: {error}"))
+                sink.fault(|| {
+                    let short: String = error.to_string().chars().take(200).collect();
+                    format!("table {number}: expected the JSON of topscalls_time: {short}")
+                });
+                break;
             }
         }
     }
@@ -89,23 +93,52 @@ impl Sums {
     }
 }
 
-/// Slow calls by metric, command and syscall: how many, how long together, the longest.
+const SLOW_CALLS: &str = "syscall_slow_call_seconds";
+const SLOW_FILES: &str = "file_slow_call_seconds";
+
+/// The unit that the chisel is exact to: fileslower cuts its times to whole milliseconds, which add up
+/// to no sum.
+fn per_second(metric: &str) -> f64 {
+    if metric == SLOW_FILES { 1e3 } else { 1e6 }
+}
+
+/// Slow calls by metric, command and syscall.
 #[derive(Default)]
-struct SlowCalls(BTreeMap<(&'static str, String, String), (u64, f64, f64)>);
+struct SlowCalls(BTreeMap<(&'static str, String, String), Latencies>);
+
+#[derive(Default)]
+struct Latencies {
+    /// By the power of two that is above it, in the chisel's unit.
+    counts: BTreeMap<u32, u64>,
+    sum_s: f64,
+    max_s: f64,
+}
 
 impl SlowCalls {
     fn add(&mut self, table: Table, Slow { command, syscall, seconds }: Slow) {
-        let metric =
-            if table == Table::SlowFiles { "file_slow_call_seconds" } else { "syscall_slow_call_seconds" };
-        let (count, sum, max) = self.0.entry((metric, command, syscall.to_owned())).or_default();
-        (*count, *sum, *max) = (*count + 1, *sum + seconds, max.max(seconds));
+        let metric = if table == Table::SlowFiles { SLOW_FILES } else { SLOW_CALLS };
+        let latencies = self.0.entry((metric, command, syscall.to_owned())).or_default();
+        let power = u64::BITS - ((seconds * per_second(metric)) as u64).leading_zeros();
+        *latencies.counts.entry(power).or_default() += 1;
+        latencies.sum_s += seconds;
+        latencies.max_s = latencies.max_s.max(seconds);
     }
 
     fn emit(self, sink: &mut Sink) {
-        for ((metric, command, syscall), (count, sum, max)) in self.0 {
-            let labels = vec![("command".into(), command), ("syscall".into(), syscall)];
-            let (sum, max) = (Some(sum), Some(max));
-            sink.histogram(Histogram { metric: metric.into(), labels, count, sum, max, buckets: Vec::new() });
+        for ((metric, command, syscall), Latencies { counts, sum_s, max_s }) in self.0 {
+            let bound = |power: u32| 2_f64.powi(power.cast_signed()) / per_second(metric);
+            let bucket = |(power, count): (&u32, &u64)| {
+                let lo = power.checked_sub(1).map_or(0.0, bound);
+                Bucket { lo, hi: bound(*power), count: *count }
+            };
+            sink.histogram(Histogram {
+                metric: metric.into(),
+                labels: vec![("command".into(), command), ("syscall".into(), syscall)],
+                count: counts.values().sum(),
+                sum: (metric == SLOW_CALLS).then_some(sum_s),
+                max: Some(max_s),
+                buckets: counts.iter().map(bucket).collect(),
+            });
         }
     }
 }

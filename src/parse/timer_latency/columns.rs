@@ -60,9 +60,15 @@ impl Column {
         };
         let mut buckets: Vec<Bucket> = self.rows.iter().map(row).collect();
         if self.over > 0 {
-            buckets.push(Bucket { lo: seconds(scale.end as f64), hi: f64::MAX, count: self.over });
+            buckets.push(Bucket { lo: seconds(scale.end as f64), hi: f64::INFINITY, count: self.over });
         }
-        let count = if buckets.is_empty() { self.total.unwrap_or(0) } else { all };
+        let mut count = all;
+        // Without rows, all lie between the least and the largest, which is whole as well.
+        if let (true, Some(total), Some(max)) = (buckets.is_empty(), self.total, self.max) {
+            let lo = self.min.unwrap_or(0.0).min(max);
+            buckets.push(Bucket { lo: seconds(lo), hi: seconds(max + 1.0), count: total });
+            count = total;
+        }
         sink.histogram(Histogram {
             metric: "timer_latency_seconds".into(),
             labels,

@@ -238,7 +238,7 @@ mod tests {
              # Histogram Overflow at cycle number:\n# Thread 0: 00084 00088 # 00003 others\n# Thread 1:\n\nreal\t0m3s\n",
         );
         assert_eq!(faults(&parsed), [""; 0]);
-        let most = f64::MAX;
+        let most = f64::INFINITY;
         assert_eq!(
             histograms(&parsed),
             [
@@ -254,7 +254,7 @@ mod tests {
         let parsed =
             read("T: 1 ( 1234) P:95 I:1000 C:   3000 Min:      4 Act:    7 Avg:    8 Max:      34\n");
         // Thread 0 did not say anything, so nothing is said of it.
-        assert_eq!(histograms(&parsed), ["user 1 3000 Some(3.4e-5) []"]);
+        assert_eq!(histograms(&parsed), ["user 1 3000 Some(3.4e-5) [(4e-6, 3.5e-5, 3000)]"]);
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
              max:       260       300         -         -\nALL:  IRQ Thr\ncount: 2000 2000\nmin: 0 3\n",
         );
         assert_eq!(faults(&parsed), [""; 0]);
-        let most = f64::MAX;
+        let most = f64::INFINITY;
         assert_eq!(
             histograms(&parsed),
             [
