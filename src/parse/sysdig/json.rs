@@ -17,8 +17,11 @@ struct Column {
     is_key: bool,
 }
 
-/// Metric and label, then the key and number of each row.
-pub(super) fn rows(table: Table) -> Result<(&'static str, Vec<(String, f64)>), &'static str> {
+/// A metric, and the key and number of each row.
+pub(super) type Rows = (&'static str, Vec<(String, f64)>);
+
+/// What a table holds, or what was expected of it.
+pub(super) fn rows(table: Table) -> Result<Rows, &'static str> {
     const EXPECTED: &str = "syscalls by time or number";
     let mut columns = table.info.iter().flatten();
     // Without its description the table can only be what the probe asks for.
