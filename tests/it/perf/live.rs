@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dropsonde::config::Library;
 use serde_json::Value;
 
 use super::svg::assert_well_formed;
@@ -178,6 +179,26 @@ fn a_profile_becomes_a_flame_graph() {
     flame(&["--vs", "localhost"]).expect(2, &["names no host but localhost itself"]);
     flame(&["--json"]).expect(2, &["--folded"]);
     flame(&["--reverse"]).expect(2, &["--vs"]);
+}
+
+/// What only root may do is said to be missing, in one line, to whoever is not.
+#[test]
+fn without_the_right_to_trace_a_script_says_so() {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    for name in ["cpu_profile", "kwork", "perf_counters", "runqueue_latency", "syscall_latency"] {
+        let output = Command::new("setpriv")
+            .args(["--bounding-set=-perfmon,-sys_admin,-sys_ptrace", "--inh-caps=-all"])
+            .args(["sh", "-c", &library.get(name).expect(name).script])
+            .env("DROPSONDE_INSTANCE", format!("dropsonde.{name}"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("setpriv");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let level = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").expect("the level");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(69), 0), "{name}: {said}");
+        let reason = format!("perf needs CAP_PERFMON here: kernel.perf_event_paranoid is {}", level.trim());
+        assert!(said.starts_with(&reason) && said.lines().count() == 1, "{name}: {said}");
+    }
 }
 
 /// Killed in its middle, perf and its recording go with the collector.
