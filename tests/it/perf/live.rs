@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dropsonde::config::Library;
@@ -12,13 +11,7 @@ use serde_json::Value;
 use super::svg::assert_well_formed;
 use crate::support::program::{Program, Ran};
 use crate::support::sshd::kill;
-
-/// Two tracers at once would measure each other.
-static TRACER: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    TRACER.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::support::tracer::{self, alone};
 
 fn program() -> Program {
     let mut program = Program::new();
@@ -47,8 +40,7 @@ impl Drop for Load {
 /// Runs the probe here and reads its numbers back.
 fn numbers(program: &Program, probe: &str) -> Value {
     let _load = Load::start();
-    let ran = program.run(&["run", probe, "--local", "--json"]);
-    ran.ended(("localhost", probe), "ok", &[]);
+    tracer::run(program, probe).ended(("localhost", probe), "ok", &[]);
     assert_no_files(program);
     let shown = program.run(&["show", "localhost", probe, "--json"]);
     shown.expect(0, &[]);
@@ -136,7 +128,7 @@ fn system_calls_have_classes() {
 fn management_interrupts_are_counted_or_said_to_be_out_of_sight() {
     let _alone = alone();
     let program = program();
-    let ran = program.run(&["run", "smi", "--local", "--json"]);
+    let ran = tracer::run(&program, "smi");
     let virtual_machine = std::fs::read_to_string("/proc/cpuinfo").expect("cpuinfo").contains(" hypervisor");
     let event = Path::new("/sys/bus/event_source/devices/msr/events/smi").exists();
     match (event, virtual_machine) {
@@ -207,12 +199,7 @@ fn a_killed_collector_leaves_no_perf_and_no_recording() {
     let _alone = alone();
     let program = program();
     for probe in ["runqueue_latency", "cpu_profile"] {
-        let mut child = program.command(&["run", probe, "--local"]).spawn().expect("the program");
-        let until = Instant::now() + Duration::from_secs(10);
-        while perfs(&program).is_empty() {
-            assert!(Instant::now() < until, "{probe}: perf never started");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut child = tracing(&program, probe);
         kill(child.id(), "KILL");
         child.wait().expect("an end");
         let until = Instant::now() + Duration::from_secs(10);
@@ -221,6 +208,21 @@ fn a_killed_collector_leaves_no_perf_and_no_recording() {
             std::thread::sleep(Duration::from_millis(50));
         }
         assert_no_files(&program);
+    }
+}
+
+/// A run whose perf is there: as long as somebody else traces this machine, one ends at once.
+fn tracing(program: &Program, probe: &str) -> Child {
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let mut child = program.command(&["run", probe, "--local"]).spawn().expect("the program");
+        while child.try_wait().expect("its state").is_none() {
+            if !perfs(program).is_empty() {
+                return child;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(Instant::now() < until, "{probe}: perf never started");
     }
 }
 

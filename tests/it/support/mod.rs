@@ -5,3 +5,4 @@ pub mod program;
 pub mod proxy;
 pub mod runs;
 pub mod sshd;
+pub mod tracer;
