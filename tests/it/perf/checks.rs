@@ -148,9 +148,12 @@ fn trace_by_system_call() {
     }
 }
 
+/// The values of a row's labels, and its count.
+type Counted = (Vec<String>, f64);
+
 #[test]
 fn stat_by_columns() {
-    let check = |name: &str, cells: &dyn Fn(&str) -> Option<(Vec<String>, f64)>| {
+    let check = |name: &str, cells: &dyn Fn(&str) -> Option<Counted>| {
         let (raw, parsed) = case("perf_counters", name);
         let mut counts: BTreeMap<Vec<String>, f64> = BTreeMap::new();
         for (labels, count) in raw.lines().filter_map(cells) {
