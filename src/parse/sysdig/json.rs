@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// One print of a chisel. What else it says is of no use here, so other members are no fault.
 #[derive(Debug, Deserialize)]
 pub(super) struct Table {
-    data: Vec<(String, f64)>,
+    data: Vec<Row>,
     #[serde(default)]
     info: Vec<Option<Column>>,
 }
@@ -17,8 +17,11 @@ struct Column {
     is_key: bool,
 }
 
-/// Metric and label, then the key and number of each row.
-pub(super) fn rows(table: Table) -> Result<(&'static str, Vec<(String, f64)>), &'static str> {
+/// A syscall and its number.
+pub(super) type Row = (String, f64);
+
+/// The metric, and its number for each syscall.
+pub(super) fn rows(table: Table) -> Result<(&'static str, Vec<Row>), &'static str> {
     const EXPECTED: &str = "syscalls by time or number";
     let mut columns = table.info.iter().flatten();
     // Without its description the table can only be what the probe asks for.
