@@ -6,7 +6,7 @@ use serde::Deserialize;
 /// One print of a chisel. What else it says is of no use here, so other members are no fault.
 #[derive(Debug, Deserialize)]
 pub(super) struct Table {
-    data: Vec<(String, f64)>,
+    data: Vec<Row>,
     #[serde(default)]
     info: Vec<Option<Column>>,
 }
@@ -17,11 +17,11 @@ struct Column {
     is_key: bool,
 }
 
-/// A metric, and the key and number of each row.
-pub(super) type Rows = (&'static str, Vec<(String, f64)>);
+/// A syscall and its number.
+pub(super) type Row = (String, f64);
 
-/// What a table holds, or what was expected of it.
-pub(super) fn rows(table: Table) -> Result<Rows, &'static str> {
+/// The metric, and its number for each syscall.
+pub(super) fn rows(table: Table) -> Result<(&'static str, Vec<Row>), &'static str> {
     const EXPECTED: &str = "syscalls by time or number";
     let mut columns = table.info.iter().flatten();
     // Without its description the table can only be what the probe asks for.
