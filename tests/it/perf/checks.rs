@@ -148,9 +148,12 @@ fn trace_by_system_call() {
     }
 }
 
+/// A line's key and its number, where it has them.
+type Cells<'a> = dyn Fn(&str) -> Option<(Vec<String>, f64)> + 'a;
+
 #[test]
 fn stat_by_columns() {
-    let check = |name: &str, cells: &dyn Fn(&str) -> Option<(Vec<String>, f64)>| {
+    let check = |name: &str, cells: &Cells<'_>| {
         let (raw, parsed) = case("perf_counters", name);
         let mut counts: BTreeMap<Vec<String>, f64> = BTreeMap::new();
         for (labels, count) in raw.lines().filter_map(cells) {
