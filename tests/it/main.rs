@@ -16,6 +16,8 @@ mod demo_parse;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod ftrace;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod hosts;

@@ -8,6 +8,8 @@ use crate::parse::text::{fields, integer};
 pub(super) struct Request {
     pub device: (u64, u64),
     pub sector: u64,
+    /// Whether there is any data in it.
+    pub empty: bool,
     pub op: &'static str,
 }
 
@@ -21,8 +23,9 @@ pub(super) fn read(text: &[u8]) -> Option<Request> {
     let mut words = fields(text.get(bracket + 1..)?);
     let (sector, plus, count) = (integer(words.next()?)?, words.next()?, integer(words.next()?)?);
     // A flush has no place on the disk: 0 where it is issued, and on older kernels -1 where it ends.
-    let nowhere = sector == u64::MAX && count == 0;
-    (plus == b"+").then_some(Request { device, sector: if nowhere { 0 } else { sector }, op: op(rwbs) })
+    let empty = count == 0;
+    let sector = if empty && sector == u64::MAX { 0 } else { sector };
+    (plus == b"+").then_some(Request { device, sector, empty, op: op(rwbs) })
 }
 
 /// What `RWBS` says is done: the first letter, unless that is the F of a flush that goes before a write.

@@ -14,6 +14,8 @@ const EDGE_NS: u64 = 1_000_000_000;
 struct Begin<V> {
     at_ns: u64,
     cpu: u64,
+    /// How many gaps there had been for it.
+    gaps: u64,
     what: V,
 }
 
@@ -28,19 +30,32 @@ pub(super) struct Pairs<K, V> {
     pub whole: u64,
     /// Ends without a begin and begins without an end that no edge and no gap explains.
     pub unmatched: u64,
-    /// Begins that were given up at a gap.
-    pub voided: u64,
+    /// Begins that were given up at a gap, as far as it has shown.
+    voided: u64,
     /// Begins over the limit.
     pub dropped: u64,
     open: HashMap<K, Begin<V>>,
+    /// Gaps on all CPUs, and on one. What waits is not looked through at each: a trace may be all gaps.
+    gaps: u64,
+    gaps_on: HashMap<u64, u64>,
     /// Where the window began, or the last gap ended.
     edge_ns: u64,
 }
 
 impl<K: Eq + Hash, V: Copy> Pairs<K, V> {
     pub fn new(kind: &'static str) -> Self {
-        let open = HashMap::new();
-        Self { kind, wanted: false, whole: 0, unmatched: 0, voided: 0, dropped: 0, open, edge_ns: 0 }
+        Self {
+            kind,
+            wanted: false,
+            whole: 0,
+            unmatched: 0,
+            voided: 0,
+            dropped: 0,
+            open: HashMap::new(),
+            gaps: 0,
+            gaps_on: HashMap::new(),
+            edge_ns: 0,
+        }
     }
 
     /// Nothing before `at_ns` was seen.
@@ -53,14 +68,19 @@ impl<K: Eq + Hash, V: Copy> Pairs<K, V> {
         self.wanted = true;
         if self.open.len() >= MAX_OPEN && !self.open.contains_key(&key) {
             self.dropped += 1;
-        } else if self.open.insert(key, Begin { at_ns, cpu, what }).is_some() {
-            self.unmatched += 1;
+            return;
+        }
+        let begin = Begin { at_ns, cpu, gaps: self.gaps_for(cpu), what };
+        match self.open.insert(key, begin) {
+            None => {}
+            Some(before) if self.is_void(&before) => self.voided += 1,
+            Some(_) => self.unmatched += 1,
         }
     }
 
     /// A begin of something that stays begun when it is asked for again.
     pub fn begin_once(&mut self, key: K, at_ns: u64, cpu: u64, what: V) {
-        if !self.open.contains_key(&key) {
+        if !self.open.get(&key).is_some_and(|begin| !self.is_void(begin)) {
             self.begin(key, at_ns, cpu, what);
         }
     }
@@ -68,8 +88,12 @@ impl<K: Eq + Hash, V: Copy> Pairs<K, V> {
     /// An end: how many nanoseconds since its begin, and what that said.
     pub fn end(&mut self, key: &K, at_ns: u64) -> Option<(u64, V)> {
         self.wanted = true;
-        let took =
-            self.open.remove(key).and_then(|begin| Some((at_ns.checked_sub(begin.at_ns)?, begin.what)));
+        let begin = self.open.remove(key);
+        if begin.is_some_and(|begin| self.is_void(&begin)) {
+            self.voided += 1;
+            return None;
+        }
+        let took = begin.and_then(|begin| Some((at_ns.checked_sub(begin.at_ns)?, begin.what)));
         match took {
             Some(_) => self.whole += 1,
             None if at_ns.saturating_sub(self.edge_ns) <= EDGE_NS => {}
@@ -91,14 +115,28 @@ impl<K: Eq + Hash, V: Copy> Pairs<K, V> {
     /// Events were lost before `at_ns`: on one CPU when begin and end stay on theirs, else everywhere.
     pub fn gap(&mut self, at_ns: u64, on: Option<u64>) {
         self.edge_ns = at_ns;
-        let before = self.open.len();
-        self.open.retain(|_, begin| on.is_some_and(|cpu| cpu != begin.cpu));
-        self.voided += (before - self.open.len()) as u64;
+        match on {
+            Some(cpu) => *self.gaps_on.entry(cpu).or_default() += 1,
+            None => self.gaps += 1,
+        }
     }
 
     /// When the oldest of those began that have not ended.
     pub fn oldest_open_ns(&self) -> Option<u64> {
-        self.open.values().map(|begin| begin.at_ns).min()
+        self.open.values().filter(|begin| !self.is_void(begin)).map(|begin| begin.at_ns).min()
+    }
+
+    /// How many begins were given up at a gap.
+    pub fn voided(&self) -> u64 {
+        self.voided + self.open.values().filter(|begin| self.is_void(begin)).count() as u64
+    }
+
+    fn is_void(&self, begin: &Begin<V>) -> bool {
+        begin.gaps != self.gaps_for(begin.cpu)
+    }
+
+    fn gaps_for(&self, cpu: u64) -> u64 {
+        self.gaps + self.gaps_on.get(&cpu).copied().unwrap_or(0)
     }
 }
 
@@ -140,10 +178,14 @@ mod tests {
         pairs.gap(LATE + 10, Some(0));
         assert_eq!(pairs.end(&1, LATE + 20), None);
         assert_eq!(pairs.end(&2, LATE + 20), Some((20, ())));
-        assert_eq!((pairs.voided, pairs.unmatched, pairs.whole), (1, 0, 1));
+        assert_eq!((pairs.voided(), pairs.unmatched, pairs.whole), (1, 0, 1));
         pairs.begin(3, LATE, 1, ());
         pairs.gap(LATE + 30, None);
-        assert_eq!((pairs.oldest_open_ns(), pairs.voided), (None, 2));
+        assert_eq!((pairs.oldest_open_ns(), pairs.voided()), (None, 2));
+        // What is asked for again after the gap begins then.
+        pairs.begin_once(3, LATE + 40, 1, ());
+        assert_eq!(pairs.end_if_begun(&3, LATE + 50), Some((10, ())));
+        assert_eq!((pairs.voided(), pairs.unmatched), (2, 0));
     }
 
     #[test]

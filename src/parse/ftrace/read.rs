@@ -232,7 +232,13 @@ impl<'a> Trace<'a> {
             // It goes on as a part of another one.
             b"block_rq_merge" => self.queue.forget(&key),
             _ => {
-                if let Some((took_ns, op)) = self.block.end(&key, at_ns) {
+                // A write that asked for a flush ends once more, empty, when that is done; it was never
+                // issued like that.
+                let ended = match request.empty {
+                    true => self.block.end_if_begun(&key, at_ns),
+                    false => self.block.end(&key, at_ns),
+                };
+                if let Some((took_ns, op)) = ended {
                     self.of_block.add((request.device, op), took_ns, full);
                 }
             }

@@ -148,11 +148,12 @@ fn count<K: Eq + Hash, V: Copy>(sink: &mut Sink, pairs: &Pairs<K, V>, last_ns: O
     if let (Some(last_ns), Some(oldest_ns)) = (last_ns, pairs.oldest_open_ns()) {
         sink.gauge("trace_open_seconds", label(), last_ns.saturating_sub(oldest_ns) as f64 / 1e9);
     }
-    let Pairs { kind, whole, unmatched, voided, dropped, .. } = pairs;
+    let Pairs { kind, whole, unmatched, dropped, .. } = pairs;
+    let voided = pairs.voided();
     if *unmatched > 0 {
         sink.fault(|| format!("{kind}: {unmatched} begins or ends had no partner, beside {whole} pairs"));
     }
-    if *voided > 0 {
+    if voided > 0 {
         sink.fault(|| format!("{kind}: {voided} begins were given up where events were lost"));
     }
     if *dropped > 0 {
