@@ -236,6 +236,6 @@ fn the_tracers_run_to_their_end_and_leave_the_global_buffer_alone() {
         ];
         let places: Vec<_> = order.iter().map(|mark| text.find(mark)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
-        assert_eq!(left_of(&job.tag.to_string(), &sshd), [PathBuf::new(); 0], "{name}");
+        assert_eq!(left_of(&job.tag.to_string(), &sshd), Vec::<PathBuf>::new(), "{name}");
     }
 }

@@ -80,7 +80,7 @@ impl<K: Eq + Hash, V: Copy> Pairs<K, V> {
 
     /// A begin of something that stays begun when it is asked for again.
     pub fn begin_once(&mut self, key: K, at_ns: u64, cpu: u64, what: V) {
-        if !self.open.get(&key).is_some_and(|begin| !self.is_void(begin)) {
+        if self.open.get(&key).is_none_or(|begin| self.is_void(begin)) {
             self.begin(key, at_ns, cpu, what);
         }
     }

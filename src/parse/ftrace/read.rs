@@ -175,9 +175,8 @@ impl<'a> Trace<'a> {
             | b"softirq_exit" => self.irq(event),
             // These go from CPU to CPU: they are whole only where every CPU's events are there.
             _ if event.at_ns < self.covered.0 || event.at_ns > self.covered.1 => Some(()),
-            b"block_rq_insert" | b"block_rq_issue" | b"block_rq_complete" | b"block_rq_merge" => {
-                self.block(event)
-            }
+            b"block_rq_insert" | b"block_rq_issue" | b"block_rq_requeue" | b"block_rq_merge"
+            | b"block_rq_complete" => self.block(event),
             _ => {
                 self.memory(event);
                 Some(())
@@ -228,6 +227,11 @@ impl<'a> Trace<'a> {
                     self.of_queue.add((request.device, op), took_ns, full);
                 }
                 self.block.begin(key, at_ns, event.cpu, op);
+            }
+            // The device was full: it was queued after all, and is going to be issued again.
+            b"block_rq_requeue" => {
+                self.block.forget(&key);
+                self.queue.begin_once(key, at_ns, event.cpu, op);
             }
             // It goes on as a part of another one.
             b"block_rq_merge" => self.queue.forget(&key),
