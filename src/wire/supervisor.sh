@@ -348,7 +348,8 @@ done
 # The probe itself: nothing of ours in its environment but the tag, nothing open but its own three.
 probe() {
 trap - PIPE HUP INT TERM ALRM USR1
-[ -z "$group" ] || echo 0 >"$group/cgroup.procs"
+# An empty group is what another run takes for a leftover.
+[ -z "$group" ] || echo 0 >"$group/cgroup.procs" || { mkdir "$group" && echo 0 >"$group/cgroup.procs"; }
 DROPSONDE_RUN=$tag DROPSONDE_INSTANCE=$instance DROPSONDE_CURSOR=$cursor
 export DROPSONDE_RUN DROPSONDE_INSTANCE DROPSONDE_CURSOR PROC SYS
 set -- /bin/sh -c "$script" "$name"
