@@ -6,6 +6,7 @@ use std::time::Duration;
 use dropsonde::config::Library;
 use dropsonde::model::{Cost, Outcome, Probe};
 
+use crate::support::program::Program;
 use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
 
@@ -238,4 +239,29 @@ fn the_tracers_run_to_their_end_and_leave_the_global_buffer_alone() {
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: {places:?}");
         assert_eq!(left_of(&job.tag.to_string(), &sshd), Vec::<PathBuf>::new(), "{name}");
     }
+}
+
+/// Within a visit the second tracer waits for the first, longer than a visit may take otherwise.
+#[test]
+fn the_tracers_of_a_visit_run_one_after_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = host(with_shell("/usr/bin/dash"), &pretend(folder.path(), "nop\n", ""));
+    let mut program = Program::alone();
+    program.hosts("traced", &sshd);
+    let log = folder.path().join("log");
+    let script = format!("echo begin >>'{0}'\nsleep 2\necho end >>'{0}'", log.display());
+    let keys = "format = \"text\"\ntracer = true\ntimeout = \"20s\"";
+    let names = ["first_tracer", "second_tracer", "third_tracer"];
+    for name in names {
+        program.probe(name, &script, keys);
+    }
+    let probes = names.iter().flat_map(|name| ["--probe", name]);
+    let arguments: Vec<&str> =
+        ["sweep", "--json", "--set", "limits.visit_timeout=4s"].into_iter().chain(probes).collect();
+    let swept = program.run(&arguments);
+    for name in names {
+        swept.ended(("traced", name), "ok", &[]);
+    }
+    let order = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(order, "begin\nend\n".repeat(names.len()));
 }

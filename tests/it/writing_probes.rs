@@ -92,7 +92,7 @@ fn the_list_of_metrics_and_the_probes_agree() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
     let document = std::fs::read_to_string(path).unwrap();
     let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
-    let probes = ["proc", "kernel_log"].map(|name| library.get(name).unwrap());
+    let probes = ["proc", "kernel_log", "block_rq_latency"].map(|name| library.get(name).unwrap());
     let names = names(&document);
     for name in names.iter().filter(|name| !["kernel_log", "hung_task"].contains(name)) {
         assert!(probes.iter().any(|probe| probe.spec(name).is_some()), "{name} is no metric");
