@@ -217,12 +217,12 @@ for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
 tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
 done
 [ -n "$heavy" ] || return
-for file in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do
-[ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ] || continue
-owner=${file##*/dropsonde.}
+for path in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do
+[ -f "$path" ] && [ ! -L "$path" ] && [ -O "$path" ] || continue
+owner=${path##*/dropsonde.}
 all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
-tagged "${owner%%.*}" $all || rm -f "$file"
+tagged "${owner%%.*}" $all || rm -f "$path"
 done
 }
 
@@ -230,10 +230,15 @@ done
 # a cheap probe is not expected to have any.
 clear() {
 drop_instance "$tracing/$instance"
-[ -z "$heavy" ] || for file in /dev/shm/"$instance".* /tmp/"$instance".*; do
-[ ! -f "$file" ] || rm -f "$file"
+[ -z "$heavy" ] || for path in /dev/shm/"$instance".* /tmp/"$instance".*; do
+[ ! -f "$path" ] || rm -f "$path"
 done
-[ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
+# What was killed is in its group until it is dead, and perf takes seconds to give its buffers back.
+tick=0
+while [ -d "$group" ] && ! rmdir "$group" && [ $tick -lt 100 ]; do
+sleep 0.1 || sleep 1
+tick=$((tick + 1))
+done
 }
 
 # A mount point is there without its tracefs as well, and a locked-down kernel lets nobody read it.

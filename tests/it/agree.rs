@@ -10,13 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use dropsonde::config::Library;
-use dropsonde::model::{Histogram, Outcome, Probe};
+use dropsonde::model::{Histogram, Outcome};
 use dropsonde::parse::{Context, parse};
 
 use crate::support::runs::Job;
 use crate::support::sshd::{Setup, Sshd, Userland};
-use crate::support::tracer::alone;
+use crate::support::tracer::{self, alone};
 
 /// Long enough that the seconds which a tracer needs to start matter little.
 const WINDOW_S: u64 = 6;
@@ -111,23 +110,8 @@ impl Drop for Load {
     }
 }
 
-/// A shipped probe that looks for longer, and does not mind another one.
-fn patient(name: &str) -> Probe {
-    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
-    let mut probe = Probe::clone(library.get(name).expect("a shipped probe"));
-    let seconds = probe.window.expect("a window").as_secs();
-    let before = probe.script.clone();
-    for (word, end) in [("sleep ", "\n"), ("sleep ", " 2>&1"), ("interval:s:", " ")] {
-        let (old, new) = (format!("{word}{seconds}{end}"), format!("{word}{WINDOW_S}{end}"));
-        probe.script = probe.script.replace(&old, &new);
-    }
-    assert!(probe.script != before || seconds == WINDOW_S, "{name}: its window is not found");
-    probe.tracer = false;
-    probe
-}
-
 fn distributions(sshd: &Sshd, name: &str) -> Result<Vec<Histogram>, String> {
-    let probe = patient(name);
+    let probe = tracer::looking_for(name, WINDOW_S);
     let decoded = Job::new(probe.clone()).over(sshd);
     assert_eq!(decoded.outcome, Outcome::Ok, "{name}: {:?} {}", decoded.detail, decoded.stderr);
     let parsed = parse(&probe, &decoded.raw, &Context { clock: None, cursor: None });

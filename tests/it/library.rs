@@ -107,8 +107,17 @@ fn assert_lacking(what: &str, probe: &Probe, detail: &str) {
         assert!(is_sentence && !detail.contains("gave no reason"), "{what}");
         return;
     };
-    let named: Vec<String> =
-        probe.needs.iter().map(ToString::to_string).filter(|need| lacking.contains(need.as_str())).collect();
+    let needs = probe.needs.iter().map(ToString::to_string);
+    let named: Vec<String> = needs
+        .filter(|need| match need.strip_prefix("version:") {
+            // With what is there instead.
+            Some(version) => {
+                let tool = version.split(['<', '>']).next().unwrap_or_default();
+                lacking.contains(&tool.replace('-', " "))
+            }
+            None => lacking.contains(need.as_str()),
+        })
+        .collect();
     assert!(!named.is_empty(), "{what}: it names none of the needs");
     for need in named {
         let path = std::env::var_os("PATH").expect("a PATH");
