@@ -32,6 +32,8 @@ mod parse_garbage;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod scipy_oracle;
+#[cfg(test)]
 mod served;
 #[cfg(test)]
 mod ssh;
