@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
