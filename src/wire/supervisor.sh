@@ -128,7 +128,9 @@ esac
 near=
 for file in $found $(exec grep -lsE "[)] [^Z] [0-9]+ $$ " $stats); do
 file=${file#/proc/}
-case $file in self/*) ;; *) near="$near ${file%/*}" ;; esac
+file=${file%/*}
+# Once each: what both greps name would be sent every signal twice.
+case "$near self " in *" $file "*) ;; *) near="$near $file" ;; esac
 done
 }
 
@@ -202,7 +204,8 @@ rmdir "$1"
 }
 
 # What a run of ours left whose supervisor was killed as well. A group that is in use cannot be
-# removed; a tracing instance can, so no process of its run may be alive.
+# removed; a tracing instance or a file can, so no process of its run may be alive. In /tmp anybody
+# may give a file such a name: only ours are looked at.
 sweep_stale() {
 for dir in "$groups"/dropsonde.*; do
 [ ! -d "$dir" ] || rmdir "$dir"
@@ -213,11 +216,23 @@ all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
 tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
 done
+[ -n "$heavy" ] || return
+for file in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do
+[ -f "$file" ] && [ ! -L "$file" ] && [ -O "$file" ] || continue
+owner=${file##*/dropsonde.}
+all=
+for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
+tagged "${owner%%.*}" $all || rm -f "$file"
+done
 }
 
-# What this run has on the host beside processes.
+# What this run has on the host beside processes. A folder with many files is slow to look through, so
+# a cheap probe is not expected to have any.
 clear() {
 drop_instance "$tracing/$instance"
+[ -z "$heavy" ] || for file in /dev/shm/"$instance".* /tmp/"$instance".*; do
+[ ! -f "$file" ] || rm -f "$file"
+done
 [ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
 }
 

@@ -2,6 +2,8 @@
 // Helper functions of tests are tests, too: the attribute says so to clippy.
 
 #[cfg(test)]
+mod agree;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod comparison;
@@ -27,6 +29,8 @@ mod hosts;
 mod house;
 #[cfg(test)]
 mod known_hosts;
+#[cfg(test)]
+mod library;
 #[cfg(test)]
 mod local;
 #[cfg(test)]

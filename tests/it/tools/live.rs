@@ -2,19 +2,12 @@
 //! nothing of it is left, whatever ends it.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::program::Program;
-
-/// Two tracers at once would measure each other.
-static TRACER: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    TRACER.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::support::tracer::{self, alone};
 
 fn program() -> Program {
     let mut program = Program::new();
@@ -24,7 +17,7 @@ fn program() -> Program {
 
 /// The numbers of a reading that must be ok.
 fn numbers(program: &Program, probe: &str) -> Value {
-    program.trace(probe).ended(("localhost", probe), "ok", &[]);
+    tracer::run(program, probe).ended(("localhost", probe), "ok", &[]);
     let shown = program.run(&["show", "localhost", probe, "--json"]);
     shown.expect(0, &[]);
     let shown = shown.json();
@@ -87,7 +80,7 @@ fn what_is_missing_is_named() {
         ("storage_health", &["no disk here answers", "smartctl"]),
         ("syscall_capture", &["sysdig"]),
     ] {
-        let ran = program.trace(probe);
+        let ran = tracer::run(&program, probe);
         let reading = ran.reading("localhost", probe);
         if reading["outcome"] == "ok" {
             assert!(reading["samples"].as_u64().expect("samples") > 0, "{reading}");
@@ -107,7 +100,7 @@ fn what_is_missing_is_named() {
 fn a_tracer_does_not_outlive_its_collector() {
     let _alone = alone();
     let program = program();
-    program.trace("tcp_retransmit").expect(0, &[]);
+    tracer::run(&program, "tcp_retransmit").expect(0, &[]);
     let mut child = program.command(&["run", "tcp_retransmit", "--local"]).spawn().expect("the program");
     let until = Instant::now() + Duration::from_secs(20);
     let ours = loop {
