@@ -6,6 +6,8 @@ mod agree;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
@@ -45,6 +47,8 @@ mod perf;
 mod probe_docs;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod scipy_oracle;
 #[cfg(test)]
 mod served;
 #[cfg(test)]
