@@ -1,12 +1,29 @@
 //! Hosts against each other: who is worst, and how two sides differ. It names differences and their
 //! size, and never says that one is significant: that takes a test, and a test takes a history.
 
+mod changed;
+mod counts;
+mod difference;
 mod distribution;
+mod finding;
+mod grid;
 mod median;
+mod multiple;
+mod odd;
 mod ranking;
+mod rarity;
+mod shape;
 mod sides;
+mod spread;
 
+pub use counts::{fisher_exact, quantile_interval};
+pub use difference::{RankSum, Shift, rank_sum, shift};
 pub use distribution::{Distribution, Interval, Mismatch, Statistic, least_distance};
+pub use finding::{Finding, Found, LEAST_PEERS, LEAST_SWEEPS, Lacking, Lens, find};
+pub use grid::Grid;
 pub use median::Sorted;
+pub use multiple::{benjamini_hochberg, holm};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};
+pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};
+pub use spread::Spread;

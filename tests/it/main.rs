@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
@@ -41,6 +43,8 @@ mod perf;
 mod probe_docs;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod scipy_oracle;
 #[cfg(test)]
 mod served;
 #[cfg(test)]
