@@ -3,6 +3,7 @@
 
 mod changed;
 mod counts;
+mod course;
 mod difference;
 mod distribution;
 mod explanation;
@@ -19,6 +20,7 @@ mod sides;
 mod spread;
 
 pub use counts::{fisher_exact, quantile_interval};
+pub use course::{Band, Course};
 pub use difference::{RankSum, Shift, rank_sum, shift};
 pub use distribution::{Distribution, Interval, Mismatch, Statistic, least_distance};
 pub use explanation::{Companion, Explanation, KernelLine, Shared, SharedLabel, UNLIKELY, shared};

@@ -2,6 +2,7 @@
 //! One incident is one line, so a host stands once under each metric, with its most telling series.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Lacking, Lens};
 use crate::model::{CollectorTime, HostName, Kind, Labels, ProbeName, Span, SweepId, Worse};
@@ -81,15 +82,15 @@ pub struct Outlier {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutlierHost {
     pub host: HostName,
-    /// Of its own series, where the subject is each host's worst.
-    pub labels: Labels,
+    /// Its last value.
     pub value: f64,
     /// The median of its peers.
     pub peers: f64,
     /// What it would have if it stood to its peers as ever.
     pub expected: f64,
-    /// The value over the expected one, where both are on one side of zero.
+    /// The value over the peers', and over the expected one; where both are on one side of zero.
     pub ratio: Option<f64>,
+    pub change: Option<f64>,
     /// The first sweep of the present run; `None` when it is older than the history.
     pub since: Option<CollectorTime>,
     /// How many of its usual scales it is off, and how many would have been enough.
@@ -134,7 +135,7 @@ pub struct Single {
     pub provisional: bool,
     pub higher: bool,
     pub host: OutlierHost,
-    pub usual: Vec<Option<f64>>,
+    pub usual: Arc<[Option<f64>]>,
 }
 
 /// Puts the findings of one metric together: the series that says most about most hosts takes them, the next
@@ -167,6 +168,7 @@ fn outlier(mut singles: Vec<Single>) -> Option<Outlier> {
     let warned = hosts.iter().any(|host| warns(&first.about, host.value));
     let score = hosts[0].score * weight(&first, warned);
     let Single { subject, about, lens, higher, usual, .. } = first;
+    let usual = usual.to_vec();
     Some(Outlier { subject, about, lens, provisional, higher, hosts, warned, usual, score })
 }
 

@@ -28,6 +28,8 @@ mod house;
 #[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
+mod lenses;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod needs;
