@@ -13,7 +13,7 @@ pub const LEAST_SWEEPS: usize = 24;
 pub const LEAST_PEERS: usize = 5;
 
 /// What tells a host from the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lens {
     /// It differs from its own past, in how it stands to its peers.
     Changed,

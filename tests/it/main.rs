@@ -30,6 +30,8 @@ mod house;
 #[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
+mod lenses;
+#[cfg(test)]
 mod library;
 #[cfg(test)]
 mod local;
