@@ -2,7 +2,7 @@
 
 mod distributions;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -274,6 +274,13 @@ fn sort(lines: &mut [Line]) {
     });
 }
 
+/// Whether a metric is there of more than one probe, so that its name alone does not tell.
+fn is_ambiguous<'a>(all: impl Iterator<Item = &'a Arc<Series>>) -> bool {
+    let mut probes = BTreeMap::new();
+    let mut all = all.map(|series| (&series.metric, &series.probe));
+    all.any(|(metric, probe)| *probes.entry(metric).or_insert(probe) != probe)
+}
+
 fn labels_of(series: &Series) -> LabelPairs {
     series.labels.iter().map(|(label, value)| (label.clone().into(), value.clone())).collect()
 }
@@ -281,6 +288,7 @@ fn labels_of(series: &Series) -> LabelPairs {
 fn row(line: &Line) -> CompareRow {
     CompareRow {
         metric: line.series.metric.clone(),
+        probe: line.series.probe.clone(),
         labels: labels_of(&line.series).into(),
         a: line.contrast.a,
         b: line.contrast.b,
@@ -311,7 +319,9 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
     // Sweeps in which neither side of any line has a value were of other hosts or probes.
     let filled = |at: &usize| histories.iter().flatten().any(|side| side[*at].is_some());
     let kept: Vec<usize> = (0..sweeps).filter(filled).collect();
+    let ambiguous = is_ambiguous(lines.iter().map(|line| &line.series));
     let mut columns = vec![Column::left("METRIC")];
+    columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
     columns.extend([Column::right("A"), Column::right("B"), Column::right("RATIO"), Column::right("N")]);
     let history = kept.len() > 1;
@@ -327,6 +337,7 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
             ratio = ratio.ink(Ink::Red);
         }
         let mut cells = vec![Cell::from(series.metric.as_str())];
+        cells.extend(ambiguous.then(|| Cell::from(series.probe.as_str())));
         cells.extend(labelled.then(|| Cell::new(labels_text(&series.labels))));
         cells.extend([Cell::new(text(contrast.a)), Cell::new(text(contrast.b)), ratio]);
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));
