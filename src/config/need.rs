@@ -1,10 +1,10 @@
 //! One entry of a probe's `needs`. It refuses whatever the host could not check by itself, without
 //! running the probe.
 
-use crate::model::{Bound, Need, Versioned};
+use crate::model::{Bound, Capability, Need, Versioned};
 
 const FORMS: &str = "\"file:/path\", \"tool:name\", \"version:perf>=6.12\", \"event:sched:sched_switch\", \
-                     \"tracefs:instances\" or \"paranoid<=2\"";
+                     \"tracefs:instances\", \"paranoid<=2\", \"cap:bpf\" or \"kernel-log\"";
 
 /// Reads `text`, or says what was expected.
 pub(super) fn need(text: &str) -> Result<Need, &'static str> {
@@ -12,7 +12,11 @@ pub(super) fn need(text: &str) -> Result<Need, &'static str> {
         let level = level.parse::<i8>().ok().filter(|level| (-1..=4).contains(level));
         return level.map(Need::Paranoid).ok_or("paranoid<= and a level from -1 to 4");
     }
+    if text == "kernel-log" {
+        return Ok(Need::KernelLog);
+    }
     match text.split_once(':') {
+        Some(("cap", name)) => capability(name),
         Some(("file", path)) => file(path),
         Some(("tool", name)) => tool(name),
         Some(("version", bound)) => version(bound),
@@ -23,21 +27,28 @@ pub(super) fn need(text: &str) -> Result<Need, &'static str> {
 }
 
 fn file(path: &str) -> Result<Need, &'static str> {
-    let rooted = ["/", "$PROC/", "$SYS/"].iter().any(|root| path.starts_with(root));
-    if rooted && path.len() <= 1024 && !path.contains(char::is_control) {
+    let is_rooted = |path: &str| ["/", "$PROC/", "$SYS/"].iter().any(|root| path.starts_with(root));
+    if path.split('|').all(is_rooted) && path.len() <= 1024 && !path.contains(char::is_control) {
         Ok(Need::File(path.to_owned()))
     } else {
-        Err("file: and an absolute path, or one below $PROC or $SYS")
+        Err("file: and an absolute path, or one below $PROC or $SYS; | before another one that would do")
     }
 }
 
 fn tool(name: &str) -> Result<Need, &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-    if !name.is_empty() && !name.starts_with('-') && name.len() <= 64 && name.bytes().all(plain) {
+    let is_name =
+        |name: &str| (1..=64).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(plain);
+    if name.split('|').all(is_name) {
         Ok(Need::Tool(name.to_owned()))
     } else {
-        Err("tool: and a command's name, without a path")
+        Err("tool: and a command's name, without a path; | before another one that would do")
     }
+}
+
+fn capability(name: &str) -> Result<Need, &'static str> {
+    let found = Capability::ALL.into_iter().find(|capability| capability.as_str() == name);
+    found.map(Need::Capability).ok_or("cap:bpf or cap:perfmon")
 }
 
 fn version(text: &str) -> Result<Need, &'static str> {
@@ -81,6 +92,11 @@ mod tests {
             "event:irq:softirq_entry",
             "tracefs:instances",
             "paranoid<=-1",
+            "tool:smartctl|nvme",
+            "file:$SYS/class/nvme|/dev/sda",
+            "cap:bpf",
+            "cap:perfmon",
+            "kernel-log",
         ] {
             assert_eq!(need(text).map(|need| need.to_string()), Ok(text.to_owned()));
         }
@@ -106,6 +122,13 @@ mod tests {
             "tracefs:",
             "paranoid<=9",
             "paranoid:2",
+            "tool:a|",
+            "tool:|a",
+            "tool:a|/bin/b",
+            "file:/a|b",
+            "cap:",
+            "cap:all",
+            "kernel-log:",
         ];
         for text in bad {
             assert!(need(text).is_err(), "{text}");

@@ -14,7 +14,7 @@ mod time;
 
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
-pub use need::{Bound, Need, Versioned};
+pub use need::{Bound, Capability, Need, Versioned};
 pub use outcome::Outcome;
 pub use probe::{Cost, Format, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};

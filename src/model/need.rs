@@ -6,9 +6,9 @@ use std::fmt;
 /// Something that must be on the host before the script runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// `file:/path`: readable by the probe's user. `$PROC` and `$SYS` may lead the path.
+    /// `file:/path`, `file:/path|/other`: readable by the probe's user. `$PROC` and `$SYS` may lead a path.
     File(String),
-    /// `tool:perf`: on the supervisor's PATH.
+    /// `tool:perf`, `tool:smartctl|nvme`: one of them is on the supervisor's PATH.
     Tool(String),
     /// `version:perf>=6.12`, `version:sysdig-libs<0.22`: how a tool calls itself.
     Version { tool: Versioned, bound: Bound, version: String },
@@ -16,8 +16,19 @@ pub enum Need {
     Event(String),
     /// `tracefs:instances`: tracing buffers of our own can be made.
     TracefsInstances,
-    /// `paranoid<=2`: kernel.perf_event_paranoid is no higher, or the probe's user is root.
+    /// `paranoid<=2`: kernel.perf_event_paranoid is no higher, or the probe's user has CAP_PERFMON.
     Paranoid(i8),
+    /// `cap:bpf`: the probe's user has CAP_BPF, or CAP_SYS_ADMIN, which stands for all of these.
+    Capability(Capability),
+    /// `kernel-log`: kernel.dmesg_restrict is 0, or the probe's user has CAP_SYSLOG.
+    KernelLog,
+}
+
+/// The capabilities that can be asked for: being uid 0 does not mean to have them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Capability {
+    Bpf,
+    Perfmon,
 }
 
 /// The tools whose version can be asked for.
@@ -49,6 +60,17 @@ impl Versioned {
     }
 }
 
+impl Capability {
+    pub const ALL: [Self; 2] = [Self::Bpf, Self::Perfmon];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bpf => "bpf",
+            Self::Perfmon => "perfmon",
+        }
+    }
+}
+
 impl Bound {
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +91,8 @@ impl fmt::Display for Need {
             Self::Event(name) => write!(f, "event:{name}"),
             Self::TracefsInstances => f.write_str("tracefs:instances"),
             Self::Paranoid(level) => write!(f, "paranoid<={level}"),
+            Self::Capability(capability) => write!(f, "cap:{}", capability.as_str()),
+            Self::KernelLog => f.write_str("kernel-log"),
         }
     }
 }

@@ -43,6 +43,10 @@ impl Lack {
                 Err(format!("perf_event_paranoid={seen}, needs ≤ {level} or CAP_PERFMON"))
             }
             (Need::Paranoid(_), None) => Ok("perf events (no kernel.perf_event_paranoid)".to_owned()),
+            (Need::Capability(capability), _) => {
+                Err(format!("its user lacks CAP_{}", capability.as_str().to_uppercase()))
+            }
+            (Need::KernelLog, Some(seen)) => Err(format!("dmesg_restrict={seen}, needs 0 or CAP_SYSLOG")),
             (need, Some("root")) => Err(format!("only root can look for {need}")),
             (need, Some("none")) => Err(format!("tracefs is not mounted or not readable, needs {need}")),
             (need, _) => Ok(need.to_string()),
@@ -128,6 +132,7 @@ pub fn asking(needs: Vec<Need>, name: ProbeName, timeout: Duration) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Capability;
 
     fn need(tool: Versioned, bound: Bound, version: &str) -> Need {
         Need::Version { tool, bound, version: version.to_owned() }
@@ -146,6 +151,9 @@ mod tests {
         check(libs(), Some("0.22.0"), "sysdig libs 0.22.0 cannot measure latency, needs < 0.22");
         check(libs(), None, "host lacks sysdig libs < 0.22");
         check(Need::Paranoid(2), Some("4"), "perf_event_paranoid=4, needs ≤ 2 or CAP_PERFMON");
+        check(Need::Capability(Capability::Bpf), None, "its user lacks CAP_BPF");
+        check(Need::KernelLog, Some("1"), "dmesg_restrict=1, needs 0 or CAP_SYSLOG");
+        check(Need::KernelLog, None, "host lacks kernel-log");
         check(event(), None, "host lacks event:irq:softirq_entry");
         check(event(), Some("root"), "only root can look for event:irq:softirq_entry");
         check(

@@ -55,7 +55,7 @@ pub fn check(probe: &Probe) -> Result<(), Unsendable> {
     if probe.script.len() as u64 > MAX_SCRIPT.0 {
         return Err(Unsendable::TooLong(ByteSize(probe.script.len() as u64)));
     }
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,$%=~<>".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@,$%=~<>|".contains(c);
     match probe.needs.iter().map(ToString::to_string).find(|need| !need.chars().all(plain)) {
         Some(need) => Err(Unsendable::Need(need)),
         None => Ok(()),

@@ -322,16 +322,39 @@ case $said in "$lead"[0-9]*) found=${said#"$lead"} ;; esac
 found=${found%%[!0-9.]*}
 }
 
-# monitors: whether we may look at the whole machine whatever perf_event_paranoid says. In CapEff,
-# CAP_PERFMON is bit 38 and CAP_SYS_ADMIN bit 21.
-monitors() {
+# able NAME: whether we have that capability, or CAP_SYS_ADMIN (bit 21), which stands for each of
+# these. In CapEff, CAP_BPF is bit 39, CAP_PERFMON 38 and CAP_SYSLOG 34.
+able() {
 while read -r key caps _; do
 [ "$key" != CapEff: ] || break
 done </proc/self/status
-case $key$caps in
-CapEff:*[4-7c-f]?????????|CapEff:*[2367abef]?????) return 0 ;;
+case $1:$caps in
+*:*[2367abef]?????) return 0 ;;
+bpf:*[89a-f]?????????|perfmon:*[4-7c-f]?????????|syslog:*[4-7c-f]????????) return 0 ;;
 esac
 return 1
+}
+
+# either COMMAND A|B: whether COMMAND holds of A or of B.
+either() {
+rest=$2'|'
+while [ -n "$rest" ]; do
+! "$1" "${rest%%"|"*}" || return 0
+rest=${rest#*"|"}
+done
+return 1
+}
+
+present() {
+command -v "$1" >/dev/null
+}
+
+readable() {
+case $1 in
+'$PROC'*) [ -r "$PROC${1#'$PROC'}" ] ;;
+'$SYS'*) [ -r "$SYS${1#'$SYS'}" ] ;;
+*) [ -r "$1" ] ;;
+esac
 }
 
 # Sets $missing.
@@ -340,10 +363,9 @@ missing= index=0 asked=
 for need in $needs; do
 index=$((index + 1)) what=${need#*:}
 case $need in
-tool:*) command -v "$what" >/dev/null || lack $index ;;
-'file:$PROC'*) [ -r "$PROC${need#'file:$PROC'}" ] || lack $index ;;
-'file:$SYS'*) [ -r "$SYS${need#'file:$SYS'}" ] || lack $index ;;
-file:*) [ -r "$what" ] || lack $index ;;
+tool:*) either present "$what" || lack $index ;;
+file:*) either readable "$what" || lack $index ;;
+cap:*) able "$what" || lack $index ;;
 'version:'*'<'*)
 ask "${what%%<*}"
 [ -n "$found" ] && below "$found" "${what#*<}" || lack $index "$found"
@@ -357,7 +379,14 @@ tracefs:instances) [ -d "$tracing" ] || lack $index "$blind" ;;
 'paranoid<='*)
 level=
 read -r level <"$PROC/sys/kernel/perf_event_paranoid"
-[ -n "$level" ] && { [ "$level" -le "${need#*=}" ] || monitors; } || lack $index "$level"
+# The first character is all that a shell gets that reads byte by byte.
+[ "$level" != - ] || level=-1
+[ -n "$level" ] && { [ "$level" -le "${need#*=}" ] || able perfmon; } || lack $index "$level"
+;;
+kernel-log)
+level=
+read -r level <"$PROC/sys/kernel/dmesg_restrict"
+[ "$level" = 0 ] || able syslog || lack $index "$level"
 ;;
 # A collector of another age may ask what this text cannot answer: that is not a yes.
 *) lack $index ;;

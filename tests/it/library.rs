@@ -120,15 +120,8 @@ fn assert_lacking(what: &str, probe: &Probe, detail: &str) {
         .collect();
     assert!(!named.is_empty(), "{what}: it names none of the needs");
     for need in named {
-        let path = std::env::var_os("PATH").expect("a PATH");
         let is_there = match need.split_once(':') {
-            Some(("tool", tool)) => {
-                std::env::split_paths(&path).any(|folder| folder.join(tool).exists())
-                    || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(tool).exists())
-            }
-            Some(("file", file)) => {
-                Path::new(&file.replace("$PROC", "/proc").replace("$SYS", "/sys")).exists()
-            }
+            Some((kind @ ("tool" | "file"), all)) => all.split('|').any(|one| is_there(kind, one)),
             Some(("event", event)) => {
                 Path::new("/sys/kernel/tracing/events").join(event.replace(':', "/")).exists()
             }
@@ -136,6 +129,16 @@ fn assert_lacking(what: &str, probe: &Probe, detail: &str) {
         };
         assert!(!is_there, "{what}: {need} is there");
     }
+}
+
+/// Whether this machine has it.
+fn is_there(kind: &str, name: &str) -> bool {
+    if kind == "file" {
+        return Path::new(&name.replace("$PROC", "/proc").replace("$SYS", "/sys")).exists();
+    }
+    let path = std::env::var_os("PATH").expect("a PATH");
+    std::env::split_paths(&path).any(|folder| folder.join(name).exists())
+        || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
 }
 
 #[test]

@@ -154,6 +154,20 @@ fn kernel(shell: &str) {
     assert_eq!(paranoid("0", true, &["paranoid<=-1"]), ["paranoid<=-1 = 0"], "{shell}");
     assert_eq!(paranoid("x\u{1b}[31m", true, &["paranoid<=2"]), ["paranoid<=2 = x"], "{shell}");
     assert_eq!(paranoid("", true, &["paranoid<=2"]), ["paranoid<=2"], "{shell}");
+    let log = |level: &str, become_root: bool| {
+        std::fs::write(folder.path().join("sys/kernel/dmesg_restrict"), format!("{level}\n"))
+            .expect("a level");
+        lacks(&sshd, &["kernel-log"], |job| {
+            job.become_root = become_root;
+            job.host.proc_root = Some(folder.path().display().to_string());
+        })
+    };
+    assert_eq!((log("1", false), log("0", true)), (vec![], vec![]), "{shell}");
+    assert_eq!(log("1", true), ["kernel-log = 1"], "{shell}");
+    let able = ["cap:bpf", "cap:perfmon", "tool:no-such|cat", "file:/no|$PROC/stat", "tool:no-such|neither"];
+    assert_eq!(lacks(&sshd, &able, |_| {}), [able[4]], "{shell}");
+    let unable = lacks(&sshd, &able, |job| job.become_root = true);
+    assert_eq!(unable, [able[0], able[1], able[4]], "{shell}");
     let blind = ["event:irq:softirq_entry", "tracefs:instances"];
     let found = lacks(&sshd, &blind, |job| job.become_root = true);
     assert_eq!(found, ["event:irq:softirq_entry = root", "tracefs:instances = root"], "{shell}");

@@ -67,9 +67,9 @@ fn faults_of_a_probe() {
     check_probe(
         &format!("{PROBE}needs = [\"file:spool\", \"tool:/bin/x\", \"perf\", \"tool:a\", \"tool:a\", 3]\n"),
         &[
-            "p:5:10: `needs` cannot hold \"file:spool\"; expected file: and an absolute path, or one below $PROC or $SYS",
-            "p:5:24: `needs` cannot hold \"tool:/bin/x\"; expected tool: and a command's name, without a path",
-            "p:5:39: `needs` cannot hold \"perf\"; expected \"file:/path\", \"tool:name\", \"version:perf>=6.12\", \"event:sched:sched_switch\", \"tracefs:instances\" or \"paranoid<=2\"",
+            "p:5:10: `needs` cannot hold \"file:spool\"; expected file: and an absolute path, or one below $PROC or $SYS; | before another one that would do",
+            "p:5:24: `needs` cannot hold \"tool:/bin/x\"; expected tool: and a command's name, without a path; | before another one that would do",
+            "p:5:39: `needs` cannot hold \"perf\"; expected \"file:/path\", \"tool:name\", \"version:perf>=6.12\", \"event:sched:sched_switch\", \"tracefs:instances\", \"paranoid<=2\", \"cap:bpf\" or \"kernel-log\"",
             "p:5:57: \"tool:a\" stands here twice",
             "p:5:67: `needs` cannot be 3; expected a string",
         ],

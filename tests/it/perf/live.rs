@@ -94,7 +94,7 @@ fn counters_count_what_this_machine_has() {
     let program = program();
     let shown = numbers(&program, "perf_counters");
     let rate = |event| value(&shown, "perf_events_total", &[("event", event)]);
-    let clock = rate("cpu-clock").expect("a clock");
+    let clock = value(&shown, "perf_clock_seconds_total", &[("event", "cpu-clock")]).expect("a clock");
     assert!((clock - cpus()).abs() < 0.1 * cpus(), "{clock} CPUs, not {}", cpus());
     assert!(rate("context-switches").is_some_and(|rate| rate > 100.0), "{shown}");
     // Either counted or named as absent, and never 0.
@@ -259,6 +259,34 @@ fn without_the_right_to_trace_a_script_says_so() {
         assert_eq!((output.status.code(), output.stdout.len()), (Some(69), 0), "{name}: {said}");
         let reason = format!("perf needs CAP_PERFMON here: kernel.perf_event_paranoid is {}", level.trim());
         assert!(said.starts_with(&reason) && said.lines().count() == 1, "{name}: {said}");
+    }
+}
+
+/// Whatever words a perf of some version has for it, each of the scripts knows that it was refused.
+#[test]
+fn each_way_to_be_refused_is_known_to_each_script() {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let perf = folder.path().join("perf");
+    for words in [
+        "Access to performance monitoring and observability operations is limited.",
+        "Error: Permission denied.",
+        "You may not have permission to collect system-wide stats.",
+        "sys_perf_event_open() syscall returned with 1 (Operation not permitted)",
+    ] {
+        std::fs::write(&perf, format!("#!/bin/sh\necho 'Error:\n{words}' >&2\nexit 255\n")).expect("a perf");
+        std::fs::set_permissions(&perf, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+        for name in ["cpu_profile", "kwork", "perf_counters", "runqueue_latency", "smi", "syscall_latency"] {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &library.get(name).expect(name).script]);
+            shell.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+            let output = shell.env("DROPSONDE_INSTANCE", format!("dropsonde.{name}")).output().expect("sh");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let refused = output.status.code() == Some(69) && said.starts_with("perf needs CAP_PERFMON");
+            // What runs in no virtual machine says that before it asks.
+            let before = name == "smi" && output.status.code() == Some(69);
+            assert!(refused || before, "{name}: {words}: {said}");
+        }
     }
 }
 
