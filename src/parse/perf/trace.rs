@@ -184,7 +184,7 @@ type Names = [&'static str; 6];
 const CALL: Names = [
     "syscall_calls",
     "syscall_errors",
-    "syscall_seconds",
+    "syscall_time_seconds",
     "syscall_avg_seconds",
     "syscall_min_seconds",
     "syscall_max_seconds",
@@ -337,7 +337,7 @@ mod tests {
             .map(|n| format!("   call{n:03} 1 0 {0}.000 {0}.000 {0}.000 {0}.000 0.00%\n", n + 1))
             .collect();
         let parsed = read(&format!("{head}{rows}"));
-        let sum = "syscall_seconds{class=(others),syscall=(others)} 0.003";
+        let sum = "syscall_time_seconds{class=(others),syscall=(others)} 0.003";
         assert!(series(&parsed).iter().any(|line| line == sum));
     }
 }
