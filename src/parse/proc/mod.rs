@@ -7,6 +7,7 @@ mod blocked;
 mod cgroup;
 mod cpu;
 mod disk;
+mod headed;
 mod interrupts;
 mod kernel;
 mod memory;

@@ -3,6 +3,7 @@
 use crate::parse::sink::Sink;
 use crate::parse::text::lines;
 
+use super::headed::Saved;
 use super::snapshot::{Recording, Snapshot};
 use super::window::Window;
 use super::{
@@ -13,7 +14,11 @@ use super::{
 const SHORTEST_WINDOW_S: f64 = 0.1;
 
 pub(in crate::parse) fn parse(raw: &[u8], sink: &mut Sink) {
-    let numbered = lines(raw, sink);
+    let mut numbered = lines(raw, sink);
+    let saved = Saved::read(&numbered);
+    if let Some(saved) = &saved {
+        numbered = saved.lines();
+    }
     let recording = Recording::read(&numbered, sink);
     let (before, after) = match recording.snapshots.as_slice() {
         [] => {
@@ -21,11 +26,16 @@ pub(in crate::parse) fn parse(raw: &[u8], sink: &mut Sink) {
                 .fault(|| "expected two snapshots, each after a line \"@@@ snapshot\", found none".into());
         }
         [only] => {
-            sink.fault(|| "expected two snapshots, found one: totals and gauges only, no rates".into());
+            sink.fault(|| {
+                "expected two snapshots, found one: totals and gauges only, rates need two looks".into()
+            });
             (None, only)
         }
         [first, .., last] => (Some(first), last),
     };
+    if saved.as_ref().is_some_and(|saved| !saved.is_dated) {
+        return families(None, after, &mut Window { sink, seconds: None });
+    }
     let Some(uptime_s) = after.uptime_s(sink) else { return };
     sink.totals_read_at(uptime_s);
     let seconds = before.and_then(|before| window_s(before, after, sink));
