@@ -170,9 +170,11 @@ impl Reader {
         self.open = Some(open);
     }
 
+    /// An empty map is printed without its name, so a name without rows is none that counted nothing.
     fn close(&mut self) {
         self.columns.clear();
-        if let Some(Open { map, keys, is_bcc, rows }) = self.open.take() {
+        if let Some(Open { map, keys, is_bcc, rows }) = self.open.take().filter(|open| !open.rows.is_empty())
+        {
             let entry = Entry { map, keys, value: Value::Rows(rows) };
             if is_bcc { self.maps.add(entry) } else { self.maps.print(vec![entry]) }
         }

@@ -42,10 +42,11 @@ impl Profile {
     }
 
     fn give(self, sink: &mut Sink) {
-        sink.gauge("profile_samples", vec![], self.samples as f64);
+        // An idle host has some: where there are none, perf did not look.
         if self.samples == 0 {
-            return;
+            return sink.fault(|| "expected the samples of perf script, found none".to_owned());
         }
+        sink.gauge("profile_samples", vec![], self.samples as f64);
         sink.gauge("profile_idle_ratio", vec![], self.idle as f64 / self.samples as f64);
         let busy = (self.samples - self.idle) as f64;
         if busy == 0.0 {
@@ -114,6 +115,7 @@ mod tests {
     fn no_samples_are_no_shares() {
         let mut sink = Sink::default();
         parse(b"", &mut sink);
-        assert_eq!(series(&sink.finish()), ["profile_samples 0"]);
+        let parsed = sink.finish();
+        assert_eq!((parsed.samples.len(), parsed.faults.len()), (0, 1));
     }
 }

@@ -12,9 +12,11 @@ macro_rules! nvme {
     };
 }
 
+const TEMPERATURE: &str = "storage_temperature_celsius";
+
 const FIELDS: [Field; 18] = [
     Field { metric: "storage_health_passed", pointers: &["/smart_status/passed"], scale: 1.0 },
-    Field { metric: "storage_temperature_celsius", pointers: &["/temperature/current"], scale: 1.0 },
+    Field { metric: TEMPERATURE, pointers: &["/temperature/current"], scale: 1.0 },
     Field { metric: "storage_power_on_seconds", pointers: &["/power_on_time/hours"], scale: 3600.0 },
     Field { metric: "storage_power_cycles", pointers: &["/power_cycle_count"], scale: 1.0 },
     Field { metric: "storage_critical_warning", pointers: &[nvme!("critical_warning")], scale: 1.0 },
@@ -113,7 +115,9 @@ pub(super) fn read(json: &Value, disk: &Disk, sink: &mut Sink) {
             format!("{name}: a command to the disk failed, so something may be missing: {message:?}")
         });
     }
-    for field in &FIELDS {
+    // An ATA disk without a sensor has 0 for its temperature.
+    let senseless = json.pointer("/temperature/current").and_then(number) == Some(0.0);
+    for field in FIELDS.iter().filter(|field| !senseless || field.metric != TEMPERATURE) {
         disk.take(json, field, sink);
     }
     let attributes = json.pointer("/ata_smart_attributes/table").and_then(Value::as_array);
@@ -155,6 +159,17 @@ mod tests {
                 "storage_smartctl_condition{device=bus/0:megaraid,3,is=self_test_log} 0",
             ]
         );
+    }
+
+    #[test]
+    fn a_disk_without_a_sensor_has_no_temperature() {
+        let read = |celsius: u32| {
+            read(&format!(
+                r#"{{"smartctl":{{"exit_status":0}},"device":{{"name":"/dev/sda"}},"temperature":{{"current":{celsius}}}}}"#
+            ))
+        };
+        let has = |celsius| series(&read(celsius)).iter().any(|line| line.contains("celsius"));
+        assert_eq!((has(0), has(31)), (false, true));
     }
 
     #[test]

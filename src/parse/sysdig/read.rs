@@ -77,12 +77,18 @@ fn read_text(raw: &[u8], sink: &mut Sink) {
     slow.emit(sink);
 }
 
+/// Events of sysdig's own among the syscalls: a switch of tasks lasts until the task runs again.
+const NO_SYSCALLS: [&str; 2] = ["switch", "procinfo"];
+
 /// Numbers by metric and syscall.
 #[derive(Default)]
 struct Sums(BTreeMap<(&'static str, String), f64>);
 
 impl Sums {
     fn add(&mut self, metric: &'static str, syscall: &str, value: f64) {
+        if NO_SYSCALLS.contains(&syscall) {
+            return;
+        }
         *self.0.entry((metric, syscall.to_owned())).or_default() += value;
     }
 
@@ -116,6 +122,9 @@ struct Latencies {
 
 impl SlowCalls {
     fn add(&mut self, table: Table, Slow { command, syscall, seconds }: Slow) {
+        if NO_SYSCALLS.contains(&syscall) {
+            return;
+        }
         let metric = if table == Table::SlowFiles { SLOW_FILES } else { SLOW_CALLS };
         let latencies = self.0.entry((metric, command, syscall.to_owned())).or_default();
         let power = u64::BITS - ((seconds * per_second(metric)) as u64).leading_zeros();
@@ -136,7 +145,8 @@ impl SlowCalls {
                 labels: vec![("command".into(), command), ("syscall".into(), syscall)],
                 count: counts.values().sum(),
                 sum: (metric == SLOW_CALLS).then_some(sum_s),
-                max: Some(max_s),
+                // Less than a millisecond, cut to 0, is no maximum.
+                max: Some(max_s).filter(|max_s| *max_s > 0.0),
                 buckets: counts.iter().map(bucket).collect(),
             });
         }
@@ -153,7 +163,7 @@ mod tests {
 
     #[test]
     fn json_by_its_description() {
-        let raw = "{\n \"data\":[[\"poll\",80263495],[\"switch\",5]],\n \"info\":[{\"desc\":\"Syscall\",\"is_key\":true,\"name\":\"evt.type\"},\
+        let raw = "{\n \"data\":[[\"poll\",80263495],[\"switch\",5],[\"procinfo\",9],[\"read\",7]],\n \"info\":[{\"desc\":\"Syscall\",\"is_key\":true,\"name\":\"evt.type\"},\
                    null,{\"desc\":\"Time\",\"is_key\":false,\"name\":\"evt.latency\"}],\n \"ts\":\"1\"\n}\n\
                    {\"data\":[[\"poll\",5]]}\n";
         let parsed = read(raw);
@@ -162,7 +172,7 @@ mod tests {
             series(&parsed),
             [
                 "syscall_time_seconds{syscall=poll} 0.0802635",
-                "syscall_time_seconds{syscall=switch} 0.000000005"
+                "syscall_time_seconds{syscall=read} 0.000000007"
             ]
         );
         let raw = r#"{"data":[["a",1]],"info":[{"is_key":true,"name":"fd.name"},{"is_key":false,"name":"evt.latency"}]}"#;
