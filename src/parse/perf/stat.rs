@@ -98,9 +98,14 @@ impl Counts {
                 continue;
             }
             let labels = labels(event, cpu.as_deref());
-            sink.gauge("perf_event_count", labels.clone(), count.value);
+            // Clocks come in milliseconds: what they count is time.
+            let (gauge, counter, value) = match count.unit.as_str() {
+                "msec" => ("perf_clock_seconds", "perf_clock_seconds_total", count.value / 1e3),
+                _ => ("perf_event_count", "perf_events_total", count.value),
+            };
+            sink.gauge(gauge, labels.clone(), value);
             if let Some(window_s) = window_s {
-                sink.sample(rate("perf_events_total".into(), labels.clone(), count.per_second(window_s)));
+                sink.sample(rate(counter.into(), labels.clone(), value / window_s));
             }
             if let Some(running) = count.running.filter(|running| *running < WHOLE) {
                 sink.gauge("perf_event_running_ratio", labels, running);
@@ -148,14 +153,6 @@ impl Counts {
     }
 }
 
-impl Count {
-    /// Clocks come in milliseconds; a rate is of seconds.
-    fn per_second(&self, window_s: f64) -> f64 {
-        let scale = if self.unit == "msec" { 1e-3 } else { 1.0 };
-        self.value * scale / window_s
-    }
-}
-
 fn labels(event: &str, cpu: Option<&str>) -> LabelPairs {
     let cpu = cpu.map(|cpu| ("cpu".into(), cpu.to_owned()));
     cpu.into_iter().chain([("event".into(), event.to_owned())]).collect()
@@ -184,8 +181,8 @@ mod tests {
         assert_eq!(
             series(&parsed),
             [
-                "perf_event_count{event=cpu-clock} 500",
-                "perf_events_total{event=cpu-clock} 0.25",
+                "perf_clock_seconds{event=cpu-clock} 0.5",
+                "perf_clock_seconds_total{event=cpu-clock} 0.25",
                 "perf_event_running_ratio{event=cpu-clock} 0.5",
                 "perf_event_count{event=cs} 10",
                 "perf_events_total{event=cs} 5",

@@ -139,11 +139,11 @@ fn trace_by_system_call() {
             };
             near(of("syscall_calls"), count, call);
             near(of("syscall_errors"), errors, call);
-            near(of("syscall_seconds"), seconds, call);
+            near(of("syscall_time_seconds"), seconds, call);
             near(of("syscall_max_seconds"), longest, call);
         }
         let class_sums = sum(&parsed, "syscall_class_seconds");
-        near(Some(class_sums), sum(&parsed, "syscall_seconds"), "all classes");
+        near(Some(class_sums), sum(&parsed, "syscall_time_seconds"), "all classes");
         near(Some(sum(&parsed, "syscall_task_calls")), sum(&parsed, "syscall_calls"), "all tasks");
     }
 }
@@ -162,9 +162,15 @@ fn stat_by_columns() {
         assert!(!counts.is_empty(), "{name}");
         for (labels, count) in &counts {
             let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            near(value(&parsed, "perf_event_count", &labels), *count, &format!("{name} {labels:?}"));
+            // Clocks are in milliseconds.
+            let (metric, count) = match labels.last().is_some_and(|event| event.ends_with("-clock")) {
+                true => ("perf_clock_seconds", count / 1e3),
+                false => ("perf_event_count", *count),
+            };
+            near(value(&parsed, metric, &labels), count, &format!("{name} {labels:?}"));
         }
-        let given = parsed.samples.iter().filter(|s| s.metric == "perf_event_count").count();
+        let is_count = |metric: &str| ["perf_clock_seconds", "perf_event_count"].contains(&metric);
+        let given = parsed.samples.iter().filter(|s| is_count(&s.metric)).count();
         assert_eq!(given, counts.len(), "{name}: what is not supported is absent");
     };
     let csv = |line: &str, value: usize, cpu: Option<usize>| {
