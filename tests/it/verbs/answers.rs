@@ -122,7 +122,7 @@ fn top_puts_the_worst_host_first() {
         (&report["unit"], &report["worse"], &report["hosts"]),
         (&json!("seconds"), &json!("higher"), &json!(5))
     );
-    let first = json!({"host": "web06", "labels": {"device": "sda"}, "value": 0.008, "peers": 0.001, "ratio": 8.0,
+    let first = json!({"probe": "disk", "host": "web06", "labels": {"device": "sda"}, "value": 0.008, "peers": 0.001, "ratio": 8.0,
                        "interval": null, "observations": null, "series": 2, "history": [0.008, 0.008, 0.008, 0.008]});
     assert_eq!(report["rows"][0], first);
     assert_eq!(report["rows"].as_array().unwrap().len(), 5);
@@ -169,7 +169,7 @@ fn compare_leads_with_what_differs_most() {
     let state = state(3);
     let report = json(state.path(), &["compare", "web[01-05]", "web06"]);
     let rows = report["rows"].as_array().unwrap();
-    let first = json!({"metric": "disk_await_seconds", "labels": {"device": "sda"}, "a": 0.001, "b": 0.008,
+    let first = json!({"probe": "disk", "metric": "disk_await_seconds", "labels": {"device": "sda"}, "a": 0.001, "b": 0.008,
                        "ratio": 8.0, "n": [4, 1], "shift": null, "delta": null, "p": null, "p_bh": null,
                        "distribution": null});
     assert_eq!(rows[0], first);
