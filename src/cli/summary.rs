@@ -86,8 +86,11 @@ pub fn ink(outcome: Outcome) -> Ink {
 
 /// One reading as a line of JSON on stdout, at once.
 pub fn ndjson(context: &Context, kept: &Kept) -> Result<()> {
-    let report =
-        ReadingReport { bytes_wire: kept.bytes_wire, ..ReadingReport::new(&kept.reading, kept.samples) };
+    let report = ReadingReport {
+        bytes_wire: kept.bytes_wire,
+        histograms: Some(kept.parsed.histograms.len() as u64),
+        ..ReadingReport::new(&kept.reading, kept.samples)
+    };
     let mut out = context.out();
     writeln!(out, "{}", to_line(&report)?).and_then(|()| out.flush()).context("write to stdout")
 }

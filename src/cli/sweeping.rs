@@ -176,7 +176,11 @@ pub async fn carry_out(
 }
 
 fn report_of(kept: &Kept) -> ReadingReport {
-    ReadingReport { bytes_wire: kept.bytes_wire, ..ReadingReport::new(&kept.reading, kept.samples) }
+    ReadingReport {
+        bytes_wire: kept.bytes_wire,
+        histograms: Some(kept.parsed.histograms.len() as u64),
+        ..ReadingReport::new(&kept.reading, kept.samples)
+    }
 }
 
 /// Obeys SIGINT and SIGTERM until it is dropped: the first starts nothing new and gives what is in

@@ -72,8 +72,10 @@ pub struct ReadingReport {
     pub elapsed_s: f64,
     pub bytes_wire: u64,
     pub bytes_raw: u64,
-    /// How many numbers were read out of it.
+    /// How many numbers were read out of it, and how many distributions.
     pub samples: u64,
+    /// `null` where only the index was asked, which does not count them.
+    pub histograms: Option<u64>,
 }
 
 impl ReadingReport {
@@ -88,6 +90,7 @@ impl ReadingReport {
             bytes_wire: reading.wire.len() as u64,
             bytes_raw: reading.bytes_raw,
             samples: samples as u64,
+            histograms: None,
         }
     }
 }

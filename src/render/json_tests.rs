@@ -41,7 +41,7 @@ fn a_sweep() {
         r#""truncated":0,"incomplete":0,"unreachable":0,"auth_failed":0,"host_key_changed":0,"#,
         r#""host_key_unknown":0,"denied":0,"skipped":0},"readings":[{"host":"web01","probe":"proc","#,
         r#""outcome":"timed_out","detail":"no answer","exit":null,"elapsed_s":1.5,"bytes_wire":3,"#,
-        r#""bytes_raw":10,"samples":7}]}"#,
+        r#""bytes_raw":10,"samples":7,"histograms":null}]}"#,
     );
     assert_eq!(to_line(&report).unwrap(), expected);
 }

@@ -17,6 +17,9 @@ Made from `probes.d/*.toml`; `dropsonde probes docs > docs/probes.md` makes it a
 **CPU** is what one reading takes of the host, the shell around it included, on an idle and on a loaded machine; a reading over its **budget** is
 flagged, and two in a row put the probe in quarantine on that host (`dropsonde quarantine`). A **tracer** never runs at once with another one.
 **Slowdown** is how many times longer `perf bench sched pipe` takes beside it: the worst case, two tasks that do nothing but wake each other.
+
+What a host lacks (a tool, a tracepoint, a capability of its root) makes a reading `unsupported`, and says what. A user who may not become root there
+is another matter: where sudo or a gate refuses, what needs root is `denied`, and says by whom and what to do.
 ";
 
 /// The whole page.

@@ -92,8 +92,10 @@ fn assert_answered(user: &str, probe: &Probe, reading: &Value, raw: &str) {
             let found =
                 parsed.samples.len() + parsed.totals.len() + parsed.histograms.len() + parsed.facts.len();
             assert!(found > 0, "{name} as {user}: nothing in {raw:?}");
-            let told = reading["samples"].as_u64();
-            assert!(told > Some(0) || parsed.samples.is_empty(), "{name} as {user}: {reading}");
+            let told = |key: &str| reading[key].as_u64();
+            assert!(told("samples") > Some(0) || parsed.samples.is_empty(), "{name} as {user}: {reading}");
+            let distributions = told("histograms");
+            assert!(distributions > Some(0) || parsed.histograms.is_empty(), "{name} as {user}: {reading}");
         }
         Some("unsupported") => assert_lacking(&format!("{name} as {user}: {detail}"), probe, detail),
         _ => panic!("{name} as {user}: {reading}"),

@@ -145,8 +145,8 @@ impl Release {
             |it: &&Held| hosts.contains(&it.host) && (self.probe == "*" || it.probe.as_str() == self.probe);
         let released: Vec<Held> = held.iter().filter(is_meant).cloned().collect();
         if released.is_empty() {
-            let what = if self.probe == "*" { "no probe".to_owned() } else { self.probe.clone() };
-            let why = format!("{what} is not in quarantine on {}", self.host);
+            let (what, is) = if self.probe == "*" { ("no probe", "is") } else { (&*self.probe, "is not") };
+            let why = format!("{what} {is} in quarantine on {}", self.host);
             return Err(Usage(format!("{why}; `dropsonde quarantine` lists what is")).into());
         }
         quarantine::release(&context.state_dir()?, &released, clock::now())?;

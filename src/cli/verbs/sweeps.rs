@@ -187,6 +187,7 @@ fn reading(row: &ReadingRow) -> ReadingReport {
         bytes_wire: row.bytes_wire,
         bytes_raw: row.bytes_raw,
         samples: row.samples,
+        histograms: None,
     }
 }
 

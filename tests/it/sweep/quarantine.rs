@@ -66,6 +66,7 @@ fn two_offences_in_a_row_and_a_probe_is_held_until_it_is_released() {
     program.run(&["quarantine", "release", "a", "gredy"]).expect(2, &["did you mean greedy?"]);
     let released = program.run(&["quarantine", "release", "a", "greedy", "--json"]);
     assert_eq!(released.expect(0, &[]).json()["released"][0]["host"], "a");
+    program.run(&["quarantine", "release", "a", "*"]).expect(2, &["no probe is in quarantine on a"]);
 
     // A rebuilt index knows the offences, and the release stands beside it.
     program.run(&["reindex"]).expect(0, &[]);
