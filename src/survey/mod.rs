@@ -10,4 +10,4 @@ mod sweeps;
 pub use explain::{Output, explain};
 pub use outliers::{Question, outliers};
 pub use series::{course, subjects_of};
-pub use sweeps::{history, usual_sweep};
+pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};
