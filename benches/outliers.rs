@@ -33,7 +33,7 @@ impl Fleet {
             std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
         };
         let toml = "name = \"bench\"\nsummary = \"numbers\"\nscript = \"true\"\nformat = \"openmetrics\"\n\
-            [[metric]]\nname = \"*\"\nunit = \"seconds\"\nkind = \"gauge\"\nhelp = \"a number\"\nworse = \"higher\"\n";
+            [[metric]]\nname = \"bench_metric_*\"\nunit = \"seconds\"\nkind = \"gauge\"\nhelp = \"a number\"\nworse = \"higher\"\n";
         let name = |n| HostName::new(&format!("node{n:05}")).expect("a name");
         Self {
             probe: Arc::new(parse_probe("bench", "bench.toml", toml).expect("a probe that reads")),
