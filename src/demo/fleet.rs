@@ -12,13 +12,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{BadName, Host, HostName, Probe, Reach};
+use crate::model::{BadName, CollectorTime, Format, Host, HostName, Probe, Reach};
 use crate::transport::served::{Gate, KeyError, KeyPair, ServedHost, ServerSpec, serve};
 
 use super::folder::Folder;
 use super::gate;
 use super::host::{FleetShape, HostModel, fleet};
-use super::stage::{Stage, now};
+use super::platform::SLOW_KERNEL;
+use super::stage::Stage;
+use super::story::Incident;
+use super::tools::Tools;
 
 const USER: &str = "probe";
 /// The supervisor needs some two seconds to end a stubborn probe and to sweep up after it, and several
@@ -29,8 +32,11 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
     pub hosts: usize,
-    /// The same seed makes the same fleet, with the same sick host.
+    /// The same seed makes the same fleet, with the same incidents.
     pub seed: u64,
+    /// When the fleet was first made; its incidents began a few hours before. A demo that is started again
+    /// tells the same story with the same moment.
+    pub made: CollectorTime,
     /// Keys go into a new folder below this one, which goes away with the demo; the trees are in memory
     /// where the machine has a place for that.
     pub dir: PathBuf,
@@ -59,7 +65,12 @@ pub enum DemoError {
 pub struct Demo {
     /// What a sweep needs to reach the fleet, strict host keys included.
     pub hosts: Vec<Host>,
+    /// The one to look at first.
     pub sick: HostName,
+    /// What is wrong, and with whom: the worst off first.
+    pub incidents: Vec<(Incident, Vec<HostName>)>,
+    /// The probes of the options that its servers can run.
+    pub probes: Vec<Arc<Probe>>,
     servers: Vec<ServedHost>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -69,13 +80,17 @@ pub struct Demo {
 impl Demo {
     pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
         let descriptors = raise_descriptors();
-        let models = fleet(FleetShape { hosts: options.hosts, seed: options.seed, now: now() })?;
+        let models = fleet(FleetShape { hosts: options.hosts, seed: options.seed, now: options.made })?;
         let sick = models.iter().find(|model| model.sick).ok_or(DemoError::NoHosts)?.name.clone();
+        let incidents = incidents(&models);
         let folder = Folder::create(&options.dir)?;
         let trees = Folder::in_memory_or(&options.dir)?;
+        let tools = Tools::create(&folder)?;
+        let mut probes = options.probes;
+        probes.retain(|probe| tools.stands_in() || probe.format != Format::KernelLog);
         let stage = Stage::new(models, trees.path());
 
-        let lobby = Lobby::open(&folder, gate::bundled_only(&options.probes), descriptors)?;
+        let lobby = Lobby::open(&folder, (gate::bundled_only(&probes), tools), descriptors)?;
         let (mut servers, mut hosts, mut known) = (Vec::new(), Vec::new(), String::new());
         for index in 0..stage.actors.len() {
             let served = lobby.serve(&stage, index).await?;
@@ -88,17 +103,19 @@ impl Demo {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(stage.keep_moving(stop.clone()));
-        Ok(Self { hosts, sick, servers, stop, tasks, _folders: [folder, trees] })
+        Ok(Self { hosts, sick, incidents, probes, servers, stop, tasks, _folders: [folder, trees] })
     }
 
     /// What somebody who looks at the results has to know.
     pub fn describe(&self) -> String {
-        format!(
-            "{} synthetic hosts behind SSH servers of this process on 127.0.0.1; all their data is made up. \
-             {} is sick: a neighbour on its hypervisor takes a third of its CPU time.",
+        let mut text = format!(
+            "{} synthetic hosts behind SSH servers of this process on 127.0.0.1; all their data is made up.",
             self.hosts.len(),
-            self.sick
-        )
+        );
+        for (incident, hosts) in &self.incidents {
+            text.push_str(&told(*incident, hosts));
+        }
+        text
     }
 
     /// Ends every server, what runs on them, and removes the folders.
@@ -114,12 +131,42 @@ impl Demo {
     }
 }
 
+/// Who has a part in which incident, the worst off first.
+fn incidents(models: &[HostModel]) -> Vec<(Incident, Vec<HostName>)> {
+    let with = |incident: Incident| {
+        let mut hosts: Vec<&HostModel> =
+            models.iter().filter(|model| model.incident == Some(incident)).collect();
+        hosts.sort_by_key(|model| !model.sick);
+        let names: Vec<HostName> = hosts.iter().map(|model| model.name.clone()).collect();
+        (!names.is_empty()).then_some((incident, names))
+    };
+    [Incident::SlowKernel, Incident::DyingDisk, Incident::NoisyNeighbour].into_iter().filter_map(with).collect()
+}
+
+fn told(incident: Incident, hosts: &[HostName]) -> String {
+    let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    match (incident, names.as_slice()) {
+        (Incident::SlowKernel, [worst, others @ ..]) => {
+            let since = format!("since it was booted into kernel {SLOW_KERNEL}, its tasks wait long for a CPU");
+            match others {
+                [] => format!(" {worst} is sick: {since}."),
+                _ => format!(" {worst} is sick: {since}; so do those of {}, for the same reason.", others.join(", ")),
+            }
+        }
+        (Incident::DyingDisk, _) => format!(" {} has a dying disk.", names.join(", ")),
+        (_, _) => {
+            format!(" On the hypervisor of {} a neighbour takes a third of its CPU time.", names.join(", "))
+        }
+    }
+}
+
 /// What the servers of a fleet share.
 struct Lobby {
     user_key: KeyPair,
     identity: PathBuf,
     known_hosts: PathBuf,
     gate: Gate,
+    tools: Tools,
     descriptors: u64,
 }
 
@@ -131,11 +178,12 @@ struct Served {
 }
 
 impl Lobby {
-    fn open(folder: &Folder, gate: Gate, descriptors: u64) -> Result<Self, DemoError> {
+    fn open(folder: &Folder, (gate, tools): (Gate, Tools), descriptors: u64) -> Result<Self, DemoError> {
         let user_key = KeyPair::generate()?;
         let identity = folder.path().join("id_ed25519");
         user_key.write_private(&identity)?;
-        Ok(Self { user_key, identity, known_hosts: folder.path().join("known_hosts"), gate, descriptors })
+        let known_hosts = folder.path().join("known_hosts");
+        Ok(Self { user_key, identity, known_hosts, gate, tools, descriptors })
     }
 
     async fn serve(&self, stage: &Arc<Stage>, index: usize) -> Result<Served, DemoError> {
@@ -153,7 +201,7 @@ impl Lobby {
             gate: self.gate.clone(),
             around: stage.around(index),
             grace: GRACE,
-            env: actor.env(),
+            env: actor.env().into_iter().chain(self.tools.env()).collect(),
         };
         let server = serve(listener, spec).map_err(listen)?;
         let port = server.address.port();

@@ -4,13 +4,10 @@
 use crate::model::{BadName, CollectorTime, HostName, Labels};
 
 use super::drive::{Drive, Seeded};
-use super::platform::{PLATFORMS, Platform, SICK};
+use super::platform::{PLATFORMS, Platform, SLOW_KERNEL};
+use super::story::{self, Incident, Part};
 
-/// A host falls ill three hours before a quarter of a day begins: 3 to 9 hours ago, and the same moment
-/// for every fleet of that quarter, so that a demo that is started again goes on where it was.
-const ILL_BEFORE_S: f64 = 3.0 * 3_600.0;
-const QUARTER_DAY_S: f64 = 6.0 * 3_600.0;
-/// Hosts booted before the beginning of the week, for the same reason.
+/// Hosts were booted at least a week before the beginning of this one, for the demo that is started again.
 const WEEK_S: f64 = 7.0 * 86_400.0;
 
 /// What a fleet is made from.
@@ -18,14 +15,22 @@ const WEEK_S: f64 = 7.0 * 86_400.0;
 pub struct FleetShape {
     pub hosts: usize,
     pub seed: u64,
-    /// The present: the illness began a few hours before it.
+    /// The present when the fleet was first made: its incidents began a few hours before it.
     pub now: CollectorTime,
 }
 
-/// The fleet of `shape`, one of it sick: host number `seed`-drawn of them, on the second platform.
+/// The fleet of `shape`. The same seed gives every host the same part.
 pub fn fleet(shape: FleetShape) -> Result<Vec<HostModel>, BadName> {
-    let sick = Seeded::new(shape.seed, u64::MAX).below(shape.hosts);
-    (0..shape.hosts).map(|index| HostModel::new(shape, index, index == sick)).collect()
+    let parts = story::cast(shape).into_iter().enumerate();
+    parts.map(|(index, part)| HostModel::new(shape, index, part)).collect()
+}
+
+/// From one boot to the next.
+#[derive(Debug, Clone)]
+pub(super) struct Boot {
+    pub at_s: f64,
+    pub id: String,
+    pub kernel: &'static str,
 }
 
 /// A process, of one thread or more.
@@ -52,13 +57,17 @@ pub(super) struct Thread {
 pub struct HostModel {
     pub name: HostName,
     pub labels: Labels,
+    pub incident: Option<Incident>,
+    /// The one to look at first.
     pub sick: bool,
     pub cpus: usize,
-    pub boot_id: String,
     pub(super) platform: &'static Platform,
     pub(super) memory_kib: u64,
-    pub(super) boot_s: f64,
-    onset_s: f64,
+    /// Fraction of the memory that tasks hold.
+    pub(super) anon: f64,
+    /// The first is older than anything that is asked for.
+    boots: Vec<Boot>,
+    part: Part,
     /// Fraction of a CPU that is busy on the average.
     pub(super) busy: f64,
     /// How the load falls on the CPUs; 1 on the average.
@@ -67,47 +76,51 @@ pub struct HostModel {
     pub(super) ios_per_s: f64,
     pub(super) io_s: f64,
     pub(super) processes: Vec<Process>,
+    pub(super) chatter: u64,
     work: Drive,
+    contention: Drive,
     traffic: Drive,
     io: Drive,
+    service: Drive,
     illness: Drive,
 }
 
 impl HostModel {
-    fn new(shape: FleetShape, index: usize, sick: bool) -> Result<Self, BadName> {
+    fn new(shape: FleetShape, index: usize, part: Part) -> Result<Self, BadName> {
         let mut seeded = Seeded::new(shape.seed, index as u64);
-        let platform_index = if sick { SICK } else { index % PLATFORMS.len() };
         let cpus = [2, 4, 4, 8][seeded.below(4)];
         let width = shape.hosts.to_string().len().max(2);
-        let now_s = shape.now.unix_ns() as f64 / 1e9;
-        let since = |period_s: f64| (now_s / period_s).floor() * period_s;
-        // Whole seconds, as /proc/stat's btime has them.
-        let boot_s = (since(WEEK_S) - seeded.between(1.0, 40.0) * 86_400.0).floor();
+        let platform = &PLATFORMS[story::platform_of(index, shape)];
         Ok(Self {
             name: HostName::new(&format!("web{:0width$}", index + 1))?,
-            labels: Labels::from([
-                ("dc".to_owned(), "demo".to_owned()),
-                ("role".to_owned(), "web".to_owned()),
-                ("rack".to_owned(), format!("r{}", index % 4 + 1)),
-            ]),
-            sick,
+            labels: labels(index, &part),
+            incident: part.incident,
+            sick: part.incident == Some(Incident::SlowKernel) && part.severity == 1.0,
             cpus,
-            boot_id: boot_id(&mut Seeded::new(shape.seed ^ boot_s.to_bits(), index as u64)),
-            platform: &PLATFORMS[platform_index],
+            platform,
             memory_kib: cpus as u64 * 4 * 1024 * 1024 - 131_072,
-            boot_s,
-            onset_s: if sick { since(QUARTER_DAY_S) - ILL_BEFORE_S } else { f64::INFINITY },
-            busy: seeded.between(0.14, 0.22),
+            anon: seeded.between(0.26, 0.34),
+            boots: boots((shape, index), &mut seeded, &part, platform),
+            part,
+            busy: seeded.between(0.14, 0.22) * part.burden,
             cpu_weight: weights(&mut seeded, cpus),
-            packets_per_s: cpus as f64 * seeded.between(700.0, 1_100.0),
-            ios_per_s: seeded.between(90.0, 150.0),
+            packets_per_s: cpus as f64 * seeded.between(700.0, 1_100.0) * part.burden,
+            ios_per_s: seeded.between(80.0, 120.0) * part.burden,
             io_s: seeded.between(0.000_6, 0.000_9),
             processes: processes(&mut seeded, cpus),
+            chatter: seeded.bits(),
             work: Drive::diurnal(&mut seeded),
+            contention: Drive::diurnal(&mut seeded),
             traffic: Drive::diurnal(&mut seeded),
             io: Drive::diurnal(&mut seeded),
+            service: Drive::diurnal(&mut seeded),
             illness: Drive::steady(&mut seeded),
         })
+    }
+
+    /// The boot that `time` lies in.
+    pub fn boot_id(&self, time: CollectorTime) -> &str {
+        &self.at(time).boot.id
     }
 
     pub(super) fn at(&self, time: CollectorTime) -> Moment<'_> {
@@ -115,15 +128,30 @@ impl HostModel {
     }
 
     fn moment(&self, unix_s: f64) -> Moment<'_> {
-        let unix_s = unix_s.max(self.boot_s);
+        let boot = self.boots.iter().rfind(|boot| boot.at_s <= unix_s).unwrap_or(&self.boots[0]);
+        self.moment_of(boot, unix_s)
+    }
+
+    fn moment_of<'a>(&'a self, boot: &'a Boot, unix_s: f64) -> Moment<'a> {
+        let unix_s = unix_s.max(boot.at_s);
+        let ill_from_s = self.part.onset_s.max(boot.at_s);
+        let ill = |incident: Incident, drive: &Drive| {
+            let severity = if self.incident == Some(incident) { self.part.severity } else { 0.0 };
+            severity * drive.over(ill_from_s, unix_s)
+        };
         Moment {
             host: self,
+            boot,
             unix_s,
-            uptime_s: unix_s - self.boot_s,
-            work_s: self.work.over(self.boot_s, unix_s),
-            traffic_s: self.traffic.over(self.boot_s, unix_s),
-            io_s: self.io.over(self.boot_s, unix_s),
-            ill_s: self.illness.over(self.onset_s.max(self.boot_s), unix_s),
+            uptime_s: unix_s - boot.at_s,
+            work_s: self.work.over(boot.at_s, unix_s),
+            contention_s: self.contention.over(boot.at_s, unix_s),
+            traffic_s: self.traffic.over(boot.at_s, unix_s),
+            io_s: self.io.over(boot.at_s, unix_s),
+            service_s: self.service.over(boot.at_s, unix_s),
+            slow_s: ill(Incident::SlowKernel, &self.contention),
+            stolen_s: ill(Incident::NoisyNeighbour, &self.illness),
+            dying_s: ill(Incident::DyingDisk, &self.service),
         }
     }
 }
@@ -133,20 +161,26 @@ impl HostModel {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment<'a> {
     pub host: &'a HostModel,
+    pub boot: &'a Boot,
     pub unix_s: f64,
     pub uptime_s: f64,
     pub work_s: f64,
+    /// How much tasks are in each other's way.
+    pub contention_s: f64,
     pub traffic_s: f64,
     pub io_s: f64,
-    /// Seconds of illness; 0 on a healthy host.
-    pub ill_s: f64,
+    /// How long the disk takes.
+    pub service_s: f64,
+    /// Seconds of each incident, weighted with how bad it is; 0 on a host that has no part in it.
+    pub slow_s: f64,
+    pub stolen_s: f64,
+    pub dying_s: f64,
 }
 
 impl Moment<'_> {
     /// The same host `seconds` earlier, at most back to its boot.
     pub(super) fn earlier(&self, seconds: f64) -> Self {
-        let host = self.host;
-        Self { host, ..host.moment(self.unix_s - seconds) }
+        self.host.moment_of(self.boot, self.unix_s - seconds)
     }
 
     /// How busy the host is now, 1 being its average.
@@ -154,14 +188,18 @@ impl Moment<'_> {
         self.host.work.at(self.unix_s)
     }
 
-    pub(super) fn is_ill(&self) -> bool {
-        self.ill_s > 0.0
+    /// How slow the kernel is now; 0 where it is not.
+    pub(super) fn slowness(&self) -> f64 {
+        if self.slow_s > 0.0 { self.host.part.severity * self.host.contention.at(self.unix_s) } else { 0.0 }
+    }
+
+    pub(super) fn onset_s(&self) -> f64 {
+        self.host.part.onset_s
     }
 
     /// CPU time of every task of the host since boot.
     pub(super) fn task_cpu_s(&self) -> f64 {
-        let cpus = self.host.cpus as f64;
-        cpus * (self.host.busy * 0.94 * self.work_s + 0.08 * self.ill_s)
+        self.host.cpus as f64 * self.host.busy * 0.94 * self.work_s
     }
 
     /// How often a thread was put on a CPU since boot.
@@ -169,14 +207,47 @@ impl Moment<'_> {
         self.task_cpu_s() * thread.share / thread.slice_s
     }
 
-    /// What a thread waited for a CPU since boot. A wait grows with the load; while a neighbour holds the
-    /// real CPUs, it is milliseconds instead of a fraction of one.
+    /// What a thread waited for a CPU since boot: a quarter of a millisecond each time, and ten times that
+    /// under the slow kernel. A neighbour that takes the CPU away leaves nobody waiting in this host's own
+    /// queue.
     pub(super) fn wait_s(&self, thread: &Thread) -> f64 {
-        let slices_per_work_s = self.host.cpus as f64 * self.host.busy * 0.94 * thread.share / thread.slice_s;
-        let slices_per_ill_s = self.host.cpus as f64 * 0.08 * thread.share / thread.slice_s;
-        slices_per_work_s * (0.000_11 * self.work_s + 0.003_2 * self.ill_s)
-            + slices_per_ill_s * 0.003_2 * self.ill_s
+        let slices_per_s = self.host.cpus as f64 * self.host.busy * 0.94 * thread.share / thread.slice_s;
+        slices_per_s * 0.000_25 * (self.contention_s + 9.0 * self.slow_s)
     }
+}
+
+/// What an inventory would say. Hypervisors carry two or three of the fleet; the one with the noisy
+/// neighbour carries one.
+fn labels(index: usize, part: &Part) -> Labels {
+    let hypervisor = match part.incident {
+        Some(Incident::NoisyNeighbour) => "hv-00".to_owned(),
+        _ => format!("hv-{:02}", index / 3 + 1),
+    };
+    Labels::from([
+        ("dc".to_owned(), "demo".to_owned()),
+        ("hypervisor".to_owned(), hypervisor),
+        ("role".to_owned(), "web".to_owned()),
+        ("rack".to_owned(), format!("r{}", index % 4 + 1)),
+    ])
+}
+
+fn boots(
+    (shape, index): (FleetShape, usize),
+    seeded: &mut Seeded,
+    part: &Part,
+    platform: &'static Platform,
+) -> Vec<Boot> {
+    let now_s = shape.now.unix_ns() as f64 / 1e9;
+    let week_s = (now_s / WEEK_S).floor() * WEEK_S;
+    let boot = |at_s: f64, kernel| {
+        let id = boot_id(&mut Seeded::new(shape.seed ^ at_s.to_bits(), index as u64));
+        Boot { at_s, id, kernel }
+    };
+    // Whole seconds, as /proc/stat's btime has them.
+    let first = boot((week_s - seeded.between(8.0, 48.0) * 86_400.0).floor(), platform.kernel);
+    let slow = part.incident == Some(Incident::SlowKernel);
+    let again = part.reboot_s.map(|at_s| boot(at_s, if slow { SLOW_KERNEL } else { platform.kernel }));
+    std::iter::once(first).chain(again).collect()
 }
 
 fn boot_id(seeded: &mut Seeded) -> String {

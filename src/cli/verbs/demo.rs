@@ -1,5 +1,7 @@
-//! `demo`: a fleet of real SSH servers inside this process over synthetic hosts, one of them sick;
-//! swept, archived, indexed and compared by the same code as any fleet.
+//! `demo`: a fleet of real SSH servers inside this process over synthetic hosts, with a past of two days and
+//! three incidents in it; swept, archived, indexed and compared by the same code as any fleet.
+
+mod past;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use anyhow::Result;
 use crate::cli::{Context, Exit, args, summary, sweeping};
 use crate::collect::{Errand, Recorder, Stop, Target};
 use crate::config::{Defaults, Library, Limits};
-use crate::demo::{self, DemoOptions};
+use crate::demo::{self, DemoOptions, History};
 use crate::model::{Probe, Trigger};
 use crate::render::json::SweepReport;
 
@@ -21,16 +23,20 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// What `top` is shown for: how long a task that can run waits until it does.
 const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
 
-/// Sweep a synthetic fleet inside this process, one host sick: nothing to install, no root
+/// Sweep a synthetic fleet inside this process, with three incidents to find: nothing to install, no root
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The hosts and their /proc are made up; SSH, archive and index are real. Look at what it leaves with
+The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started
+again goes on with its history. Look at what it leaves with
   dropsonde --state DIR sweeps | top | compare | query ...")]
 pub struct Demo {
     /// How many hosts
-    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     hosts: u16,
-    /// One sweep, then exit
+    /// Hourly sweeps of the past to begin with, up to now; 0 for none
+    #[arg(long, default_value_t = 48, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=168))]
+    backfill: u16,
+    /// One live sweep, then exit
     #[arg(long)]
     once: bool,
     /// State directory for the demo [default: dropsonde-demo beside the usual one]
@@ -60,28 +66,34 @@ impl Demo {
         recorder: &Recorder,
         (dir, limits, stop): (&Path, &Limits, &Stop),
     ) -> Result<Exit> {
-        let probes = probes()?;
+        let hosts = usize::from(self.hosts);
+        let found = past::find(dir, hosts, self.seed)?;
+        let history = History::new(hosts, self.seed, found.mark, probes()?)?;
+        past::record(context, recorder, dir, (&history, &found), (usize::from(self.backfill), stop)).await?;
         let options = DemoOptions {
-            hosts: usize::from(self.hosts),
+            hosts,
             seed: self.seed,
+            made: found.mark.made(),
             dir: dir.to_owned(),
-            probes: probes.clone(),
+            probes: history.probes().to_vec(),
         };
         let fleet = demo::Demo::start(options).await?;
         context.remark(&fleet.describe());
         let sweeper = sweeping::sweeper(limits, &Defaults { agent: false, ..Defaults::default() }, stop);
         let target =
-            |host: &crate::model::Host| Target { host: Arc::new(host.clone()), probes: probes.clone() };
-        let errand = Errand {
-            trigger: Trigger::Adhoc,
-            schedule: None,
-            targets: fleet.hosts.iter().map(target).collect(),
-            cursors: Default::default(),
-            held: Default::default(),
+            |host: &crate::model::Host| Target { host: Arc::new(host.clone()), probes: fleet.probes.clone() };
+        let errand = || -> Result<Errand> {
+            Ok(Errand {
+                trigger: Trigger::Adhoc,
+                schedule: None,
+                targets: fleet.hosts.iter().map(target).collect(),
+                cursors: sweeping::cursors(dir, &fleet.probes)?,
+                held: Default::default(),
+            })
         };
         let exit = loop {
             let (swept, report) =
-                sweeping::carry_out(context, recorder, (&sweeper, errand.clone()), |_| Ok(())).await?;
+                sweeping::carry_out(context, recorder, (&sweeper, errand()?), |_| Ok(())).await?;
             let exit = sweeping::exit_of(&report, &swept);
             let healthy = fleet.hosts.iter().find(|host| host.name != fleet.sick);
             self.print(

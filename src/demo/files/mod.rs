@@ -4,6 +4,7 @@ mod cpu;
 mod facts;
 mod interrupts;
 mod io;
+mod log;
 mod memory;
 mod network;
 mod tasks;
@@ -15,6 +16,9 @@ use std::fmt::{self, Write};
 use crate::model::CollectorTime;
 
 use super::host::HostModel;
+
+/// Where a host's kernel log stands in its tree; `dmesg` would read this machine's.
+pub(super) const KMSG: &str = "proc/kmsg";
 
 /// A file of a host's tree: `proc/stat`, `sys/class/net/eth0/mtu`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +44,13 @@ impl HostModel {
         memory::files(&moment, &mut files);
         io::files(&moment, &mut files);
         network::files(&moment, &mut files);
+        files.push(TreeFile::new(KMSG, log::text(&moment)));
         files
     }
 
-    /// What stays as long as the host runs.
-    pub fn fixed_files(&self) -> Vec<TreeFile> {
-        facts::files(self)
+    /// What stays from one boot to the next, as of the boot before `time`.
+    pub fn fixed_files(&self, time: CollectorTime) -> Vec<TreeFile> {
+        facts::files(&self.at(time))
     }
 
     /// Symbolic links of the tree, as (path, target).
