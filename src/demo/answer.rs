@@ -11,7 +11,6 @@ use crate::wire::{Decoder, ExecEnd, Limits, Nonce, Request, RunTag};
 
 use super::HostModel;
 use super::drive::Seeded;
-use super::files::KMSG;
 use super::host::Moment;
 
 /// What the script of `proc` sleeps.
@@ -181,8 +180,7 @@ impl HostModel {
 
     fn log(&self, time: CollectorTime, cursor: Option<&str>) -> String {
         let Moment { uptime_s, boot, .. } = self.at(time);
-        let log = self.moving_files(time).into_iter().find(|file| file.path == KMSG);
-        let log = log.map(|file| file.text).unwrap_or_default();
+        let log = self.kernel_log(time);
         let since_s = cursor.and_then(|cursor| cursor.strip_prefix(&format!("{} ", boot.id)));
         let since_s = since_s.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(-1.0);
         let mut text = format!("@@@ now {uptime_s:.2} {}\n", boot.id);

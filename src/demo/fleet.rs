@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{BadName, CollectorTime, Format, Host, HostName, Probe, Reach};
+use crate::model::{BadName, CollectorTime, Host, HostName, Probe, Reach};
 use crate::transport::served::{Gate, KeyError, KeyPair, ServedHost, ServerSpec, serve};
 
 use super::folder::Folder;
@@ -21,7 +21,6 @@ use super::host::{FleetShape, HostModel, fleet};
 use super::platform::SLOW_KERNEL;
 use super::stage::Stage;
 use super::story::Incident;
-use super::tools::Tools;
 
 const USER: &str = "probe";
 /// The supervisor needs some two seconds to end a stubborn probe and to sweep up after it, and several
@@ -69,8 +68,6 @@ pub struct Demo {
     pub sick: HostName,
     /// What is wrong, and with whom: the worst off first.
     pub incidents: Vec<(Incident, Vec<HostName>)>,
-    /// The probes of the options that its servers can run.
-    pub probes: Vec<Arc<Probe>>,
     servers: Vec<ServedHost>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -85,12 +82,9 @@ impl Demo {
         let incidents = incidents(&models);
         let folder = Folder::create(&options.dir)?;
         let trees = Folder::in_memory_or(&options.dir)?;
-        let tools = Tools::create(&folder)?;
-        let mut probes = options.probes;
-        probes.retain(|probe| tools.stands_in() || probe.format != Format::KernelLog);
         let stage = Stage::new(models, trees.path());
 
-        let lobby = Lobby::open(&folder, (gate::bundled_only(&probes), tools), descriptors)?;
+        let lobby = Lobby::open(&folder, gate::bundled_only(&options.probes), descriptors)?;
         let (mut servers, mut hosts, mut known) = (Vec::new(), Vec::new(), String::new());
         for index in 0..stage.actors.len() {
             let served = lobby.serve(&stage, index).await?;
@@ -103,7 +97,7 @@ impl Demo {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(stage.keep_moving(stop.clone()));
-        Ok(Self { hosts, sick, incidents, probes, servers, stop, tasks, _folders: [folder, trees] })
+        Ok(Self { hosts, sick, incidents, servers, stop, tasks, _folders: [folder, trees] })
     }
 
     /// What somebody who looks at the results has to know.
@@ -166,7 +160,6 @@ struct Lobby {
     identity: PathBuf,
     known_hosts: PathBuf,
     gate: Gate,
-    tools: Tools,
     descriptors: u64,
 }
 
@@ -178,12 +171,12 @@ struct Served {
 }
 
 impl Lobby {
-    fn open(folder: &Folder, (gate, tools): (Gate, Tools), descriptors: u64) -> Result<Self, DemoError> {
+    fn open(folder: &Folder, gate: Gate, descriptors: u64) -> Result<Self, DemoError> {
         let user_key = KeyPair::generate()?;
         let identity = folder.path().join("id_ed25519");
         user_key.write_private(&identity)?;
         let known_hosts = folder.path().join("known_hosts");
-        Ok(Self { user_key, identity, known_hosts, gate, tools, descriptors })
+        Ok(Self { user_key, identity, known_hosts, gate, descriptors })
     }
 
     async fn serve(&self, stage: &Arc<Stage>, index: usize) -> Result<Served, DemoError> {
@@ -201,7 +194,7 @@ impl Lobby {
             gate: self.gate.clone(),
             around: stage.around(index),
             grace: GRACE,
-            env: actor.env().into_iter().chain(self.tools.env()).collect(),
+            env: actor.env(),
         };
         let server = serve(listener, spec).map_err(listen)?;
         let port = server.address.port();

@@ -15,13 +15,12 @@ mod host;
 mod platform;
 mod stage;
 mod story;
-mod tools;
 mod tree;
 
 pub use answer::Answer;
 pub use files::TreeFile;
 pub use fleet::{Demo, DemoError, DemoOptions};
-pub use gate::PROBES;
+pub use gate::{PAST_PROBES, PROBES};
 pub use history::{History, Mark, PastSweep, hours};
 pub use host::{FleetShape, HostModel, fleet};
 pub use story::Incident;

@@ -68,32 +68,31 @@ impl Demo {
     ) -> Result<Exit> {
         let hosts = usize::from(self.hosts);
         let found = past::find(dir, hosts, self.seed)?;
-        let history = History::new(hosts, self.seed, found.mark, probes()?)?;
+        let history = History::new(hosts, self.seed, found.mark, shipped(&demo::PAST_PROBES)?)?;
         past::record(context, recorder, dir, (&history, &found), (usize::from(self.backfill), stop)).await?;
+        let probes = shipped(&demo::PROBES)?;
         let options = DemoOptions {
             hosts,
             seed: self.seed,
             made: found.mark.made(),
             dir: dir.to_owned(),
-            probes: history.probes().to_vec(),
+            probes: probes.clone(),
         };
         let fleet = demo::Demo::start(options).await?;
         context.remark(&fleet.describe());
         let sweeper = sweeping::sweeper(limits, &Defaults { agent: false, ..Defaults::default() }, stop);
         let target =
-            |host: &crate::model::Host| Target { host: Arc::new(host.clone()), probes: fleet.probes.clone() };
-        let errand = || -> Result<Errand> {
-            Ok(Errand {
-                trigger: Trigger::Adhoc,
-                schedule: None,
-                targets: fleet.hosts.iter().map(target).collect(),
-                cursors: sweeping::cursors(dir, &fleet.probes)?,
-                held: Default::default(),
-            })
+            |host: &crate::model::Host| Target { host: Arc::new(host.clone()), probes: probes.clone() };
+        let errand = Errand {
+            trigger: Trigger::Adhoc,
+            schedule: None,
+            targets: fleet.hosts.iter().map(target).collect(),
+            cursors: Default::default(),
+            held: Default::default(),
         };
         let exit = loop {
             let (swept, report) =
-                sweeping::carry_out(context, recorder, (&sweeper, errand()?), |_| Ok(())).await?;
+                sweeping::carry_out(context, recorder, (&sweeper, errand.clone()), |_| Ok(())).await?;
             let exit = sweeping::exit_of(&report, &swept);
             let healthy = fleet.hosts.iter().find(|host| host.name != fleet.sick);
             self.print(
@@ -141,10 +140,9 @@ fn show_command(context: &Context, dir: &Path, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The shipped probes that a synthetic host can answer.
-fn probes() -> Result<Vec<Arc<Probe>>> {
+fn shipped(names: &[&str]) -> Result<Vec<Arc<Probe>>> {
     let library = Library::built_in()?;
-    Ok(demo::PROBES.iter().filter_map(|name| library.get(name)).cloned().collect())
+    Ok(names.iter().filter_map(|name| library.get(name)).cloned().collect())
 }
 
 /// Beside the usual state directory, so that made-up readings never mix with real ones.

@@ -16,7 +16,7 @@ const CHATTER_EVERY_S: f64 = 2.0 * 3_600.0;
 /// How often a dying disk is complained about.
 const ERRORS_EVERY_S: f64 = 400.0;
 
-pub(in crate::demo) fn text(moment: &Moment<'_>) -> String {
+pub(super) fn text(moment: &Moment<'_>) -> String {
     let mut messages = booting(moment);
     messages.extend(chatter(moment));
     messages.extend(trouble(moment));

@@ -17,9 +17,6 @@ use crate::model::CollectorTime;
 
 use super::host::HostModel;
 
-/// Where a host's kernel log stands in its tree; `dmesg` would read this machine's.
-pub(super) const KMSG: &str = "proc/kmsg";
-
 /// A file of a host's tree: `proc/stat`, `sys/class/net/eth0/mtu`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeFile {
@@ -44,13 +41,17 @@ impl HostModel {
         memory::files(&moment, &mut files);
         io::files(&moment, &mut files);
         network::files(&moment, &mut files);
-        files.push(TreeFile::new(KMSG, log::text(&moment)));
         files
     }
 
     /// What stays from one boot to the next, as of the boot before `time`.
     pub fn fixed_files(&self, time: CollectorTime) -> Vec<TreeFile> {
         facts::files(&self.at(time))
+    }
+
+    /// The kernel's log, which is in no file: `dmesg` reads it elsewhere.
+    pub(super) fn kernel_log(&self, time: CollectorTime) -> String {
+        log::text(&self.at(time))
     }
 
     /// Symbolic links of the tree, as (path, target).
