@@ -16,6 +16,7 @@
 //! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
 //! | 3 | [`collect`] | sweeps and visits, and the one path into archive and index |
 //! | 3 | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
+//! | 3 | [`survey`] | questions over everything recorded: who differs, since when, what they share |
 //! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
 //! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
@@ -52,5 +53,6 @@ pub mod parse;
 pub mod render;
 pub mod select;
 pub mod store;
+pub mod survey;
 pub mod transport;
 pub mod wire;

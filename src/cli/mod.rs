@@ -6,6 +6,7 @@ mod context;
 mod distributions;
 mod exit;
 mod failure;
+mod findings;
 mod progress;
 mod recorded;
 mod summary;

@@ -21,6 +21,10 @@ impl Sorted {
         self.0.is_empty()
     }
 
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = f64> + ExactSizeIterator {
+        self.0.iter().copied()
+    }
+
     pub fn median(&self) -> Option<f64> {
         middle(self.0.len(), |at| self.0[at])
     }

@@ -1,12 +1,38 @@
 //! Hosts against each other: who is worst, and how two sides differ. It names differences and their
 //! size, and never says that one is significant: that takes a test, and a test takes a history.
 
+mod changed;
+mod counts;
+mod course;
+mod difference;
 mod distribution;
+mod explanation;
+mod finding;
+mod grid;
 mod median;
+mod multiple;
+mod odd;
+mod outliers;
 mod ranking;
+mod rarity;
+mod shape;
 mod sides;
+mod spread;
 
+pub use counts::{fisher_exact, quantile_interval};
+pub use course::{Band, Course};
+pub use difference::{RankSum, Shift, rank_sum, shift};
 pub use distribution::{Distribution, Interval, Mismatch, Statistic, least_distance};
+pub use explanation::{Companion, Explanation, KernelLine, Shared, SharedLabel, UNLIKELY, shared};
+pub use finding::{Finding, Found, LEAST_PEERS, LEAST_SWEEPS, Lacking, Lens, find};
+pub use grid::Grid;
 pub use median::Sorted;
+pub use multiple::{benjamini_hochberg, holm};
+pub use outliers::{
+    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather, most_important_first,
+    warns,
+};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};
+pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};
+pub use spread::Spread;

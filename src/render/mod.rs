@@ -7,6 +7,7 @@
 pub mod csv;
 mod diagnostic;
 mod escape;
+pub mod findings;
 mod flame;
 pub mod json;
 mod probe_docs;

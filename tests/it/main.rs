@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
@@ -26,6 +28,8 @@ mod house;
 #[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
+mod lenses;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod needs;
@@ -41,6 +45,8 @@ mod perf;
 mod probe_docs;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod scipy_oracle;
 #[cfg(test)]
 mod served;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! has written.
 
 mod answers;
-mod build;
+pub mod build;
 mod distributions;
 mod faults;
 mod hostile;

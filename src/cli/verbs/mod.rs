@@ -9,6 +9,7 @@ mod dry_run;
 pub mod export;
 pub mod flame;
 pub mod hosts;
+pub mod outliers;
 pub mod probes;
 pub mod quarantine;
 pub mod query;

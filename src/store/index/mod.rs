@@ -13,6 +13,7 @@ mod functions;
 mod histogram;
 mod numbers;
 mod open;
+mod panel;
 mod pivot;
 mod plain;
 mod query;
@@ -27,6 +28,7 @@ mod write;
 pub use block::CHUNK;
 pub use event::{Event, EventKind};
 pub use open::{Built, SwapOld, swap};
+pub use panel::{Described, Frame};
 pub use query::{QueryLimits, Table, Value};
 pub use read::Reader;
 pub use rows::{

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 5] = [
     &["model"],
     &["select", "wire", "parse", "compare", "render"],
     &["config", "inventory", "transport", "store"],
-    &["collect", "demo"],
+    &["collect", "demo", "survey"],
     &["cli"],
 ];
 

@@ -1,0 +1,249 @@
+//! The lens `changed`: how a host stands to its peers, against how it stood to them in its own past. Load
+//! that all share cancels out, and a host that was always odd is not found.
+
+use super::finding::{Finding, LEAST_SWEEPS, Lens, score};
+use super::grid::{Column, Grid, Seen, against_peers};
+use super::rarity::with_estimated_scale;
+use super::shape::Measure;
+use crate::model::Worse;
+
+/// The last readings of a host, of which two must agree: one alone is an accident.
+pub(super) const RECENT: usize = 3;
+
+/// A smaller difference is nobody's trouble.
+pub(super) const LEAST_RATIO: f64 = 1.3;
+
+/// A host that agrees with its peers to less than this share still varies.
+const LEAST_SCALE: f64 = 0.05;
+
+/// How many scales are far off for normal numbers.
+const FAR: f64 = 3.0;
+
+/// So many hosts say how wild a metric is.
+const SAMPLED_HOSTS: usize = 64;
+
+/// The share of comparisons of a whole group in which a healthy host may be named.
+const FALSE_FINDINGS: f64 = 0.01;
+
+/// One of so many hosts may have had a bad week without today's limits rising for it.
+const LEFT_OUT: usize = 8;
+
+/// A tenth of normal numbers lies 1.28 deviations or more above their median. A little more than that is no
+/// reason to lose sight of what is normal.
+const TAIL: f64 = 1.6;
+
+/// What is seldom is extrapolated; real tails grow a little longer than straight ones.
+const CAUTION: f64 = 1.5;
+
+/// Fewer sweeps than this before the run are no history.
+const LEAST_BEFORE: usize = LEAST_SWEEPS - RECENT;
+
+/// The last value may be this many sweeps old.
+const STALE: usize = RECENT;
+
+pub(super) struct Judge<'a> {
+    grid: Grid<'a>,
+    group: &'a [usize],
+    columns: &'a [Column],
+    measure: Measure,
+}
+
+pub(super) struct Judged {
+    pub(super) findings: Vec<Finding>,
+    /// The most sweeps that a host has values of.
+    pub(super) longest: usize,
+}
+
+/// A host that may have changed.
+struct Candidate {
+    host: usize,
+    seen: Vec<Seen>,
+    higher: bool,
+}
+
+/// How a host usually stands to its peers.
+struct Usual {
+    /// Of strengths; the median.
+    ratio: f64,
+    /// Of their logarithms.
+    scale: f64,
+    n: usize,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(grid: Grid<'a>, group: &'a [usize], columns: &'a [Column], measure: Measure) -> Self {
+        Self { grid, group, columns, measure }
+    }
+
+    pub(super) fn changed(&self) -> Judged {
+        let mut seen = Vec::new();
+        let mut longest = 0;
+        let mut candidates = Vec::new();
+        for host in self.group {
+            seen.clear();
+            seen.extend(against_peers((self.grid, *host), self.columns, self.measure, 0));
+            longest = longest.max(seen.len());
+            if let Some(higher) = self.is_off(&seen) {
+                candidates.push(Candidate { host: *host, seen: seen.clone(), higher });
+            }
+        }
+        let findings = if candidates.is_empty() { Vec::new() } else { self.judge(&candidates) };
+        Judged { findings, longest }
+    }
+
+    /// Whether most of the last values are off by a ratio that matters, and to which side. Cheap: nearly
+    /// every host ends here.
+    fn is_off(&self, seen: &[Seen]) -> Option<bool> {
+        let before = seen.len().checked_sub(RECENT).filter(|before| *before >= LEAST_BEFORE)?;
+        if seen.last()?.sweep + STALE < self.grid.sweeps() {
+            return None;
+        }
+        // Half of the history is so far from what most of the last values reach: so is its median, which
+        // need not be known for that.
+        let second = second([0, 1, 2].map(|at| seen[before + at].ratio));
+        let off = |higher: bool| {
+            let far = |it: &&Seen| is_far(second / it.ratio, higher);
+            seen[..before].iter().filter(far).count() * 2 >= before
+        };
+        sides(self.measure.worse).iter().copied().find(|higher| off(*higher))
+    }
+
+    fn judge(&self, candidates: &[Candidate]) -> Vec<Finding> {
+        let wild = [false, true].map(|higher| {
+            let some = candidates.iter().any(|it| it.higher == higher);
+            some.then(|| self.wildness(candidates, higher)).unwrap_or_default()
+        });
+        let one = |it: &Candidate| self.finding(it, wild[usize::from(it.higher)]);
+        candidates.iter().filter_map(one).collect()
+    }
+
+    fn finding(&self, candidate: &Candidate, wild: f64) -> Option<Finding> {
+        let Candidate { host, seen, higher } = candidate;
+        let start = run(seen, *higher);
+        let usual = Usual::of(&seen[..start], *higher);
+        let limit = with_estimated_scale(FAR, usual.n).max(wild);
+        let recent = &seen[seen.len() - RECENT..];
+        let z = second([0, 1, 2].map(|at| usual.z(&recent[at], *higher)));
+        let large = recent.iter().filter(|it| {
+            let expected = self.measure.value(usual.ratio * self.measure.strength(it.peers));
+            is_far(it.ratio / usual.ratio, *higher)
+                && (it.value - expected).abs() >= self.measure.least(expected)
+        });
+        if z < limit || large.count() + 1 < RECENT {
+            return None;
+        }
+        let last = seen.last()?;
+        let expected = self.measure.value(usual.ratio * self.measure.strength(last.peers));
+        Some(Finding {
+            host: *host,
+            lens: Lens::Changed,
+            provisional: false,
+            value: last.value,
+            peers: last.peers,
+            expected,
+            since: Some(seen[start].sweep),
+            z,
+            limit,
+            n: usual.n,
+            score: score(last.ratio / usual.ratio, z, limit),
+        })
+    }
+
+    /// How far off most of the last values of a host are once in a hundred sweeps of the whole group, judged by
+    /// what the hosts did that nobody suspects. Each tells its farthest, and the farthest of those are left
+    /// out: an incident of some last week is no measure for today.
+    fn wildness(&self, candidates: &[Candidate], higher: bool) -> f64 {
+        let calm = self.group.iter().filter(|host| candidates.iter().all(|it| it.host != **host));
+        let calm: Vec<usize> = calm.copied().collect();
+        let (mut farthest, mut common) = (Vec::new(), Vec::new());
+        let mut sweeps = 0;
+        for host in calm.iter().step_by(calm.len().div_ceil(SAMPLED_HOSTS).max(1)) {
+            let seen: Vec<Seen> = against_peers((self.grid, *host), self.columns, self.measure, 0).collect();
+            if seen.len() >= LEAST_SWEEPS {
+                let usual = Usual::of(&seen, higher);
+                let most = |three: &[Seen]| second([0, 1, 2].map(|at| usual.z(&three[at], higher)));
+                let mut off: Vec<f64> = seen.windows(RECENT).map(most).collect();
+                off.sort_unstable_by(f64::total_cmp);
+                farthest.push(off[off.len() - 1]);
+                common.push(off[off.len() - 1 - off.len() / 20]);
+                sweeps += off.len();
+            }
+        }
+        let hosts = farthest.len();
+        if hosts == 0 {
+            return 0.0;
+        }
+        let left_out = (hosts / LEFT_OUT).max(1).min(hosts - 1);
+        let nth =
+            |values: &mut Vec<f64>| *values.select_nth_unstable_by(hosts - 1 - left_out, f64::total_cmp).1;
+        let (far, near) = (nth(&mut farthest), nth(&mut common));
+        // What is seldom seen in this history is as much farther as its tail is long.
+        let seen_chance = left_out.max(1) as f64 / sweeps as f64;
+        let wanted = FALSE_FINDINGS / self.group.len() as f64;
+        let slope = (far - near).max(0.0) / (0.05 / seen_chance).ln();
+        far + CAUTION * slope * (seen_chance / wanted).ln().max(0.0)
+    }
+}
+
+fn second(mut three: [f64; RECENT]) -> f64 {
+    three.sort_unstable_by(f64::total_cmp);
+    three[RECENT / 2]
+}
+
+impl Usual {
+    fn of(seen: &[Seen], higher: bool) -> Self {
+        let mut logs: Vec<f64> = seen.iter().map(|it| it.ratio.ln()).collect();
+        logs.sort_unstable_by(f64::total_cmp);
+        let n = logs.len();
+        let middle = logs[(n - 1) / 2].midpoint(logs[n / 2]);
+        // Where a tenth is much farther off than the middle half promises: a metric that is mostly nothing
+        // has no deviation at all, and jumps every few hours.
+        let tail = if higher { logs[n - 1 - n / 10] - middle } else { middle - logs[n / 10] };
+        logs.iter_mut().for_each(|it| *it = (*it - middle).abs());
+        let (_, mad, _) = logs.select_nth_unstable_by(n / 2, f64::total_cmp);
+        let scale = (1.4826 * *mad).max(tail / TAIL).max(LEAST_SCALE);
+        Self { ratio: middle.exp(), scale, n }
+    }
+
+    fn z(&self, seen: &Seen, higher: bool) -> f64 {
+        let off = (seen.ratio / self.ratio).ln() / self.scale;
+        if higher { off } else { -off }
+    }
+}
+
+/// Where the present run begins: the first of the last values that are all on that side of the usual. One
+/// value may be missing from it, as an incident pauses.
+fn run(seen: &[Seen], higher: bool) -> usize {
+    let before = seen.len() - RECENT;
+    let usual = median(seen[..before].iter().map(|it| it.ratio), &mut Vec::new());
+    let far = |it: &Seen| is_far(it.ratio / usual, higher);
+    let mut start = seen.len();
+    let mut at = seen.len();
+    while at > LEAST_BEFORE && start - at < 2 {
+        at -= 1;
+        if far(&seen[at]) {
+            start = at;
+        }
+    }
+    start
+}
+
+pub(super) fn is_far(ratio: f64, higher: bool) -> bool {
+    if higher { ratio >= LEAST_RATIO } else { ratio <= 1.0 / LEAST_RATIO }
+}
+
+/// The sides on which a value may be bad.
+pub(super) fn sides(worse: Worse) -> &'static [bool] {
+    match worse {
+        Worse::Higher => &[true],
+        Worse::Lower => &[false],
+        Worse::Either => &[true, false],
+    }
+}
+
+pub(super) fn median(values: impl Iterator<Item = f64>, scratch: &mut Vec<f64>) -> f64 {
+    scratch.clear();
+    scratch.extend(values);
+    let middle = scratch.len() / 2;
+    *scratch.select_nth_unstable_by(middle, f64::total_cmp).1
+}

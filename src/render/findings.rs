@@ -1,0 +1,94 @@
+//! What `--json` prints of the verbs that compare hosts over time. The rules are those of
+//! [`json`](super::json): nothing is left out, what is absent is `null`.
+
+use serde::Serialize;
+
+use super::json::Schema;
+use crate::model::{HostName, Kind, Labels, ProbeName, Span, SweepId, Worse};
+
+/// `outliers`.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutliersReport<'a> {
+    pub schema: Schema,
+    pub sweep: &'a SweepId,
+    /// RFC 3339.
+    pub started: String,
+    /// Hosts that the sweep asked, and those that answered.
+    pub planned: usize,
+    pub answered: usize,
+    pub metrics: usize,
+    /// How many sweeps the history has, the judged one with it.
+    pub sweeps: usize,
+    /// The most important first.
+    pub findings: Vec<FindingReport<'a>>,
+    pub lacking: Vec<LackingReport<'a>>,
+}
+
+/// One metric in which some hosts differ. The numbers are those of the first host.
+#[derive(Debug, Clone, Serialize)]
+pub struct FindingReport<'a> {
+    pub metric: &'a str,
+    pub labels: &'a Labels,
+    /// The strongest first.
+    pub hosts: Vec<&'a HostName>,
+    /// `changed` or `odd`.
+    pub lens: &'static str,
+    pub value: f64,
+    /// The median of its peers.
+    pub peers: f64,
+    /// The value over the peers'; null where that says nothing.
+    pub ratio: Option<f64>,
+    /// RFC 3339; null when it began before the history.
+    pub since: Option<String>,
+    /// Too few sweeps to tell a change from a habit.
+    pub provisional: bool,
+    pub kind: Kind,
+    pub unit: &'a str,
+    pub span: Span,
+    pub probe: &'a ProbeName,
+    /// Which number of a distribution it is (`p99`).
+    pub statistic: Option<&'static str>,
+    /// Each host's worst series is meant.
+    pub worst_of: bool,
+    pub worse: Worse,
+    /// A value is beyond what the metric warns at.
+    pub warned: bool,
+    pub score: f64,
+    /// In the order of `hosts`.
+    pub each: Vec<HostFinding<'a>>,
+    /// The peers' median in each sweep, the oldest first.
+    pub usual: &'a [Option<f64>],
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct HostFinding<'a> {
+    pub host: &'a HostName,
+    pub value: f64,
+    pub peers: f64,
+    /// What it would have if it stood to its peers as ever.
+    pub expected: f64,
+    pub ratio: Option<f64>,
+    /// The value over the expected one.
+    pub change: Option<f64>,
+    pub since: Option<String>,
+    /// How many of its usual scales it is off, and how many would have been enough.
+    pub z: f64,
+    pub limit: f64,
+    /// Sweeps or peers that the judgement rests on.
+    pub n: usize,
+    pub history: &'a [Option<f64>],
+}
+
+/// What could not be judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct LackingReport<'a> {
+    /// `peers` or `sweeps`.
+    pub what: &'static str,
+    pub have: usize,
+    pub need: usize,
+    /// Which; empty for all.
+    pub metrics: &'a [String],
+    pub group: Option<&'a str>,
+    /// RFC 3339.
+    pub enough_at: Option<String>,
+}

@@ -1,0 +1,66 @@
+//! Which sweeps make a history. Those of a schedule do; what somebody ran by hand in between is of other
+//! hosts, or of a moment of trouble, and counts only where nothing is scheduled.
+
+use std::time::Duration;
+
+use crate::model::{CollectorTime, Trigger};
+use crate::store::StoreError;
+use crate::store::index::{Reader, SweepRow};
+
+/// How far back the usual is looked for.
+pub const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// Sweeps of a history at most: a week of hourly ones. What is swept more often is judged by less time, not
+/// by more memory.
+const MOST: usize = 168;
+
+/// Sweeps among which the one to judge is looked for.
+const LOOK_BACK: usize = 200;
+
+/// The sweep that is meant when none is named: the newest scheduled one that has ended; where there is no
+/// schedule, the newest large one. One of a few hosts is no judge of a fleet.
+pub fn usual_sweep(reader: &Reader) -> Result<Option<SweepRow>, StoreError> {
+    let sweeps = reader.sweeps(LOOK_BACK)?;
+    let ended = || sweeps.iter().filter(|sweep| sweep.ended.is_some());
+    let large = ended().map(|sweep| sweep.planned).max().unwrap_or(0).div_ceil(2);
+    let newest = ended().find(|sweep| is_regular(sweep));
+    let newest = newest.or_else(|| ended().find(|sweep| sweep.planned >= large));
+    Ok(newest.or(sweeps.first()).cloned())
+}
+
+/// The history that `last` is judged by, the oldest first and itself last.
+pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
+    let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
+    let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
+    let mut sweeps = reader.sweeps_between(from, last.started)?;
+    sweeps.retain(|sweep| sweep.ended.is_some() && sweep.sweep != last.sweep);
+    if is_regular(last) || sweeps.iter().any(is_regular) {
+        sweeps.retain(is_regular);
+    } else {
+        // An escalation looks at hosts that were in trouble already.
+        sweeps.retain(|sweep| sweep.trigger != Trigger::Escalated);
+    }
+    sweeps.drain(..sweeps.len().saturating_sub(MOST - 1));
+    sweeps.push(last.clone());
+    Ok(sweeps)
+}
+
+fn is_regular(sweep: &SweepRow) -> bool {
+    matches!(sweep.trigger, Trigger::Scheduled | Trigger::Backfill)
+}
+
+/// The usual time from one sweep to the next.
+pub(super) fn gap_ns(sweeps: &[SweepRow]) -> Option<i64> {
+    let mut gaps_ns: Vec<i64> =
+        sweeps.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
+    gaps_ns.sort_unstable();
+    gaps_ns.get(gaps_ns.len() / 2).copied()
+}
+
+/// When `more` further sweeps will have been, if they go on as they did.
+pub(super) fn after(sweeps: &[SweepRow], more: usize) -> Option<CollectorTime> {
+    let gap_ns = gap_ns(sweeps)?;
+    let ahead_ns = gap_ns.checked_mul(i64::try_from(more).ok()?)?;
+    let last = sweeps.last()?;
+    Some(CollectorTime::from_unix_ns(last.started.unix_ns().checked_add(ahead_ns)?))
+}

@@ -1,0 +1,5 @@
+//! The verbs that say who differs, as their users run them: the real binary on a fleet's history that a
+//! recorder has written.
+
+mod fleet;
+mod outliers;
