@@ -41,7 +41,8 @@ pub async fn backfill(
 /// When the last of the readings ended, and how long that was after the sweep began.
 fn end_of(plan: &Plan, readings: &[(Reading, Vec<u8>)]) -> (CollectorTime, Duration) {
     let ns = |elapsed: Duration| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX);
-    let ends = readings.iter().map(|(reading, _)| reading.started.unix_ns().saturating_add(ns(reading.elapsed)));
+    let ends =
+        readings.iter().map(|(reading, _)| reading.started.unix_ns().saturating_add(ns(reading.elapsed)));
     let started_ns = plan.started.unix_ns();
     let ended_ns = ends.max().unwrap_or(started_ns).max(started_ns);
     let elapsed = Duration::from_nanos(u64::try_from(ended_ns - started_ns).unwrap_or_default());

@@ -81,7 +81,8 @@ impl HostModel {
     ) -> Option<(Reading, Vec<u8>)> {
         let answer = self.answer(probe.name.as_str(), started, cursor)?;
         let mut seeded = Seeded::new(started.unix_ns().cast_unsigned(), self.chatter);
-        let token = |seeded: &mut Seeded| (u128::from(seeded.bits()) << 64 | u128::from(seeded.bits())).to_be_bytes();
+        let token =
+            |seeded: &mut Seeded| (u128::from(seeded.bits()) << 64 | u128::from(seeded.bits())).to_be_bytes();
         let request = Request {
             probe,
             host: &self.unreachable(),
@@ -171,7 +172,9 @@ impl HostModel {
         if !files.contains_key("proc/schedstat") {
             for (path, file) in &files {
                 let below = path.strip_prefix("proc/");
-                if let Some(name) = below.filter(|name| name.contains("/task/") && name.ends_with("/schedstat")) {
+                if let Some(name) =
+                    below.filter(|name| name.contains("/task/") && name.ends_with("/schedstat"))
+                {
                     print(text, name, file);
                 }
             }
@@ -185,7 +188,8 @@ impl HostModel {
         let since_s = since_s.and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(-1.0);
         let mut text = format!("@@@ now {uptime_s:.2} {}\n", boot.id);
         for (nth, line) in log.lines().enumerate() {
-            let at = line.strip_prefix('[').and_then(|line| line.split(']').next()).unwrap_or_default().trim();
+            let at =
+                line.strip_prefix('[').and_then(|line| line.split(']').next()).unwrap_or_default().trim();
             if nth == 0 {
                 text.push_str(&format!("@@@ first {at}\n"));
             }

@@ -134,17 +134,24 @@ fn incidents(models: &[HostModel]) -> Vec<(Incident, Vec<HostName>)> {
         let names: Vec<HostName> = hosts.iter().map(|model| model.name.clone()).collect();
         (!names.is_empty()).then_some((incident, names))
     };
-    [Incident::SlowKernel, Incident::DyingDisk, Incident::NoisyNeighbour].into_iter().filter_map(with).collect()
+    [Incident::SlowKernel, Incident::DyingDisk, Incident::NoisyNeighbour]
+        .into_iter()
+        .filter_map(with)
+        .collect()
 }
 
 fn told(incident: Incident, hosts: &[HostName]) -> String {
     let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
     match (incident, names.as_slice()) {
         (Incident::SlowKernel, [worst, others @ ..]) => {
-            let since = format!("since it was booted into kernel {SLOW_KERNEL}, its tasks wait long for a CPU");
+            let since =
+                format!("since it was booted into kernel {SLOW_KERNEL}, its tasks wait long for a CPU");
             match others {
                 [] => format!(" {worst} is sick: {since}."),
-                _ => format!(" {worst} is sick: {since}; so do those of {}, for the same reason.", others.join(", ")),
+                _ => format!(
+                    " {worst} is sick: {since}; so do those of {}, for the same reason.",
+                    others.join(", ")
+                ),
             }
         }
         (Incident::DyingDisk, _) => format!(" {} has a dying disk.", names.join(", ")),

@@ -10,6 +10,11 @@ use super::story::{self, Incident, Part};
 /// Hosts were booted at least a week before the beginning of this one, for the demo that is started again.
 const WEEK_S: f64 = 7.0 * 86_400.0;
 
+/// How long a task waits each time before it is given a CPU, and how many times that in addition where the
+/// kernel is slow.
+const WAIT_S: f64 = 0.000_25;
+const SLOW_TIMES: f64 = 11.0;
+
 /// What a fleet is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct FleetShape {
@@ -74,6 +79,8 @@ pub struct HostModel {
     pub(super) cpu_weight: Vec<f64>,
     pub(super) packets_per_s: f64,
     pub(super) ios_per_s: f64,
+    /// Fraction of a CPU that takes packets from the network.
+    pub(super) softirq: f64,
     pub(super) io_s: f64,
     pub(super) processes: Vec<Process>,
     pub(super) chatter: u64,
@@ -88,7 +95,8 @@ pub struct HostModel {
 impl HostModel {
     fn new(shape: FleetShape, index: usize, part: Part) -> Result<Self, BadName> {
         let mut seeded = Seeded::new(shape.seed, index as u64);
-        let cpus = [2, 4, 4, 8][seeded.below(4)];
+        // Half and half: neither size is odd.
+        let cpus = if index % 2 == 0 { 4 } else { 8 };
         let width = shape.hosts.to_string().len().max(2);
         let platform = &PLATFORMS[story::platform_of(index, shape)];
         Ok(Self {
@@ -102,10 +110,11 @@ impl HostModel {
             anon: seeded.between(0.26, 0.34),
             boots: boots((shape, index), &mut seeded, &part, platform),
             part,
-            busy: seeded.between(0.14, 0.22) * part.burden,
+            busy: seeded.between(0.12, 0.24) + 0.08 * part.burden,
             cpu_weight: weights(&mut seeded, cpus),
-            packets_per_s: cpus as f64 * seeded.between(700.0, 1_100.0) * part.burden,
-            ios_per_s: seeded.between(80.0, 120.0) * part.burden,
+            packets_per_s: cpus as f64 * (seeded.between(600.0, 1_200.0) + 500.0 * part.burden),
+            ios_per_s: seeded.between(55.0, 130.0) + 20.0 * part.burden,
+            softirq: seeded.between(0.03, 0.06),
             io_s: seeded.between(0.000_6, 0.000_9),
             processes: processes(&mut seeded, cpus),
             chatter: seeded.bits(),
@@ -135,9 +144,14 @@ impl HostModel {
     fn moment_of<'a>(&'a self, boot: &'a Boot, unix_s: f64) -> Moment<'a> {
         let unix_s = unix_s.max(boot.at_s);
         let ill_from_s = self.part.onset_s.max(boot.at_s);
-        let ill = |incident: Incident, drive: &Drive| {
-            let severity = if self.incident == Some(incident) { self.part.severity } else { 0.0 };
-            severity * drive.over(ill_from_s, unix_s)
+        // How much tasks are in each other's way, and how long a disk takes, comes mostly with the load.
+        let mixed = |load: &Drive, own: &Drive, from_s| {
+            0.7 * load.over(from_s, unix_s) + 0.3 * own.over(from_s, unix_s)
+        };
+        let contention = |from_s| mixed(&self.work, &self.contention, from_s);
+        let service = |from_s| mixed(&self.io, &self.service, from_s);
+        let ill = |incident: Incident, over: &dyn Fn(f64) -> f64| {
+            if self.incident == Some(incident) { self.part.severity * over(ill_from_s) } else { 0.0 }
         };
         Moment {
             host: self,
@@ -145,13 +159,13 @@ impl HostModel {
             unix_s,
             uptime_s: unix_s - boot.at_s,
             work_s: self.work.over(boot.at_s, unix_s),
-            contention_s: self.contention.over(boot.at_s, unix_s),
+            contention_s: contention(boot.at_s),
             traffic_s: self.traffic.over(boot.at_s, unix_s),
             io_s: self.io.over(boot.at_s, unix_s),
-            service_s: self.service.over(boot.at_s, unix_s),
-            slow_s: ill(Incident::SlowKernel, &self.contention),
-            stolen_s: ill(Incident::NoisyNeighbour, &self.illness),
-            dying_s: ill(Incident::DyingDisk, &self.service),
+            service_s: service(boot.at_s),
+            slow_s: ill(Incident::SlowKernel, &contention),
+            stolen_s: ill(Incident::NoisyNeighbour, &|from_s| self.illness.over(from_s, unix_s)),
+            dying_s: ill(Incident::DyingDisk, &service),
         }
     }
 }
@@ -188,9 +202,12 @@ impl Moment<'_> {
         self.host.work.at(self.unix_s)
     }
 
-    /// How slow the kernel is now; 0 where it is not.
-    pub(super) fn slowness(&self) -> f64 {
-        if self.slow_s > 0.0 { self.host.part.severity * self.host.contention.at(self.unix_s) } else { 0.0 }
+    /// How many tasks wait for a CPU now, on the average.
+    pub(super) fn waiting(&self) -> f64 {
+        let slow = if self.slow_s > 0.0 { self.host.part.severity } else { 0.0 };
+        let threads = self.host.processes.iter().flat_map(|process| &process.threads);
+        let slices_per_s: f64 = threads.map(|thread| self.slices_per_s(thread)).sum();
+        slices_per_s * WAIT_S * (1.0 + SLOW_TIMES * slow) * self.work_level()
     }
 
     pub(super) fn onset_s(&self) -> f64 {
@@ -204,15 +221,18 @@ impl Moment<'_> {
 
     /// How often a thread was put on a CPU since boot.
     pub(super) fn slices(&self, thread: &Thread) -> f64 {
-        self.task_cpu_s() * thread.share / thread.slice_s
+        self.slices_per_s(thread) * self.work_s
     }
 
-    /// What a thread waited for a CPU since boot: a quarter of a millisecond each time, and ten times that
-    /// under the slow kernel. A neighbour that takes the CPU away leaves nobody waiting in this host's own
+    /// How often it is in a second of the mean load.
+    pub(super) fn slices_per_s(&self, thread: &Thread) -> f64 {
+        self.host.cpus as f64 * self.host.busy * 0.94 * thread.share / thread.slice_s
+    }
+
+    /// What a thread waited for a CPU since boot. A neighbour that takes the CPU away leaves nobody waiting in this host's own
     /// queue.
     pub(super) fn wait_s(&self, thread: &Thread) -> f64 {
-        let slices_per_s = self.host.cpus as f64 * self.host.busy * 0.94 * thread.share / thread.slice_s;
-        slices_per_s * 0.000_25 * (self.contention_s + 9.0 * self.slow_s)
+        self.slices_per_s(thread) * WAIT_S * (self.contention_s + SLOW_TIMES * self.slow_s)
     }
 }
 

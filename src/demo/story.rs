@@ -41,12 +41,12 @@ pub(super) struct Part {
     pub onset_s: f64,
     /// When it was booted again.
     pub reboot_s: Option<f64>,
-    /// How much more it has to do than its peers, at all times: odd, and healthy.
+    /// What it has to do at all times that its peers have not: odd, and healthy.
     pub burden: f64,
 }
 
 const ORDINARY: Part =
-    Part { incident: None, severity: 0.0, onset_s: f64::INFINITY, reboot_s: None, burden: 1.0 };
+    Part { incident: None, severity: 0.0, onset_s: f64::INFINITY, reboot_s: None, burden: 0.0 };
 
 /// The platform of the host at `index`.
 pub(super) fn platform_of(index: usize, shape: FleetShape) -> usize {
@@ -85,7 +85,7 @@ pub(super) fn cast(shape: FleetShape) -> Vec<Part> {
     }
     if shape.hosts >= LEAST_FOR_EXTRAS {
         next(Part { reboot_s: Some(quarter_s - 26.0 * HOUR_S - 41.0 * MINUTE_S), ..ORDINARY });
-        next(Part { burden: 1.7, ..ORDINARY });
+        next(Part { burden: 1.0, ..ORDINARY });
     }
     parts
 }

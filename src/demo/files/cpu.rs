@@ -28,9 +28,9 @@ fn modes(moment: &Moment<'_>, cpu: usize) -> [f64; 8] {
     let user = busy * 0.66 * moment.work_s;
     let nice = busy * 0.01 * moment.work_s;
     let system = busy * 0.27 * moment.work_s;
-    let softirq = busy * 0.06 * moment.traffic_s;
+    let softirq = host.softirq * weight * moment.traffic_s;
     let iowait = 0.006 * moment.io_s + 0.08 * moment.dying_s;
-    let steal = weight * (0.002 * moment.contention_s + 0.35 * moment.stolen_s);
+    let steal = weight * (0.000_5 * moment.contention_s + 0.35 * moment.stolen_s);
     let idle = moment.uptime_s - (user + nice + system + softirq + iowait + steal);
     [user, nice, system, idle, iowait, 0.0, softirq, steal]
 }
@@ -69,7 +69,7 @@ pub(super) fn context_switches(moment: &Moment<'_>) -> f64 {
 /// Tasks that want a CPU at this moment, on the average.
 fn demand(moment: &Moment<'_>) -> f64 {
     let host = moment.host;
-    host.cpus as f64 * (host.busy * moment.work_level() + 0.6 * moment.slowness())
+    host.cpus as f64 * host.busy * moment.work_level() + moment.waiting()
 }
 
 fn running(moment: &Moment<'_>) -> u64 {
@@ -114,7 +114,7 @@ fn schedstat(moment: &Moment<'_>, version: u32) -> String {
 /// Seconds stalled since boot, some and full, per resource.
 fn stalled(moment: &Moment<'_>) -> [(&'static str, f64, f64); 4] {
     [
-        ("cpu", 0.018 * moment.contention_s + 0.3 * moment.slow_s, 0.0),
+        ("cpu", 0.018 * moment.contention_s + 0.2 * moment.slow_s, 0.0),
         ("io", 0.011 * moment.io_s + 0.17 * moment.dying_s, 0.008 * moment.io_s + 0.12 * moment.dying_s),
         ("memory", 0.000_2 * moment.work_s, 0.000_1 * moment.work_s),
         ("irq", 0.0, 0.004 * moment.traffic_s),

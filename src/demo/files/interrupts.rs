@@ -94,8 +94,10 @@ fn vectors(moment: &Moment<'_>) -> Vec<(&'static str, Vec<u64>)> {
     let packets = host.packets_per_s * moment.traffic_s / cpus;
     let ios = host.ios_per_s * moment.io_s / cpus;
     let switches = context_switches(moment) / cpus;
+    let threads = || host.processes.iter().flat_map(|process| &process.threads);
+    let balancing = 0.6 * moment.slow_s * threads().map(|it| moment.slices_per_s(it)).sum::<f64>() / cpus;
     // A poll that runs out of its budget raises the vector once more.
-    let polls = packets / 3.0 + 14.0 * moment.stolen_s;
+    let polls = packets / 3.0 + 0.6 * moment.stolen_s;
     [
         ("HI", 0.0),
         ("TIMER", 62.0 * moment.work_s),
@@ -105,7 +107,7 @@ fn vectors(moment: &Moment<'_>) -> Vec<(&'static str, Vec<u64>)> {
         ("IRQ_POLL", 0.0),
         ("TASKLET", 0.02 * moment.work_s),
         // A CPU that lets its queue grow is asked to balance it again and again.
-        ("SCHED", switches * 0.11 + 45.0 * moment.slow_s),
+        ("SCHED", switches * 0.11 + balancing),
         ("HRTIMER", 0.001 * moment.work_s),
         ("RCU", switches * 0.14),
     ]
@@ -135,7 +137,7 @@ fn softnet(moment: &Moment<'_>) -> String {
     let mut lines = Lines::default();
     for (cpu, weight) in host.cpu_weight.iter().enumerate() {
         let processed = host.packets_per_s * moment.traffic_s * weight / host.cpus as f64;
-        let squeezed = weight * (0.004 * moment.traffic_s + 14.0 * moment.stolen_s);
+        let squeezed = weight * (0.004 * moment.traffic_s + 0.6 * moment.stolen_s);
         let mut columns = [0_u64; 15];
         columns[0] = whole(processed);
         columns[2] = whole(squeezed);

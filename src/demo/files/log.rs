@@ -74,6 +74,9 @@ fn disk_error(moment: &Moment<'_>, nth: u64, began_s: f64) -> [(f64, String); 2]
     let sector = 8_388_608 + seeded.below(4_096) * 8;
     [
         (at_s, format!("critical medium error, dev {disk}, sector {sector} op 0x0:(READ) flags 0x80700")),
-        (at_s + 0.000_41, format!("Buffer I/O error on dev {disk}, logical block {}, async page read", sector / 8)),
+        (
+            at_s + 0.000_41,
+            format!("Buffer I/O error on dev {disk}, logical block {}, async page read", sector / 8),
+        ),
     ]
 }

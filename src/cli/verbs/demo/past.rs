@@ -55,9 +55,8 @@ pub(super) async fn record(
         if stop.is_finishing() {
             break;
         }
-        let PastSweep { plan, readings: past } = history.sweep(at, |host, probe| {
-            cursors.get(probe)?.get(host).map(String::as_str)
-        });
+        let PastSweep { plan, readings: past } =
+            history.sweep(at, |host, probe| cursors.get(probe)?.get(host).map(String::as_str));
         sweeps += 1;
         readings += past.len();
         let who: Vec<_> = past.iter().map(|(it, _)| (it.probe.clone(), it.host.clone())).collect();
