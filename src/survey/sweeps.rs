@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::compare::Moment;
 use crate::model::{CollectorTime, Trigger};
 use crate::store::StoreError;
 use crate::store::index::{Reader, SweepRow};
@@ -49,17 +50,17 @@ fn is_regular(sweep: &SweepRow) -> bool {
     matches!(sweep.trigger, Trigger::Scheduled | Trigger::Backfill)
 }
 
-/// The usual time from one sweep to the next.
-pub(super) fn gap_ns(sweeps: &[SweepRow]) -> Option<i64> {
+/// The usual time from one moment to the next; 0 where there is only one.
+pub(super) fn gap_of(moments: &[Moment]) -> i64 {
     let mut gaps_ns: Vec<i64> =
-        sweeps.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
+        moments.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
     gaps_ns.sort_unstable();
-    gaps_ns.get(gaps_ns.len() / 2).copied()
+    gaps_ns.get(gaps_ns.len() / 2).copied().unwrap_or(0)
 }
 
 /// When `more` further sweeps will have been, if they go on as they did.
-pub(super) fn after(sweeps: &[SweepRow], more: usize) -> Option<CollectorTime> {
-    let gap_ns = gap_ns(sweeps)?;
+pub(super) fn after(sweeps: &[Moment], more: usize) -> Option<CollectorTime> {
+    let gap_ns = (sweeps.len() > 1).then(|| gap_of(sweeps))?;
     let ahead_ns = gap_ns.checked_mul(i64::try_from(more).ok()?)?;
     let last = sweeps.last()?;
     Some(CollectorTime::from_unix_ns(last.started.unix_ns().checked_add(ahead_ns)?))
