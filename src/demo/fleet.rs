@@ -17,7 +17,7 @@ use crate::transport::served::{Gate, KeyError, KeyPair, ServedHost, ServerSpec, 
 
 use super::folder::Folder;
 use super::gate;
-use super::host::{FleetShape, HostModel, fleet};
+use super::host::{FleetShape, HostModel, NOISY_HYPERVISOR, fleet};
 use super::platform::SLOW_KERNEL;
 use super::stage::Stage;
 use super::story::Incident;
@@ -155,9 +155,10 @@ fn told(incident: Incident, hosts: &[HostName]) -> String {
             }
         }
         (Incident::DyingDisk, _) => format!(" {} has a dying disk.", names.join(", ")),
-        (_, _) => {
-            format!(" On the hypervisor of {} a neighbour takes a third of its CPU time.", names.join(", "))
-        }
+        (_, _) => format!(
+            " On the hypervisor {NOISY_HYPERVISOR} a neighbour takes a third of the CPU time of {}.",
+            names.join(", ")
+        ),
     }
 }
 

@@ -15,6 +15,9 @@ const WEEK_S: f64 = 7.0 * 86_400.0;
 const WAIT_S: f64 = 0.000_25;
 const SLOW_TIMES: f64 = 11.0;
 
+/// Where the noisy neighbour is.
+pub(super) const NOISY_HYPERVISOR: &str = "hv-00";
+
 /// What a fleet is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct FleetShape {
@@ -95,6 +98,7 @@ pub struct HostModel {
 impl HostModel {
     fn new(shape: FleetShape, index: usize, part: Part) -> Result<Self, BadName> {
         let mut seeded = Seeded::new(shape.seed, index as u64);
+        let mut levels = Levels::new(shape, index);
         // Half and half: neither size is odd.
         let cpus = if index % 2 == 0 { 4 } else { 8 };
         let width = shape.hosts.to_string().len().max(2);
@@ -107,15 +111,15 @@ impl HostModel {
             cpus,
             platform,
             memory_kib: cpus as u64 * 4 * 1024 * 1024 - 131_072,
-            anon: seeded.between(0.26, 0.34),
+            anon: levels.between(0.26, 0.34),
             boots: boots((shape, index), &mut seeded, &part, platform),
             part,
-            busy: seeded.between(0.12, 0.24) + 0.08 * part.burden,
+            busy: levels.between(0.12, 0.24) + 0.08 * part.burden,
             cpu_weight: weights(&mut seeded, cpus),
-            packets_per_s: cpus as f64 * (seeded.between(600.0, 1_200.0) + 500.0 * part.burden),
-            ios_per_s: seeded.between(55.0, 130.0) + 20.0 * part.burden,
-            softirq: seeded.between(0.03, 0.06),
-            io_s: seeded.between(0.000_6, 0.000_9),
+            packets_per_s: cpus as f64 * (levels.between(600.0, 1_200.0) + 500.0 * part.burden),
+            ios_per_s: levels.between(55.0, 130.0) + 20.0 * part.burden,
+            softirq: levels.between(0.04, 0.05),
+            io_s: levels.between(0.000_6, 0.000_9),
             processes: processes(&mut seeded, cpus),
             chatter: seeded.bits(),
             work: Drive::diurnal(&mut seeded),
@@ -236,11 +240,29 @@ impl Moment<'_> {
     }
 }
 
-/// What an inventory would say. Hypervisors carry two or three of the fleet; the one with the noisy
-/// neighbour carries one.
+/// Evenly spread over the fleet and over every part of it, so that no few hosts are alike by chance and the
+/// next one odd: multiples of the golden ratio leave no gaps and no heaps.
+struct Levels {
+    index: usize,
+    seeded: Seeded,
+}
+
+impl Levels {
+    fn new(shape: FleetShape, index: usize) -> Self {
+        Self { index, seeded: Seeded::new(shape.seed, u64::MAX - 1) }
+    }
+
+    /// Each call is another quantity.
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        low + (high - low) * (self.index as f64 * GOLDEN + self.seeded.between(0.0, 1.0)).fract()
+    }
+}
+
+/// What an inventory would say.
 fn labels(index: usize, part: &Part) -> Labels {
     let hypervisor = match part.incident {
-        Some(Incident::NoisyNeighbour) => "hv-00".to_owned(),
+        Some(Incident::NoisyNeighbour) => NOISY_HYPERVISOR.to_owned(),
         _ => format!("hv-{:02}", index / 3 + 1),
     };
     Labels::from([

@@ -14,6 +14,11 @@ const MINUTE_S: f64 = 60.0;
 /// The hosts that get the slow kernel, where the fleet has so many of that platform to spare.
 const SLOW: usize = 4;
 
+/// The hosts on the hypervisor with the noisy neighbour: so many that it is no chance what they share, where
+/// the fleet can spare them.
+const VICTIMS: usize = 4;
+const HOSTS_PER_VICTIM: usize = 6;
+
 /// Below this a host's peers would be too few for a disk and a neighbour beside the kernel.
 const LEAST_FOR_THREE: usize = 6;
 
@@ -27,7 +32,7 @@ pub enum Incident {
     SlowKernel,
     /// Requests are tried again and again, and the kernel's log says so.
     DyingDisk,
-    /// Another guest of the hypervisor takes a third of the CPU time.
+    /// Another guest of the same hypervisor takes a third of the CPU time.
     NoisyNeighbour,
 }
 
@@ -80,7 +85,9 @@ pub(super) fn cast(shape: FleetShape) -> Vec<Part> {
     };
     if shape.hosts >= LEAST_FOR_THREE {
         let ill = |incident, onset_s| Part { incident: Some(incident), severity: 1.0, onset_s, ..ORDINARY };
-        next(ill(Incident::NoisyNeighbour, quarter_s - 6.0 * HOUR_S - 20.0 * MINUTE_S));
+        for _ in 0..(shape.hosts / HOSTS_PER_VICTIM).clamp(1, VICTIMS) {
+            next(ill(Incident::NoisyNeighbour, quarter_s - 6.0 * HOUR_S - 20.0 * MINUTE_S));
+        }
         next(ill(Incident::DyingDisk, quarter_s - 4.0 * HOUR_S - 35.0 * MINUTE_S));
     }
     if shape.hosts >= LEAST_FOR_EXTRAS {

@@ -30,7 +30,7 @@ fn modes(moment: &Moment<'_>, cpu: usize) -> [f64; 8] {
     let system = busy * 0.27 * moment.work_s;
     let softirq = host.softirq * weight * moment.traffic_s;
     let iowait = 0.006 * moment.io_s + 0.08 * moment.dying_s;
-    let steal = weight * (0.000_5 * moment.contention_s + 0.35 * moment.stolen_s);
+    let steal = 0.35 * weight * moment.stolen_s;
     let idle = moment.uptime_s - (user + nice + system + softirq + iowait + steal);
     [user, nice, system, idle, iowait, 0.0, softirq, steal]
 }
