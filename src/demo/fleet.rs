@@ -66,6 +66,8 @@ pub struct Demo {
     pub hosts: Vec<Host>,
     /// The one to look at first.
     pub sick: HostName,
+    /// One to compare it with: of its size and in no trouble, where there is one.
+    pub healthy: Option<HostName>,
     /// What is wrong, and with whom: the worst off first.
     pub incidents: Vec<(Incident, Vec<HostName>)>,
     servers: Vec<ServedHost>,
@@ -80,6 +82,7 @@ impl Demo {
         let models = fleet(FleetShape { hosts: options.hosts, seed: options.seed, now: options.made })?;
         let sick = models.iter().find(|model| model.sick).ok_or(DemoError::NoHosts)?.name.clone();
         let incidents = incidents(&models);
+        let healthy = healthy(&models);
         let folder = Folder::create(&options.dir)?;
         let trees = Folder::in_memory_or(&options.dir)?;
         let stage = Stage::new(models, trees.path());
@@ -97,7 +100,7 @@ impl Demo {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(stage.keep_moving(stop.clone()));
-        Ok(Self { hosts, sick, incidents, servers, stop, tasks, _folders: [folder, trees] })
+        Ok(Self { hosts, sick, healthy, incidents, servers, stop, tasks, _folders: [folder, trees] })
     }
 
     /// What somebody who looks at the results has to know.
@@ -138,6 +141,13 @@ fn incidents(models: &[HostModel]) -> Vec<(Incident, Vec<HostName>)> {
         .into_iter()
         .filter_map(with)
         .collect()
+}
+
+fn healthy(models: &[HostModel]) -> Option<HostName> {
+    let sick_cpus = models.iter().find(|model| model.sick).map(|model| model.cpus);
+    let healthy = || models.iter().filter(|model| model.incident.is_none());
+    let alike = healthy().find(|model| Some(model.cpus) == sick_cpus && !model.is_odd());
+    alike.or_else(|| healthy().next()).map(|model| model.name.clone())
 }
 
 fn told(incident: Incident, hosts: &[HostName]) -> String {

@@ -131,6 +131,11 @@ impl HostModel {
         })
     }
 
+    /// Whether it always has more to do than its peers.
+    pub fn is_odd(&self) -> bool {
+        self.part.burden > 0.0
+    }
+
     /// The boot that `time` lies in.
     pub fn boot_id(&self, time: CollectorTime) -> &str {
         &self.at(time).boot.id

@@ -13,7 +13,7 @@ use anyhow::Result;
 use crate::cli::{Context, Exit, args, summary, sweeping};
 use crate::collect::{Errand, Recorder, Stop, Target};
 use crate::config::{Defaults, Library, Limits};
-use crate::demo::{self, DemoOptions, History};
+use crate::demo::{self, DemoOptions, History, Incident};
 use crate::model::{Probe, Trigger};
 use crate::render::json::SweepReport;
 
@@ -28,7 +28,7 @@ const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
 #[command(after_help = "\
 The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started
 again goes on with its history. Look at what it leaves with
-  dropsonde --state DIR sweeps | top | compare | query ...")]
+  dropsonde --state DIR outliers | explain | top | compare | sweeps | query ...")]
 pub struct Demo {
     /// How many hosts
     #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
@@ -94,12 +94,7 @@ impl Demo {
             let (swept, report) =
                 sweeping::carry_out(context, recorder, (&sweeper, errand.clone()), |_| Ok(())).await?;
             let exit = sweeping::exit_of(&report, &swept);
-            let healthy = fleet.hosts.iter().find(|host| host.name != fleet.sick);
-            self.print(
-                context,
-                (&report, dir),
-                (fleet.sick.as_str(), healthy.map(|host| host.name.as_str())),
-            )?;
+            self.print(context, (&report, dir), &fleet)?;
             if self.once || stop.is_finishing() {
                 break exit;
             }
@@ -112,23 +107,52 @@ impl Demo {
         Ok(exit)
     }
 
-    /// The sweep, then what `top` and `compare` make of it.
+    /// The sweep, then what the reading verbs make of it and of the past.
     fn print(
         &self,
         context: &Context,
         (report, dir): (&SweepReport, &Path),
-        (sick, healthy): (&str, Option<&str>),
+        fleet: &demo::Demo,
     ) -> Result<()> {
         if context.global.json {
             return context.print_json(report);
         }
         context.print(&summary::text(report, context.out_style()))?;
         show_command(context, dir, &["top", METRIC])?;
-        if let Some(healthy) = healthy {
-            show_command(context, dir, &["compare", healthy, sick])?;
+        if let Some(healthy) = &fleet.healthy {
+            show_command(context, dir, &["compare", healthy.as_str(), fleet.sick.as_str(), "--limit", "10"])?;
         }
-        context.print("\nAll of this data is synthetic.\n")
+        show_command(context, dir, &["outliers"])?;
+        for (incident, _) in &fleet.incidents {
+            show_command(context, dir, &["explain", symptom(*incident)])?;
+        }
+        context.print(&next_steps(dir, fleet))
     }
+}
+
+/// The metric that tells most of an incident.
+fn symptom(incident: Incident) -> &'static str {
+    match incident {
+        Incident::SlowKernel => METRIC,
+        Incident::DyingDisk => "disk_r_await_seconds",
+        Incident::NoisyNeighbour => "cpu_steal_ratio",
+    }
+}
+
+fn next_steps(dir: &Path, fleet: &demo::Demo) -> String {
+    let dropsonde = format!("  dropsonde --state {}", dir.display());
+    let mut text =
+        "\nAll of this data is synthetic. It is an ordinary state directory; look further with\n".to_owned();
+    let sick = fleet.sick.as_str();
+    for verb in [
+        "outliers".to_owned(),
+        format!("history {METRIC} -H {sick}"),
+        format!("show {sick} proc"),
+        "sweeps".to_owned(),
+    ] {
+        text.push_str(&format!("{dropsonde} {verb}\n"));
+    }
+    text
 }
 
 /// Runs a reading verb and prints its command line above what it says: anyone can repeat it.
