@@ -29,18 +29,29 @@ pub fn usual_sweep(reader: &Reader) -> Result<Option<SweepRow>, StoreError> {
     Ok(newest.or(sweeps.first()).cloned())
 }
 
-/// The history that `last` is judged by, the oldest first and itself last.
-pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
-    let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
-    let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
-    let mut sweeps = reader.sweeps_between(from, last.started)?;
-    sweeps.retain(|sweep| sweep.ended.is_some() && sweep.sweep != last.sweep);
-    if is_regular(last) || sweeps.iter().any(is_regular) {
+/// The sweeps of some time that make a history, the oldest first.
+pub fn sweeps_in(
+    reader: &Reader,
+    from: CollectorTime,
+    until: CollectorTime,
+) -> Result<Vec<SweepRow>, StoreError> {
+    let mut sweeps = reader.sweeps_between(from, until)?;
+    sweeps.retain(|sweep| sweep.ended.is_some());
+    if sweeps.iter().any(is_regular) {
         sweeps.retain(is_regular);
     } else {
         // An escalation looks at hosts that were in trouble already.
         sweeps.retain(|sweep| sweep.trigger != Trigger::Escalated);
     }
+    Ok(sweeps)
+}
+
+/// The history that `last` is judged by, the oldest first and itself last.
+pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
+    let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
+    let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
+    let mut sweeps = sweeps_in(reader, from, last.started)?;
+    sweeps.retain(|sweep| sweep.sweep != last.sweep && (is_regular(sweep) || !is_regular(last)));
     sweeps.drain(..sweeps.len().saturating_sub(MOST - 1));
     sweeps.push(last.clone());
     Ok(sweeps)
