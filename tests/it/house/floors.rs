@@ -7,7 +7,7 @@ use super::{Source, none, sources};
 const FLOORS: [&[&str]; 5] = [
     &["model"],
     &["select", "wire", "parse", "compare", "render"],
-    &["config", "inventory", "transport", "store"],
+    &["config", "inventory", "transport", "store", "report"],
     &["collect", "demo", "survey"],
     &["cli"],
 ];
