@@ -6,12 +6,15 @@ use anyhow::Result;
 
 use super::failure::Usage;
 use super::recorded::{Metrics, Recorded, labels_text};
-use crate::compare::{Lacking, Lens, Outlier, OutlierHost, Outliers, Shortage, Subject};
+use crate::compare::{Lacking, Lens, Moment, Outlier, OutlierHost, Shortage, Subject};
 use crate::model::CollectorTime;
 use crate::render::findings::{FindingReport, HostFinding, LackingReport};
-use crate::render::units;
+use crate::render::{Lines, escape, units};
 use crate::select::matches_mask;
 use crate::survey::{self, Question};
+
+/// Metrics that are named where data is missing.
+const NAMED: usize = 3;
 
 /// What a person said of it.
 pub struct Scope<'a> {
@@ -81,15 +84,15 @@ pub fn lens_text(it: &Outlier) -> &'static str {
 }
 
 /// The hour, with its day where that is another one; how long at least, when it is older than the history.
-pub fn since(since: Option<CollectorTime>, answer: &Outliers) -> String {
+pub fn since(since: Option<CollectorTime>, sweeps: &[Moment]) -> String {
+    let Some(last) = sweeps.last() else { return String::new() };
     match since {
-        Some(at) if at.utc().date_naive() == answer.started.utc().date_naive() => {
+        Some(at) if at.utc().date_naive() == last.started.utc().date_naive() => {
             at.utc().format("%H:%M").to_string()
         }
         Some(at) => at.utc().format("%m-%d %H:%M").to_string(),
         None => {
-            let oldest = answer.sweeps.first().map_or(answer.started, |it| it.started);
-            let ns = answer.started.unix_ns().saturating_sub(oldest.unix_ns());
+            let ns = last.started.unix_ns().saturating_sub(sweeps[0].started.unix_ns());
             let age = std::time::Duration::from_nanos(u64::try_from(ns).unwrap_or(0));
             if age.is_zero() { "-".to_owned() } else { format!("{}+", units::age(age)) }
         }
@@ -147,6 +150,31 @@ fn host(it: &OutlierHost) -> HostFinding<'_> {
         limit: it.limit,
         n: it.n,
         history: &it.history,
+    }
+}
+
+/// What is missing, in a line.
+pub fn shortage(it: &Shortage) -> String {
+    let of = match it.metrics.as_slice() {
+        [] => String::new(),
+        few if few.len() <= NAMED => format!(" of {}", few.join(", ")),
+        many => format!(" of {} metrics ({}, …)", many.len(), many[..NAMED].join(", ")),
+    };
+    let group = it.group.as_ref().map_or(String::new(), |group| {
+        let name = if group.is_empty() { "no value" } else { group };
+        format!(" in the group {}", escape(name, Lines::Single))
+    });
+    let when = |at: CollectorTime| format!("; enough at {}Z", at.utc().format("%Y-%m-%d %H:%M"));
+    match it.lacking {
+        Lacking::Peers { have, need } => {
+            format!("Not enough data{of}{group}: {have} peers for a host, {need} are needed.\n")
+        }
+        Lacking::Sweeps { have, need } => {
+            let when = it.enough_at.map_or(String::new(), when);
+            format!(
+                "Not enough data{of}{group} to tell a change from a habit: {have} sweeps of {need}{when}.\n"
+            )
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outliers::{Outlier, Subject};
+use super::outliers::{Moment, Outlier, Shortage, Subject};
 use super::{Lens, fisher_exact, holm};
 use crate::model::{CollectorTime, HostName, Labels, ProbeName, SweepId};
 
-/// A smaller chance than this is no coincidence.
-pub const UNLIKELY: f64 = 0.05;
+/// A smaller chance than this is no coincidence. Smaller than usual: nobody checks a cause that was named.
+pub const UNLIKELY: f64 = 0.01;
 
 /// The answer of `explain`.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Explanation {
     pub started: CollectorTime,
     /// The metric's outliers, the most important first; empty when no host differs.
     pub outliers: Vec<Outlier>,
-    /// All hosts of those.
+    /// The hosts of the first of those, the strongest first.
     pub hosts: Vec<HostName>,
     pub since: Option<CollectorTime>,
     pub shared: Shared,
@@ -26,6 +26,12 @@ pub struct Explanation {
     pub companions: Vec<Companion>,
     /// What their kernels said around the onset.
     pub kernel: Vec<KernelLine>,
+    /// Hosts that have the metric.
+    pub looked_at: usize,
+    /// The sweeps of the history, the oldest first.
+    pub sweeps: Vec<Moment>,
+    /// What the metric could not be judged for.
+    pub lacking: Vec<Shortage>,
 }
 
 /// Labels that the outliers have and the rest lacks.
@@ -72,15 +78,16 @@ pub struct KernelLine {
     pub host: HostName,
     pub probe: ProbeName,
     pub sweep: SweepId,
-    /// When the sweep that brought it started.
-    pub started: CollectorTime,
+    /// About when it came, on our clock.
+    pub at: CollectorTime,
+    /// What it means, where that is known: `io_error`.
+    pub event: Option<&'static str>,
     pub text: String,
 }
 
 /// Which labels the outliers share, of hosts with their labels at the time.
 ///
-/// Values that split the hosts alike are one question and count once; those that no count of outliers
-/// could make unlikely, like a serial number, are none.
+/// Values that split the hosts alike are one question and count once.
 pub fn shared(outliers: &BTreeSet<HostName>, labels: &BTreeMap<HostName, Labels>) -> Shared {
     let all: Vec<&HostName> = labels.keys().collect();
     let total = [outliers.iter().filter(|host| labels.contains_key(*host)).count() as u64, all.len() as u64];
@@ -98,15 +105,14 @@ pub fn shared(outliers: &BTreeSet<HostName>, labels: &BTreeMap<HostName, Labels>
     for (value, hosts) in values {
         splits.entry(hosts).or_default().push(value);
     }
+    // What one host has, several cannot share: serial numbers are no question.
+    let asked = |hosts: &[usize]| (hosts.len() as u64) < all_count && (hosts.len() > 1 || bad == 1);
     let mut tested = Vec::new();
-    for (hosts, values) in splits {
+    for (hosts, values) in splits.into_iter().filter(|(hosts, _)| asked(hosts)) {
         let having = hosts.len() as u64;
         let with = hosts.iter().filter(|at| outliers.contains(all[**at])).count() as u64;
-        let table = |with: u64| [[with, bad - with], [having - with, all_count - bad - (having - with)]];
-        // The most telling outcome that these sums allow.
-        if having < all_count && fisher_exact(table(bad.min(having))) <= UNLIKELY {
-            tested.push((hosts, values, table(with), fisher_exact(table(with))));
-        }
+        let table = [[with, bad - with], [having - with, all_count - bad - (having - with)]];
+        tested.push((hosts, values, table, fisher_exact(table)));
     }
     let adjusted = holm(&tested.iter().map(|it| it.3).collect::<Vec<_>>());
     let mut found = Shared { labels: Vec::new(), tested: tested.len() };
@@ -132,4 +138,74 @@ pub fn shared(outliers: &BTreeSet<HostName>, labels: &BTreeMap<HostName, Labels>
         .labels
         .sort_by(|a, b| a.p.total_cmp(&b.p).then_with(|| (&a.label, &a.value).cmp(&(&b.label, &b.value))));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fleet(hosts: u32, labels: impl Fn(u32) -> Vec<(&'static str, String)>) -> BTreeMap<HostName, Labels> {
+        let name = |n: u32| HostName::new(&format!("web{n:02}")).unwrap();
+        let of = |n| labels(n).into_iter().map(|(label, value)| (label.to_owned(), value)).collect();
+        (1..=hosts).map(|n| (name(n), of(n))).collect()
+    }
+
+    fn names(hosts: &[u32]) -> BTreeSet<HostName> {
+        hosts.iter().map(|n| HostName::new(&format!("web{n:02}")).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_all_outliers_have_and_hardly_anyone_else() {
+        let slow = [6, 18, 30, 42];
+        let labels = fleet(48, |n| {
+            let new = slow.contains(&n) || n == 34;
+            let one = slow.contains(&n) || n % 4 == 1;
+            vec![
+                ("kernel", if new { "new" } else { "old" }.to_owned()),
+                ("microcode", if new { "0x2" } else { "0x1" }.to_owned()),
+                ("nic", if one { "2.13" } else { "2.12" }.to_owned()),
+                ("serial", n.to_string()),
+                ("role", "web".to_owned()),
+                ("rack", (n % 6).to_string()),
+            ]
+        });
+        let found = shared(&names(&slow), &labels);
+        let shown: Vec<(&str, &str)> =
+            found.labels.iter().map(|it| (it.label.as_str(), it.value.as_str())).collect();
+        assert_eq!(shown[..2], [("kernel", "new"), ("microcode", "0x2")]);
+        let first = &found.labels[0];
+        assert_eq!((first.outliers, first.rest), ([4, 4], [1, 44]));
+        assert!((first.p - 5.0 / 194_580.0).abs() < 1e-12 && first.p_holm >= first.p, "{first:?}");
+        assert_eq!(first.without_trouble, names(&[34]).into_iter().collect::<Vec<_>>());
+        // Two labels that split the hosts alike, and those with one value for all, are no further tests.
+        assert_eq!(found.tested, 10, "{found:?}");
+    }
+
+    #[test]
+    fn a_coincidence_is_not_shown() {
+        let slow = [6, 18, 30, 42];
+        // 4 of 4 against 12 of 44, among twenty labels of one kind or another.
+        let labels = fleet(48, |n| {
+            let mut labels =
+                vec![("card", if slow.contains(&n) || n % 4 == 1 { "a" } else { "b" }.to_owned())];
+            let more =
+                ["l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "m1", "m2", "m3", "m4", "m5", "m6"];
+            let bit = |at: usize| (u64::from(n) * 2_654_435_761 >> (at + 4) & 1).to_string();
+            labels.extend(more.into_iter().enumerate().map(|(at, label)| (label, bit(at))));
+            labels
+        });
+        let found = shared(&names(&slow), &labels);
+        assert!(found.labels.iter().all(|it| it.label != "card"), "{found:#?}");
+        assert!(found.tested >= 10, "{}", found.tested);
+    }
+
+    #[test]
+    fn one_host_and_all_hosts_share_nothing() {
+        let labels = fleet(12, |n| vec![("serial", n.to_string()), ("role", "web".to_owned())]);
+        assert_eq!(shared(&names(&[3]), &labels).labels, []);
+        assert_eq!(shared(&names(&[]), &labels), Shared::default());
+        let all: Vec<u32> = (1..=12).collect();
+        assert_eq!(shared(&names(&all), &labels), Shared::default());
+        assert_eq!(shared(&names(&[1]), &BTreeMap::new()), Shared::default());
+    }
 }

@@ -168,11 +168,8 @@ impl Log {
     }
 
     fn count(&mut self, message: &str) {
-        for ((_, any, all), count) in EVENTS.iter().zip(&mut self.counts) {
-            if any.iter().any(|word| message.contains(word)) && all.iter().all(|word| message.contains(word))
-            {
-                *count += 1;
-            }
+        for (what, count) in EVENTS.iter().zip(&mut self.counts) {
+            *count += u64::from(means(message, what));
         }
         if let Some((_, rest)) = message.split_once(HRTIMER) {
             let took_ns = rest.split(' ').next().and_then(|number| decimal(number.as_bytes()));
@@ -181,9 +178,18 @@ impl Log {
     }
 }
 
+fn means(message: &str, (_, any, all): &(&str, &[&str], &[&str])) -> bool {
+    any.iter().any(|word| message.contains(word)) && all.iter().all(|word| message.contains(word))
+}
+
+/// What a message means, where that is known.
+pub(super) fn event(message: &str) -> Option<&'static str> {
+    EVENTS.iter().find(|what| means(message, what)).map(|what| what.0)
+}
+
 /// `[  123.456789] message`, also behind a `<6>` and with `[ T12]`, the caller, in front of the
 /// message.
-fn timed(line: &[u8]) -> Option<(f64, &[u8])> {
+pub(super) fn timed(line: &[u8]) -> Option<(f64, &[u8])> {
     let line = match line.first() {
         Some(b'<') => &line[line.iter().take(6).position(|byte| *byte == b'>')? + 1..],
         _ => line,

@@ -11,6 +11,7 @@ mod ftrace;
 mod host_context;
 mod json;
 mod kernel_log;
+mod kernel_messages;
 mod keyvalue;
 mod log2;
 mod openmetrics;
@@ -26,4 +27,5 @@ mod text;
 mod timer_latency;
 
 pub use dispatch::{Context, parse};
+pub use kernel_messages::{KernelMessage, kernel_messages};
 pub use perf::{Stacks, stacks};

@@ -92,3 +92,61 @@ pub struct LackingReport<'a> {
     /// RFC 3339.
     pub enough_at: Option<String>,
 }
+
+/// `explain METRIC`.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExplainReport<'a> {
+    pub schema: Schema,
+    pub metric: &'a str,
+    /// The outliers that are explained, the strongest first.
+    pub hosts: Vec<&'a HostName>,
+    /// What they have in common beyond chance, the strongest first.
+    pub shared: Vec<SharedReport<'a>>,
+    pub sweep: &'a SweepId,
+    /// RFC 3339; null when it began before the history.
+    pub since: Option<String>,
+    /// Hosts that have the metric, and the splits by labels that were tested.
+    pub looked_at: usize,
+    pub tested: usize,
+    /// As `outliers` has them; the first is the one that is explained.
+    pub findings: Vec<FindingReport<'a>>,
+    /// What moved on the same hosts at about the same time.
+    pub moved_with: Vec<CompanionReport<'a>>,
+    pub kernel_log: Vec<KernelLineReport<'a>>,
+    pub lacking: Vec<LackingReport<'a>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct SharedReport<'a> {
+    pub label: &'a str,
+    pub value: &'a str,
+    /// How many have it, of how many.
+    pub outliers: [u64; 2],
+    pub rest: [u64; 2],
+    pub p: f64,
+    pub p_holm: f64,
+    /// Of the rest.
+    pub without_trouble: &'a [HostName],
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CompanionReport<'a> {
+    pub metric: &'a str,
+    pub labels: &'a Labels,
+    pub statistic: Option<&'static str>,
+    pub hosts: &'a [HostName],
+    pub value: f64,
+    pub ratio: Option<f64>,
+    pub since: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct KernelLineReport<'a> {
+    pub host: &'a HostName,
+    pub sweep: &'a SweepId,
+    /// About when, RFC 3339.
+    pub at: String,
+    /// What it means, where that is known.
+    pub event: Option<&'static str>,
+    pub text: &'a str,
+}

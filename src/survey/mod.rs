@@ -1,11 +1,13 @@
 //! Questions over everything that was recorded: which hosts differ, since when, and what they share. It
 //! reads the index through connections of its own, a metric at a time, and writes nothing.
 
+mod explain;
 mod members;
 mod outliers;
 mod series;
 mod sweeps;
 
+pub use explain::{Output, explain};
 pub use outliers::{Question, outliers};
 pub use series::{course, subjects_of};
-pub use sweeps::{history, usual_sweep};
+pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};

@@ -10,10 +10,10 @@ use std::thread;
 
 use super::members::Member;
 use super::series::{load, moments, subjects};
-use super::sweeps::{WEEK, after, gap_ns, history};
+use super::sweeps::{WEEK, after, gap_of, history};
 use crate::compare::{
-    Course, Finding, Found, Grid, Lacking, Lens, Outlier, OutlierHost, Outliers, Shortage, Single, find,
-    gather, most_important_first, ratio,
+    Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
+    find, gather, most_important_first, ratio,
 };
 use crate::model::{CollectorTime, HostName, Labels};
 use crate::select::matches_mask;
@@ -85,7 +85,7 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         question,
         groups: groups(&reader, question, &frame)?,
         metrics: metrics(&reader, question)?,
-        gap_s: gap_ns(&sweeps).map_or(1.0, |gap_ns| gap_ns as f64 / 1e9),
+        gap_s: gap_of(&moments(&frame)) as f64 / 1e9,
         frame,
         next: AtomicUsize::new(0),
         answers: Mutex::new(Vec::new()),
@@ -101,7 +101,7 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
     let answers = survey.answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut answers = answers.into_iter().collect::<Result<Vec<Answer>, StoreError>>()?;
     answers.sort_by_key(|answer| answer.at);
-    let lacking = shortages(&names, &answers, &sweeps);
+    let lacking = shortages(&names, &answers, &moments(&survey.frame));
     let metrics = answers.iter().filter(|answer| answer.present).count();
     let mut findings: Vec<Outlier> = answers.into_iter().flat_map(|answer| answer.findings).collect();
     most_important_first(&mut findings);
@@ -259,7 +259,7 @@ fn least(
 }
 
 /// The same shortage of many metrics is told once.
-fn shortages(names: &[String], answers: &[Answer], sweeps: &[SweepRow]) -> Vec<Shortage> {
+fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Shortage> {
     let mut found: Vec<Shortage> = Vec::new();
     for answer in answers {
         for (group, lacking) in &answer.lacking {

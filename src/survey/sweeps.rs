@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::compare::Moment;
 use crate::model::{CollectorTime, Trigger};
 use crate::store::StoreError;
 use crate::store::index::{Reader, SweepRow};
@@ -28,18 +29,29 @@ pub fn usual_sweep(reader: &Reader) -> Result<Option<SweepRow>, StoreError> {
     Ok(newest.or(sweeps.first()).cloned())
 }
 
-/// The history that `last` is judged by, the oldest first and itself last.
-pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
-    let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
-    let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
-    let mut sweeps = reader.sweeps_between(from, last.started)?;
-    sweeps.retain(|sweep| sweep.ended.is_some() && sweep.sweep != last.sweep);
-    if is_regular(last) || sweeps.iter().any(is_regular) {
+/// The sweeps of some time that make a history, the oldest first.
+pub fn sweeps_in(
+    reader: &Reader,
+    from: CollectorTime,
+    until: CollectorTime,
+) -> Result<Vec<SweepRow>, StoreError> {
+    let mut sweeps = reader.sweeps_between(from, until)?;
+    sweeps.retain(|sweep| sweep.ended.is_some());
+    if sweeps.iter().any(is_regular) {
         sweeps.retain(is_regular);
     } else {
         // An escalation looks at hosts that were in trouble already.
         sweeps.retain(|sweep| sweep.trigger != Trigger::Escalated);
     }
+    Ok(sweeps)
+}
+
+/// The history that `last` is judged by, the oldest first and itself last.
+pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
+    let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
+    let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
+    let mut sweeps = sweeps_in(reader, from, last.started)?;
+    sweeps.retain(|sweep| sweep.sweep != last.sweep && (is_regular(sweep) || !is_regular(last)));
     sweeps.drain(..sweeps.len().saturating_sub(MOST - 1));
     sweeps.push(last.clone());
     Ok(sweeps)
@@ -49,17 +61,17 @@ fn is_regular(sweep: &SweepRow) -> bool {
     matches!(sweep.trigger, Trigger::Scheduled | Trigger::Backfill)
 }
 
-/// The usual time from one sweep to the next.
-pub(super) fn gap_ns(sweeps: &[SweepRow]) -> Option<i64> {
+/// The usual time from one moment to the next; 0 where there is only one.
+pub(super) fn gap_of(moments: &[Moment]) -> i64 {
     let mut gaps_ns: Vec<i64> =
-        sweeps.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
+        moments.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
     gaps_ns.sort_unstable();
-    gaps_ns.get(gaps_ns.len() / 2).copied()
+    gaps_ns.get(gaps_ns.len() / 2).copied().unwrap_or(0)
 }
 
 /// When `more` further sweeps will have been, if they go on as they did.
-pub(super) fn after(sweeps: &[SweepRow], more: usize) -> Option<CollectorTime> {
-    let gap_ns = gap_ns(sweeps)?;
+pub(super) fn after(sweeps: &[Moment], more: usize) -> Option<CollectorTime> {
+    let gap_ns = (sweeps.len() > 1).then(|| gap_of(sweeps))?;
     let ahead_ns = gap_ns.checked_mul(i64::try_from(more).ok()?)?;
     let last = sweeps.last()?;
     Some(CollectorTime::from_unix_ns(last.started.unix_ns().checked_add(ahead_ns)?))

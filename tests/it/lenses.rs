@@ -3,3 +3,7 @@
 
 mod fleet;
 mod outliers;
+
+pub fn show(text: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
+}

@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 mod dry_run;
+pub mod explain;
 pub mod export;
 pub mod flame;
 pub mod hosts;

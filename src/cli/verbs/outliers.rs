@@ -6,8 +6,8 @@ use crate::cli::failure::Usage;
 use crate::cli::findings::{self, Scope, finding, lacking};
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit};
-use crate::compare::{Lens, Outlier, Outliers as Answer, Shortage};
-use crate::model::{CollectorTime, Worse};
+use crate::compare::{Lens, Outlier, Outliers as Answer};
+use crate::model::Worse;
 use crate::render::findings::OutliersReport;
 use crate::render::json::Schema;
 use crate::render::{Cell, Column, Ink, Table, sparkline_within, squeeze, units};
@@ -19,9 +19,6 @@ const LINES: usize = 20;
 
 /// Columns of a history.
 const HISTORY: usize = 24;
-
-/// Metrics that are named where data is missing.
-const NAMED: usize = 3;
 
 /// Say which hosts differ from the rest, in which metrics, and since when
 #[derive(Debug, clap::Args)]
@@ -132,7 +129,7 @@ impl Outliers {
         if shown > 0 {
             text.push_str(&table(answer, &answer.findings[..shown]).render(style));
         }
-        answer.lacking.iter().for_each(|it| text.push_str(&shortage(it)));
+        answer.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
         text.push_str(&self.summary(answer));
         context.print(&text)?;
         if answer.findings.len() > shown {
@@ -196,7 +193,7 @@ fn table(answer: &Answer, findings: &[Outlier]) -> Table {
             value,
             Cell::new(text(first.peers)),
             Cell::new(units::times(first.ratio)),
-            Cell::new(findings::since(it.since(), answer)),
+            Cell::new(findings::since(it.since(), &answer.sweeps)),
             Cell::from(findings::lens_text(it)),
             Cell::new(spark(it, answer)),
         ]);
@@ -213,29 +210,4 @@ fn spark(it: &Outlier, answer: &Answer) -> String {
     let values = || history.iter().chain(&it.usual).flatten().copied();
     let (least, most) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
     sparkline_within(&squeeze(history, HISTORY), least, most)
-}
-
-fn shortage(it: &Shortage) -> String {
-    use crate::compare::Lacking;
-    let of = match it.metrics.as_slice() {
-        [] => String::new(),
-        few if few.len() <= NAMED => format!(" of {}", few.join(", ")),
-        many => format!(" of {} metrics ({}, …)", many.len(), many[..NAMED].join(", ")),
-    };
-    let group = it.group.as_ref().map_or(String::new(), |group| {
-        let name = if group.is_empty() { "no value" } else { group };
-        format!(" in the group {}", crate::render::escape(name, crate::render::Lines::Single))
-    });
-    let when = |at: CollectorTime| format!("; enough at {}Z", at.utc().format("%Y-%m-%d %H:%M"));
-    match it.lacking {
-        Lacking::Peers { have, need } => {
-            format!("Not enough data{of}{group}: {have} peers for a host, {need} are needed.\n")
-        }
-        Lacking::Sweeps { have, need } => {
-            let when = it.enough_at.map_or(String::new(), when);
-            format!(
-                "Not enough data{of}{group} to tell a change from a habit: {have} sweeps of {need}{when}.\n"
-            )
-        }
-    }
 }

@@ -194,7 +194,7 @@ fn labels(sweep: u32, host: u32) -> Labels {
         label("role", "web".to_owned()),
         label("kernel", if new { "6.8.0-52" } else { "6.8.0-51" }.to_owned()),
         label("nic_driver", card.to_owned()),
-        label("rack", format!("r{}", host % 6)),
+        label("rack", format!("r{}", host % 5)),
         label("serial", format!("SN{host:04}")),
         label("note", HOSTILE.to_owned()),
     ]

@@ -15,7 +15,9 @@ fn hosts(finding: &Value) -> Vec<String> {
 #[test]
 fn three_incidents_and_nobody_else() {
     let state = Fleet::default().record();
-    println!("{}", text(state.path(), &["outliers"]));
+    crate::lenses::show(&text(state.path(), &["outliers"]));
+    crate::lenses::show(&text(state.path(), &["explain", "runq_latency_seconds"]));
+    crate::lenses::show(&text(state.path(), &["explain", "disk_await_seconds"]));
     let answer = json(state.path(), &["outliers"]);
     let findings = answer["findings"].as_array().unwrap();
     let slow: Vec<String> = SLOW.iter().map(|host| name(*host).to_string()).collect();

@@ -1,0 +1,273 @@
+//! `explain`: what the outliers of a metric have in common, and what else happened to them.
+
+use anyhow::Result;
+
+use crate::cli::findings::{self, Scope, finding, lacking};
+use crate::cli::recorded::{Recorded, labels_text};
+use crate::cli::{Context, Exit};
+use crate::collect::{Archived, Caps};
+use crate::compare::{Companion, Explanation, KernelLine, Outlier, SharedLabel};
+use crate::model::{CollectorTime, ProbeName};
+use crate::render::findings::{CompanionReport, ExplainReport, KernelLineReport, SharedReport};
+use crate::render::json::Schema;
+use crate::render::{Cell, Column, Ink, Lines, Table, escape, units};
+use crate::select::fold;
+use crate::store::StateDir;
+use crate::store::index::ReadingRow;
+use crate::survey;
+
+/// What takes the profile of a host's CPUs.
+const PROFILE: &str = "cpu_profile";
+
+/// Say what the outliers of a metric have in common, and what else moved with it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Labels are those at the time of the sweep. A label is shown where Fisher's exact test says that chance does
+not explain it, after Holm's correction for all labels that were tested: with twenty of them one fits by luck.
+What the outliers share is where to look first; it is no proof.
+
+Examples:
+  dropsonde explain node_load1
+  dropsonde explain node_load1 -H role=web --sweep 20261122T23 --json")]
+pub struct Explain {
+    #[arg(value_name = "METRIC")]
+    metric: String,
+    /// Only these hosts, who are each other's peers
+    #[arg(short = 'H', long, value_name = "SELECTOR")]
+    hosts: Option<String>,
+    /// An id, the beginning of one, or `latest` [default: the newest scheduled one, or the newest large one]
+    #[arg(long, value_name = "SWEEP")]
+    sweep: Option<String>,
+    /// Only hosts with the same value of this label are peers
+    #[arg(long, value_name = "LABEL")]
+    peers: Option<String>,
+}
+
+impl Explain {
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        let recorded = Recorded::open(context)?;
+        let metric = recorded.metrics()?.find(&self.metric)?.clone();
+        let scope = Scope {
+            hosts: self.hosts.as_deref(),
+            sweep: self.sweep.as_deref(),
+            peers: self.peers.as_deref(),
+        };
+        let root = context.state_dir()?;
+        let question = findings::question(&recorded, &root, &scope)?;
+        let state = StateDir::at(&root);
+        // A reading that is not in the archive any more says nothing; it is no reason to say nothing else.
+        let output = |row: &ReadingRow| Archived::open(&state, row).ok()?.output(Caps::default()).ok();
+        let found = survey::explain(&question, &metric.name, &output)?;
+        if context.global.json {
+            context.print_json(&report(&found))?;
+        } else {
+            self.print(context, &recorded, &found)?;
+        }
+        Ok(Exit::Good)
+    }
+
+    fn print(&self, context: &Context, recorded: &Recorded<'_>, found: &Explanation) -> Result<()> {
+        let style = context.out_style();
+        let name = escape(&found.metric, Lines::Single).into_owned();
+        let mut text = format!("{} · sweep {}\n", style.paint(Ink::Bold, &name), found.sweep);
+        found.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
+        let Some(first) = found.outliers.first() else {
+            text.push_str(&format!(
+                "No host differs: nothing to explain. `dropsonde top {name}` ranks them.\n"
+            ));
+            return context.print(&text);
+        };
+        text.push_str(&headline(first, found));
+        text.push('\n');
+        text.push_str(&shared(found, context));
+        if !found.companions.is_empty() {
+            text.push_str("\nMoved with it:\n");
+            text.push_str(&companions(found).render(style));
+        }
+        if !found.kernel.is_empty() {
+            text.push_str("\nTheir kernels said:\n");
+            text.push_str(&kernel(&found.kernel).render(style));
+        }
+        text.push_str(&self.next(recorded, first, found)?);
+        context.print(&text)
+    }
+
+    /// Where to look further.
+    fn next(&self, recorded: &Recorded<'_>, first: &Outlier, found: &Explanation) -> Result<String> {
+        let host = &first.first().host;
+        let profile = ProbeName::new(PROFILE).ok();
+        let taken = profile.map(|probe| recorded.reader.latest(host, &probe)).transpose()?.flatten();
+        let others = self.hosts.as_deref().map_or("'*'".to_owned(), findings::quoted);
+        let mut text = "\n".to_owned();
+        text.push_str(&match taken {
+            Some(_) => format!("Stacks:  dropsonde flame {host} --vs {others} -o {host}.svg\n"),
+            None => format!(
+                "Stacks:  dropsonde run {PROFILE} -H {others}, then dropsonde flame {host} --vs {others}\n"
+            ),
+        });
+        let (probe, sweep) = (&first.subject.probe, &found.sweep);
+        text.push_str(&format!("Bytes:   dropsonde show {host} {probe} --sweep {sweep} --raw\n"));
+        text.push_str(&format!("History: dropsonde history {} -H {}\n", found.metric, fold(&found.hosts)));
+        Ok(text)
+    }
+}
+
+fn headline(first: &Outlier, found: &Explanation) -> String {
+    let host = first.first();
+    let value = |value: f64| units::sample(value, &first.about.unit, first.subject.kind);
+    let mut text = format!(
+        "{}: {} where its peers have {} ({}), {} since {}\n",
+        fold(&found.hosts),
+        value(host.value),
+        value(host.peers),
+        units::times(host.ratio),
+        findings::lens_text(first),
+        findings::since(found.since, &found.sweeps)
+    );
+    let labels = labels_text(&first.subject.labels);
+    if !labels.is_empty() {
+        text.push_str(&format!("Of {}.\n", escape(&labels, Lines::Single)));
+    }
+    for other in found.outliers.iter().skip(1) {
+        let hosts = fold(other.hosts.iter().map(|it| &it.host));
+        let what = findings::subject_text(&other.subject);
+        text.push_str(&format!(
+            "Apart from it: {hosts} ({}), {}.\n",
+            findings::lens_text(other),
+            escape(&what, Lines::Single)
+        ));
+    }
+    text
+}
+
+fn shared(found: &Explanation, context: &Context) -> String {
+    let (bad, all) = (found.hosts.len(), found.looked_at);
+    if found.shared.labels.is_empty() {
+        let plural = if bad == 1 { "1 host differs".to_owned() } else { format!("{bad} hosts differ") };
+        return match found.shared.tested {
+            0 => format!("{plural}: too few to share a label that says anything.\n"),
+            tested => format!(
+                "{plural} and share no label beyond chance ({tested} splits of {all} hosts tested).\n"
+            ),
+        };
+    }
+    let title = format!("{bad} host{} share:", if bad == 1 { "" } else { "s" });
+    let mut table = Table::new([
+        Column::left(&title).elastic(),
+        Column::right("OUTLIERS"),
+        Column::right("REST"),
+        Column::right("P(HOLM)"),
+        Column::left(""),
+    ]);
+    for (nth, it) in found.shared.labels.iter().enumerate() {
+        table.row([
+            Cell::new(format!("{} {}", it.label, it.value)),
+            Cell::new(format!("{}/{}", it.outliers[0], it.outliers[1])),
+            Cell::new(format!("{}/{}", it.rest[0], it.rest[1])),
+            Cell::new(chance(it.p_holm)),
+            Cell::new(remark(nth, it, &found.shared.labels)),
+        ]);
+    }
+    table.render(context.out_style())
+}
+
+fn remark(nth: usize, it: &SharedLabel, all: &[SharedLabel]) -> String {
+    let calm = match it.without_trouble.as_slice() {
+        [] => String::new(),
+        few if few.len() <= 3 => {
+            format!("{} {} it, too", fold(few), if few.len() == 1 { "has" } else { "have" })
+        }
+        many => format!("{} others have it", many.len()),
+    };
+    let strongest = nth == 0 && all.get(1).is_none_or(|next| next.p > it.p);
+    if strongest { format!("← strongest  {calm}").trim_end().to_owned() } else { calm }
+}
+
+fn chance(p: f64) -> String {
+    if p < 0.01 { format!("{p:.0e}") } else { format!("{p:.2}") }
+}
+
+fn companions(found: &Explanation) -> Table {
+    let mut table = Table::new([
+        Column::left("METRIC"),
+        Column::left("HOSTS").elastic(),
+        Column::right("VALUE"),
+        Column::right("RATIO"),
+        Column::left("SINCE"),
+    ]);
+    for it in &found.companions {
+        table.row([
+            Cell::new(findings::subject_text(&it.subject)),
+            Cell::new(fold(&it.hosts)),
+            Cell::new(units::sample(it.value, &it.unit, it.subject.kind)),
+            Cell::new(units::times(it.ratio)),
+            Cell::new(findings::since(it.since, &found.sweeps)),
+        ]);
+    }
+    table
+}
+
+fn kernel(lines: &[KernelLine]) -> Table {
+    let mut table =
+        Table::new([Column::left("ABOUT"), Column::left("HOST"), Column::left("MESSAGE").elastic()]);
+    for it in lines {
+        let text = Cell::new(it.text.as_str());
+        table.row([
+            Cell::new(it.at.utc().format("%m-%d %H:%M").to_string()),
+            Cell::from(it.host.as_str()),
+            if it.event.is_some() { text.ink(Ink::Yellow) } else { text },
+        ]);
+    }
+    table
+}
+
+fn report(found: &Explanation) -> ExplainReport<'_> {
+    ExplainReport {
+        schema: Schema,
+        metric: &found.metric,
+        hosts: found.hosts.iter().collect(),
+        shared: found.shared.labels.iter().map(shared_report).collect(),
+        sweep: &found.sweep,
+        since: found.since.map(CollectorTime::rfc3339),
+        looked_at: found.looked_at,
+        tested: found.shared.tested,
+        findings: found.outliers.iter().map(finding).collect(),
+        moved_with: found.companions.iter().map(companion_report).collect(),
+        kernel_log: found.kernel.iter().map(kernel_report).collect(),
+        lacking: found.lacking.iter().map(lacking).collect(),
+    }
+}
+
+fn shared_report(it: &SharedLabel) -> SharedReport<'_> {
+    SharedReport {
+        label: &it.label,
+        value: &it.value,
+        outliers: it.outliers,
+        rest: it.rest,
+        p: it.p,
+        p_holm: it.p_holm,
+        without_trouble: &it.without_trouble,
+    }
+}
+
+fn companion_report(it: &Companion) -> CompanionReport<'_> {
+    CompanionReport {
+        metric: &it.subject.metric,
+        labels: &it.subject.labels,
+        statistic: it.subject.statistic,
+        hosts: &it.hosts,
+        value: it.value,
+        ratio: it.ratio,
+        since: it.since.map(CollectorTime::rfc3339),
+    }
+}
+
+fn kernel_report(it: &KernelLine) -> KernelLineReport<'_> {
+    KernelLineReport {
+        host: &it.host,
+        sweep: &it.sweep,
+        at: it.at.rfc3339(),
+        event: it.event,
+        text: &it.text,
+    }
+}
