@@ -188,7 +188,7 @@ impl Frame<'_> {
 
     fn times(&self, html: &mut Html, (from, until): (CollectorTime, CollectorTime)) {
         html.raw("<svg class=\"times\" aria-hidden=\"true\" width=\"100%\" height=\"18\">");
-        for (at, text) in when::ticks(from, until, 5) {
+        for (at, text) in when::ticks(from, until, 4) {
             let share = self.x(at) / 1000.0;
             html.raw("<text class=\"tick\" x=\"").percent(share).raw("\" y=\"13\" text-anchor=\"");
             html.raw(anchor_of_tick(share)).raw("\">").text(&text).raw("</text>");

@@ -55,11 +55,11 @@ pub fn section(html: &mut Html, page: &Page<'_>) {
     };
     html.raw("<section id=\"coverage\"><h2>Coverage</h2><div class=\"card\"><p>");
     html.text(&format!(
-        "{} of {} answered. {} of {} readings were planned and came in whole; {} compared, over {}{}.",
+        "{} of {} answered. {} planned, {} came in whole; {} compared, over {}{}.",
         answer.answered,
         counted(answer.planned, "host"),
+        counted(count(|_| true) as usize, "reading"),
         count(|outcome| outcome == Outcome::Ok),
-        count(|_| true),
         counted(answer.metrics, "metric"),
         counted(answer.sweeps.len(), "sweep"),
         match when::history(answer) {
@@ -117,7 +117,7 @@ fn troubles(html: &mut Html, coverage: &Coverage) {
     for it in coverage.troubles.iter().take(TROUBLES) {
         html.raw("<tr>").element(ROW_HEAD, it.probe.as_str()).element(CELL, it.outcome.as_str());
         html.element(NUMBER, &it.count.to_string()).element(CELL, &escape_limited(&it.hosts, DETAIL));
-        html.raw("<td><bdi>").text(&escape_limited(&it.detail, DETAIL)).raw("</bdi></td></tr>");
+        html.raw("<td class=\"why\"><bdi>").text(&escape_limited(&it.detail, DETAIL)).raw("</bdi></td></tr>");
     }
     html.raw("</tbody></table></div>");
     if coverage.troubles.len() > TROUBLES {

@@ -36,11 +36,10 @@ pub fn section(html: &mut Html, page: &Page<'_>, domain: &str) {
     if columns.is_empty() || hosts.len() < 2 {
         return;
     }
-    html.raw("<section id=\"heat\"><h2>Hosts × metrics</h2><div class=\"card\"><table class=\"heat\">");
-    html.raw("<caption>Each number: how many usual distances the host lies from the median of all hosts, ▲ above, ");
-    html.raw(
-        "▼ below; framed where it is a finding. Columns are the differences by their number above.</caption>",
-    );
+    html.raw("<section id=\"heat\"><h2>Hosts × metrics</h2><div class=\"card\"><p class=\"note\">");
+    html.raw("Each number: how many usual distances the host lies from the median of all hosts, ▲ above, ");
+    html.raw("▼ below; framed where it is a finding. Columns are the differences by their number above.</p>");
+    html.raw("<div class=\"sides\"><table class=\"heat\">");
     html.raw("<thead><tr><th scope=\"col\">Host</th>");
     for column in &columns {
         let name = names::subject(&page.outliers.findings[column.number - 1].subject);
@@ -111,7 +110,8 @@ fn cell(html: &mut Html, column: &Column<'_>, host: &HostName) {
     let found = column.found.contains(host);
     html.raw("<td class=\"").raw(class(*z)).raw(if found { " found\">" } else { "\">" });
     let size = z.abs().round().min(999.0) as usize;
-    if size > 0 {
+    // What is usual is left blank: the eye should find the rest.
+    if size > 1 {
         html.raw(if *z > 0.0 { "▲" } else { "▼" }).raw("<i>").count(size).raw("</i>");
     }
     html.raw("</td>");
@@ -133,5 +133,5 @@ fn legend(html: &mut Html, page: &Page<'_>, columns: &[Column<'_>]) {
         html.raw("<li value=\"").count(column.number).raw("\"><bdi>");
         html.text(&names::subject(&page.outliers.findings[column.number - 1].subject)).raw("</bdi></li>");
     }
-    html.raw("</ol>");
+    html.raw("</ol></div>");
 }

@@ -18,3 +18,4 @@ mod when;
 
 pub use coverage::{Coverage, ProbeCoverage, Trouble};
 pub use page::{MOST_CARDS, Page, page};
+pub use verdict::{Incident, incidents};

@@ -57,7 +57,7 @@ pub fn page(page: &Page<'_>) -> String {
     html.text(&sentence(answer, page.explanations)).raw("</p>");
     let domain = names::domain(hosts(page));
     findings(&mut html, page, &domain);
-    shared::section(&mut html, page.explanations);
+    shared::section(&mut html, page);
     heat::section(&mut html, page, &domain);
     coverage::section(&mut html, page);
     how(&mut html, page);

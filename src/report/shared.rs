@@ -3,6 +3,7 @@
 
 use super::html::{CELL, Html, NOTE, NUMBER};
 use super::names;
+use super::page::Page;
 use super::verdict::counted;
 use super::when;
 use crate::compare::{Explanation, KernelLine, SharedLabel};
@@ -18,8 +19,8 @@ const LINES: usize = 20;
 const VALUE: usize = 80;
 const LINE: usize = 300;
 
-pub fn section(html: &mut Html, explanations: &[Explanation]) {
-    let explained: Vec<&Explanation> = explanations.iter().filter(|it| !it.hosts.is_empty()).collect();
+pub fn section(html: &mut Html, page: &Page<'_>) {
+    let explained: Vec<&Explanation> = page.explanations.iter().filter(|it| !it.hosts.is_empty()).collect();
     if explained.is_empty() {
         return;
     }
@@ -28,7 +29,7 @@ pub fn section(html: &mut Html, explanations: &[Explanation]) {
         html.raw("<article class=\"card\"><h3><bdi>").text(&it.metric).raw("</bdi>: ");
         html.text(&names::hosts(&it.hosts.iter().collect::<Vec<_>>())).raw("</h3>");
         labels(html, it);
-        companions(html, it);
+        companions(html, it, page);
         kernel(html, &it.kernel);
         html.raw("</article>");
     }
@@ -93,7 +94,7 @@ fn chance(p: f64) -> String {
     if p < 0.001 { format!("{p:.0e}") } else { format!("{p:.3}") }
 }
 
-fn companions(html: &mut Html, it: &Explanation) {
+fn companions(html: &mut Html, it: &Explanation, page: &Page<'_>) {
     if it.companions.is_empty() {
         return;
     }
@@ -104,7 +105,7 @@ fn companions(html: &mut Html, it: &Explanation) {
         html.raw("<tr><th scope=\"row\"><bdi>").text(&names::subject(&other.subject)).raw("</bdi></th>");
         html.element(NUMBER, &units::times(other.ratio));
         html.element(NUMBER, &units::sample(other.value, &other.unit, other.subject.kind));
-        html.element(CELL, &other.since.map(when::moment).unwrap_or_default());
+        html.element(CELL, &when::since(other.since, page.outliers));
         html.element(CELL, &names::hosts(&other.hosts.iter().collect::<Vec<_>>())).raw("</tr>");
     }
     html.raw("</tbody></table></div>");
@@ -119,7 +120,7 @@ fn kernel(html: &mut Html, lines: &[KernelLine]) {
     }
     html.raw("<h4>What their kernels said then</h4><ul class=\"log\">");
     for line in lines.iter().take(LINES) {
-        html.raw("<li><b>").text(line.host.as_str()).raw("</b> <span>").text(&when::moment(line.started));
+        html.raw("<li><b>").text(line.host.as_str()).raw("</b> <span>").text(&when::moment(line.at));
         html.raw("</span> <bdi><code>").text(&escape_limited(&line.text, LINE)).raw("</code></bdi></li>");
     }
     html.raw("</ul>");

@@ -7,7 +7,7 @@ mod outliers;
 mod series;
 mod sweeps;
 
-pub use explain::{Output, explain};
+pub use explain::{Output, explain, explain_found};
 pub use outliers::{Question, outliers};
 pub use series::{course, subjects_of};
 pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};

@@ -1,7 +1,5 @@
 //! Findings of fleets that never were: any number of hosts, names of any kind. The same numbers each time.
 
-use std::collections::BTreeMap;
-
 use dropsonde::compare::{
     About, Companion, Course, Explanation, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers,
     Shared, SharedLabel, Shortage, Subject,
@@ -177,6 +175,9 @@ impl Sample {
                 metric: it.subject.metric.clone(),
                 sweep: self.outliers.sweep.clone(),
                 started: self.outliers.started,
+                looked_at: names.len(),
+                sweeps: self.outliers.sweeps.clone(),
+                lacking: Vec::new(),
                 outliers: vec![it.clone()],
                 hosts: it.hosts.iter().map(|it| it.host.clone()).collect(),
                 since: it.since(),
@@ -198,7 +199,8 @@ impl Sample {
                     host: it.first().host.clone(),
                     probe: ProbeName::new("kernel_log").expect("a name"),
                     sweep: self.outliers.sweep.clone(),
-                    started: self.outliers.started,
+                    at: self.outliers.started,
+                    event: None,
                     text: "nvme nvme0: I/O 12 QID 3 timeout, aborting".to_owned(),
                 }],
             });
