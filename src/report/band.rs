@@ -4,7 +4,7 @@
 use super::html::Html;
 use super::names;
 use super::scale::Scale;
-use super::strip::anchor_of_tick;
+use super::strip::anchor;
 use super::when;
 use crate::compare::{Band, Course, Outlier, OutlierHost};
 use crate::model::CollectorTime;
@@ -12,7 +12,7 @@ use crate::render::units;
 
 /// Pixels.
 const HEIGHT: usize = 170;
-const CHARACTER: usize = 7;
+const CHARACTER: usize = 8;
 const LINE: f64 = 15.0;
 
 /// Lines that an eye can follow, each with a colour and a dash of its own.
@@ -97,11 +97,11 @@ impl Frame<'_> {
     fn values(&self, html: &mut Html) {
         let ticks: Vec<(f64, String)> =
             self.ticks().into_iter().map(|tick| (tick, self.text(tick))).collect();
-        let width = ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0) * CHARACTER + 8;
+        let width = ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0) * CHARACTER + 10;
         html.raw("<svg class=\"values\" aria-hidden=\"true\" width=\"").count(width);
         html.raw("\" height=\"").count(HEIGHT).raw("\">");
         for (tick, text) in ticks {
-            html.raw("<text class=\"tick\" text-anchor=\"end\" x=\"").count(width - 6).raw("\" y=\"");
+            html.raw("<text text-anchor=\"end\" x=\"").count(width - 6).raw("\" y=\"");
             html.at(self.y(tick) + 4.0).raw("\">").text(&text).raw("</text>");
         }
         html.raw("</svg>");
@@ -176,7 +176,7 @@ impl Frame<'_> {
             label.0 = label.0.min(most);
             most = label.0 - LINE;
         }
-        let width = labels.iter().map(|it| it.2.chars().count()).max().unwrap_or(0) * (CHARACTER + 1) + 12;
+        let width = labels.iter().map(|it| it.2.chars().count()).max().unwrap_or(0) * CHARACTER + 12;
         html.raw("<svg class=\"ends\" aria-hidden=\"true\" width=\"").count(width);
         html.raw("\" height=\"").count(HEIGHT).raw("\">");
         for (y, class, label) in labels {
@@ -188,10 +188,11 @@ impl Frame<'_> {
 
     fn times(&self, html: &mut Html, (from, until): (CollectorTime, CollectorTime)) {
         html.raw("<svg class=\"times\" aria-hidden=\"true\" width=\"100%\" height=\"18\">");
-        for (at, text) in when::ticks(from, until, 4) {
+        for (nth, (at, text)) in when::ticks(from, until, 6).into_iter().enumerate() {
             let share = self.x(at) / 1000.0;
-            html.raw("<text class=\"tick\" x=\"").percent(share).raw("\" y=\"13\" text-anchor=\"");
-            html.raw(anchor_of_tick(share)).raw("\">").text(&text).raw("</text>");
+            // A narrow page has room for every other one.
+            html.raw(if nth % 2 == 1 { "<text class=\"odd\" x=\"" } else { "<text x=\"" }).percent(share).raw("\" y=\"13\" text-anchor=\"");
+            html.raw(anchor(share, 0.18).0).raw("\">").text(&text).raw("</text>");
         }
         html.raw("</svg>");
     }

@@ -96,21 +96,38 @@ fn describe(it: &Outlier, course: &Course, last: usize, value: &impl Fn(f64) -> 
 
 fn axis(html: &mut Html, scale: Scale, (y, unit, kind): (usize, &str, Kind)) {
     html.raw("<line class=\"axis\" x1=\"0\" x2=\"100%\" y1=\"").count(y).raw("\" y2=\"").count(y).raw("\"/>");
-    for tick in scale.ticks(unit, 4) {
-        let share = scale.share(tick);
+    for (share, anchor, text) in ticks(scale, unit, kind) {
         html.raw("<line class=\"axis\" x1=\"").percent(share).raw("\" x2=\"").percent(share);
-        html.raw("\" y1=\"").count(y).raw("\" y2=\"").count(y + 4).raw("\"/><text class=\"tick\" x=\"");
-        html.percent(share).raw("\" y=\"").count(y + 16).raw("\" text-anchor=\"").raw(anchor_of_tick(share));
-        html.raw("\">").text(&units::sample(tick, unit, kind)).raw("</text>");
+        html.raw("\" y1=\"").count(y).raw("\" y2=\"").count(y + 4).raw("\"/><text x=\"");
+        html.percent(share).raw("\" y=\"").count(y + 16).raw("\" text-anchor=\"").raw(anchor);
+        html.raw("\">").text(&text).raw("</text>");
     }
 }
 
-/// A tick's text stays within the plot.
-pub(super) fn anchor_of_tick(share: f64) -> &'static str {
-    match share {
-        ..0.08 => "start",
-        0.92.. => "end",
-        _ => "middle",
+/// The numbers along the axis that do not touch each other.
+fn ticks(scale: Scale, unit: &str, kind: Kind) -> Vec<(f64, &'static str, String)> {
+    let mut found = Vec::new();
+    let mut end = f64::NEG_INFINITY;
+    for tick in scale.ticks(unit, 4) {
+        let (share, text) = (scale.share(tick), units::sample(tick, unit, kind));
+        let width = (text.chars().count() + 1) as f64 * CHARACTER;
+        let (anchor, from) = anchor(share, width);
+        if from >= end {
+            end = from + width;
+            found.push((share, anchor, text));
+        }
+    }
+    found
+}
+
+/// How a text of some width stays within the plot, and where it then begins.
+pub(super) fn anchor(share: f64, width: f64) -> (&'static str, f64) {
+    if share < width / 2.0 {
+        ("start", share)
+    } else if share > 1.0 - width / 2.0 {
+        ("end", share - width)
+    } else {
+        ("middle", share - width / 2.0)
     }
 }
 
