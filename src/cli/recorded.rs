@@ -50,7 +50,7 @@ impl<'a> Recorded<'a> {
 
     /// A moment in a person's words: a time (UTC), how long ago, or when a sweep started.
     pub fn moment(&self, text: &str) -> Result<CollectorTime> {
-        if let Some(at) = time(text, CollectorTime::from_unix_ns(now_ns())) {
+        if let Some(at) = time(text, now()) {
             return Ok(at);
         }
         match self.sweep(text) {
@@ -136,8 +136,9 @@ impl<'a> Recorded<'a> {
     }
 }
 
-fn now_ns() -> i64 {
-    chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX)
+/// The moment of the question.
+pub fn now() -> CollectorTime {
+    CollectorTime::from_unix_ns(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX))
 }
 
 /// What a text says of the time, in UTC where it names no zone.

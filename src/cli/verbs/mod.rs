@@ -9,6 +9,8 @@ mod dry_run;
 pub mod explain;
 pub mod export;
 pub mod flame;
+pub mod fold;
+pub mod history;
 pub mod hosts;
 pub mod outliers;
 pub mod probes;
