@@ -191,7 +191,9 @@ impl Frame<'_> {
         for (nth, (at, text)) in when::ticks(from, until, 6).into_iter().enumerate() {
             let share = self.x(at) / 1000.0;
             // A narrow page has room for every other one.
-            html.raw(if nth % 2 == 1 { "<text class=\"odd\" x=\"" } else { "<text x=\"" }).percent(share).raw("\" y=\"13\" text-anchor=\"");
+            html.raw(if nth % 2 == 1 { "<text class=\"odd\" x=\"" } else { "<text x=\"" })
+                .percent(share)
+                .raw("\" y=\"13\" text-anchor=\"");
             html.raw(anchor(share, 0.18).0).raw("\">").text(&text).raw("</text>");
         }
         html.raw("</svg>");
