@@ -50,6 +50,8 @@ mod probe_docs;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod report;
+#[cfg(test)]
 mod scipy_oracle;
 #[cfg(test)]
 mod served;
