@@ -30,7 +30,16 @@ pub type Output<'a> = &'a dyn Fn(&ReadingRow) -> Option<Vec<u8>>;
 /// the rest when labels are counted.
 pub fn explain(question: &Question<'_>, metric: &str, output: Output<'_>) -> Result<Explanation, StoreError> {
     let all = Question { metrics: Vec::new(), lens: None, ..question.clone() };
-    let found = outliers(&all)?;
+    explain_found(question, metric, &outliers(&all)?, output)
+}
+
+/// The same of outliers that were looked for already, in all metrics.
+pub fn explain_found(
+    question: &Question<'_>,
+    metric: &str,
+    found: &Outliers,
+    output: Output<'_>,
+) -> Result<Explanation, StoreError> {
     let (own, others): (Vec<&Outlier>, Vec<&Outlier>) =
         found.findings.iter().partition(|it| it.subject.metric == metric);
     let mut explanation = Explanation {
@@ -57,11 +66,11 @@ pub fn explain(question: &Question<'_>, metric: &str, output: Output<'_>) -> Res
     explanation.since = first.since();
     let hosts: BTreeSet<HostName> = explanation.hosts.iter().cloned().collect();
     let elsewhere = explanation.outliers.iter().skip(1).flat_map(|it| &it.hosts).map(|it| &it.host);
-    let labels = labels(&reader, question, (&first, &found), &elsewhere.collect())?;
+    let labels = labels(&reader, question, (&first, found), &elsewhere.collect())?;
     explanation.looked_at = labels.len();
     explanation.shared = shared(&hosts, &labels);
-    explanation.companions = companions(&first, &hosts, &others, &found);
-    explanation.kernel = kernel(&reader, &first, &found, output)?;
+    explanation.companions = companions(&first, &hosts, &others, found);
+    explanation.kernel = kernel(&reader, &first, found, output)?;
     Ok(explanation)
 }
 
