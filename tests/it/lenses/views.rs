@@ -58,7 +58,7 @@ fn hosts_with_the_same_text_are_one_group() {
     assert!(shown.contains("  -scheduler = mq-deadline\n  +scheduler = none\n"), "{shown}");
     assert!(shown.contains("+tuned \\x1b[2J") && !shown.contains('\u{1b}'), "{shown}");
     let one = text(&three_incidents(), &["fold", "notes", "-H", "web03"]);
-    assert!(one.contains("1 hosts · 1 group\n"), "{one}");
+    assert!(one.contains("1 host · 1 group\n"), "{one}");
 }
 
 fn row<'a>(answer: &'a Value, metric: &str) -> &'a Value {
