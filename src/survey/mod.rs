@@ -8,7 +8,7 @@ mod series;
 mod sweeps;
 mod texts;
 
-pub use explain::{Output, explain};
+pub use explain::{Output, explain, explain_found};
 pub use outliers::{Question, outliers};
 pub use series::{course, subjects_of, whole};
 pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};

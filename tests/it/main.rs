@@ -2,6 +2,8 @@
 // Helper functions of tests are tests, too: the attribute says so to clippy.
 
 #[cfg(test)]
+mod agree;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod comparison;
@@ -32,6 +34,8 @@ mod known_hosts;
 #[cfg(test)]
 mod lenses;
 #[cfg(test)]
+mod library;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod needs;
@@ -47,6 +51,8 @@ mod perf;
 mod probe_docs;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod report;
 #[cfg(test)]
 mod scipy_oracle;
 #[cfg(test)]

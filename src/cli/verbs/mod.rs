@@ -17,6 +17,7 @@ pub mod probes;
 pub mod quarantine;
 pub mod query;
 pub mod reindex;
+pub mod report;
 pub mod run;
 pub mod shell;
 pub mod show;
