@@ -16,18 +16,7 @@ pub fn probe() -> Probe {
 }
 
 pub fn host() -> Host {
-    Host {
-        name: HostName::new("any").expect("a name"),
-        address: "any".to_owned(),
-        port: 22,
-        user: "root".to_owned(),
-        labels: Labels::new(),
-        reach: Reach::Ssh,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
-        proc_root: None,
-        sys_root: None,
-    }
+    Host { address: "any".to_owned(), ..Host::new(HostName::new("any").expect("a name"), "root") }
 }
 
 pub fn request<'a>(probe: &'a Probe, host: &'a Host) -> Request<'a> {

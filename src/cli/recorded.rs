@@ -8,9 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::failure::{BadSelector, Usage};
-use crate::model::{
-    CollectorTime, Host, HostName, Kind, Labels, ProbeName, Reach, Span, SweepId, parse_duration,
-};
+use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Span, SweepId, parse_duration};
 use crate::render::units;
 use crate::select::{Catalog, SelectError, Selector, fold, nearest};
 use crate::store::index::{MetricRow, Reader, SweepRow};
@@ -162,18 +160,7 @@ fn time(text: &str, now: CollectorTime) -> Option<CollectorTime> {
 
 /// A host that is only a name and its labels: nothing here connects to it.
 fn host(name: &HostName, labels: Labels) -> Host {
-    Host {
-        name: name.clone(),
-        address: name.to_string(),
-        port: 0,
-        user: String::new(),
-        labels,
-        reach: Reach::Ssh,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
-        proc_root: None,
-        sys_root: None,
-    }
+    Host { labels, ..Host::new(name.clone(), "") }
 }
 
 /// Everything that is known about metrics.

@@ -138,21 +138,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::model::{HostName, Labels};
+    use crate::model::HostName;
 
     fn host(name: &str) -> Host {
-        Host {
-            name: HostName::new(name).unwrap(),
-            address: name.to_owned(),
-            port: 22,
-            user: "probe".to_owned(),
-            labels: Labels::new(),
-            reach: Reach::Ssh,
-            identity_files: Vec::new(),
-            known_hosts: Vec::new(),
-            proc_root: None,
-            sys_root: None,
-        }
+        Host::new(HostName::new(name).unwrap(), "probe")
     }
 
     #[tokio::test]

@@ -110,8 +110,8 @@ impl<'a> Judge<'a> {
 
     fn judge(&self, candidates: &[Candidate]) -> Vec<Finding> {
         let wild = [false, true].map(|higher| {
-            let some = candidates.iter().any(|it| it.higher == higher);
-            some.then(|| self.wildness(candidates, higher)).unwrap_or_default()
+            let asked = candidates.iter().any(|it| it.higher == higher);
+            if asked { self.wildness(candidates, higher) } else { 0.0 }
         });
         let one = |it: &Candidate| self.finding(it, wild[usize::from(it.higher)]);
         candidates.iter().filter_map(one).collect()
@@ -129,7 +129,8 @@ impl<'a> Judge<'a> {
             is_far(it.ratio / usual.ratio, *higher)
                 && (it.value - expected).abs() >= self.measure.least(expected)
         });
-        if z < limit || large.count() + 1 < RECENT {
+        // Not a number where values are too large for their ratios.
+        if z.is_nan() || z < limit || large.count() + 1 < RECENT {
             return None;
         }
         let last = seen.last()?;
@@ -153,8 +154,10 @@ impl<'a> Judge<'a> {
     /// what the hosts did that nobody suspects. Each tells its farthest, and the farthest of those are left
     /// out: an incident of some last week is no measure for today.
     fn wildness(&self, candidates: &[Candidate], higher: bool) -> f64 {
-        let calm = self.group.iter().filter(|host| candidates.iter().all(|it| it.host != **host));
-        let calm: Vec<usize> = calm.copied().collect();
+        // Both are in the order of the group: a group of thousands may have thousands of candidates.
+        let mut suspects = candidates.iter().map(|it| it.host).peekable();
+        let calm = self.group.iter().copied().filter(|host| suspects.next_if_eq(host).is_none());
+        let calm: Vec<usize> = calm.collect();
         let (mut farthest, mut common) = (Vec::new(), Vec::new());
         let mut sweeps = 0;
         for host in calm.iter().step_by(calm.len().div_ceil(SAMPLED_HOSTS).max(1)) {

@@ -190,7 +190,7 @@ mod tests {
                 vec![("card", if slow.contains(&n) || n % 4 == 1 { "a" } else { "b" }.to_owned())];
             let more =
                 ["l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "m1", "m2", "m3", "m4", "m5", "m6"];
-            let bit = |at: usize| (u64::from(n) * 2_654_435_761 >> (at + 4) & 1).to_string();
+            let bit = |at: usize| (((u64::from(n) * 2_654_435_761) >> (at + 4)) & 1).to_string();
             labels.extend(more.into_iter().enumerate().map(|(at, label)| (label, bit(at))));
             labels
         });

@@ -82,12 +82,14 @@ fn a_host_that_was_always_odd_did_not_change() {
 }
 
 #[test]
-fn constant_metrics_and_noise_around_zero_are_calm() {
+fn constant_huge_and_tiny_metrics_are_calm() {
     for measure in [SECONDS, EVENTS] {
         for constant in [0.0, 7.0] {
             assert_eq!(names(&vec![constant; 12 * SWEEPS], measure), []);
         }
     }
+    let huge: Vec<f64> = (0..12 * SWEEPS).map(|at| if at % 5 == 0 { f64::MAX } else { 1.0 }).collect();
+    assert_eq!(names(&huge, SECONDS), []);
     let noise: Vec<f64> = (0..48 * SWEEPS).map(|at| (at * at % 11 / 9) as f64).collect();
     assert_eq!(names(&noise, EVENTS), []);
     let tiny: Vec<f64> = (0..48 * SWEEPS).map(|at| (at * at % 11) as f64 * 1e-6).collect();

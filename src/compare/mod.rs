@@ -1,5 +1,6 @@
-//! Hosts against each other: who is worst, and how two sides differ. It names differences and their
-//! size, and never says that one is significant: that takes a test, and a test takes a history.
+//! Hosts against each other: who is worst, who changed, how two sides differ. All of it works on plain
+//! numbers that others looked up; what a number is of, it does not know. docs/comparison.md says how the
+//! rules work and how often they are wrong.
 
 mod changed;
 mod counts;

@@ -35,7 +35,7 @@ pub use layers::{Flag, Origin, Sources, System};
 pub use library::{Library, ProbeSource, Shelved};
 pub use limits::Limits;
 pub use load::load;
-pub use probe_file::{DEFAULT_MAX_OUTPUT, DEFAULT_TIMEOUT, MAX_SCRIPT, parse_probe, read_probe};
+pub use probe_file::{MAX_SCRIPT, parse_probe, read_probe};
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};
 pub use state::state_dir;

@@ -15,8 +15,6 @@ use crate::model::{ByteSize, Cost, Format, Measured, Need, Privilege, Probe, Pro
 
 /// A script travels over stdin within one window of the connection.
 pub const MAX_SCRIPT: ByteSize = ByteSize(96 << 10);
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-pub const DEFAULT_MAX_OUTPUT: ByteSize = ByteSize(256 << 10);
 const MAX_TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_OUTPUT: ByteSize = ByteSize(64 << 20);
 
@@ -88,8 +86,8 @@ fn read(file_stem: &str, text: &Text, root: &Section<'_>, faults: &mut Faults) -
         summary: summary?,
         script: script?,
         format: format?,
-        timeout: timeout.map_or(DEFAULT_TIMEOUT, |given| given.value),
-        max_output: max_output.map_or(DEFAULT_MAX_OUTPUT, |given| given.value),
+        timeout: timeout.map_or(Probe::DEFAULT_TIMEOUT, |given| given.value),
+        max_output: max_output.map_or(Probe::DEFAULT_MAX_OUTPUT, |given| given.value),
         cost: cost.unwrap_or(Cost::Cheap),
         privilege: privilege.unwrap_or(Privilege::None),
         needs,

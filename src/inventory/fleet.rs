@@ -151,10 +151,10 @@ fn is_address(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    pub(super) fn block(names: &str) -> HostBlock {
+    pub fn block(names: &str) -> HostBlock {
         HostBlock {
             names: names.to_owned(),
             address: None,

@@ -184,23 +184,11 @@ fn fits(mask: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Fleet, HostBlock};
+    use super::super::Fleet;
     use super::*;
-    use crate::model::{Labels, Reach};
 
     fn build(groups: &[(&str, &str)]) -> (Fleet, Vec<Problem>) {
-        let block = HostBlock {
-            names: "web[1-4]".to_owned(),
-            address: None,
-            port: 22,
-            user: "probe".to_owned(),
-            labels: Labels::new(),
-            reach: Reach::Ssh,
-            identity_files: Vec::new(),
-            known_hosts: Vec::new(),
-            proc_root: None,
-            sys_root: None,
-        };
+        let block = super::super::fleet::tests::block("web[1-4]");
         let rule = |(name, expression): &(&str, &str)| GroupRule {
             name: (*name).to_owned(),
             expression: (*expression).to_owned(),

@@ -33,3 +33,21 @@ pub struct Host {
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
 }
+
+impl Host {
+    /// Reached over SSH under its own name, as `user` on port 22, with nothing else said of it.
+    pub fn new(name: HostName, user: impl Into<String>) -> Self {
+        Self {
+            address: name.to_string(),
+            name,
+            port: 22,
+            user: user.into(),
+            labels: Labels::new(),
+            reach: Reach::Ssh,
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            proc_root: None,
+            sys_root: None,
+        }
+    }
+}

@@ -230,6 +230,32 @@ pub struct Probe {
 }
 
 impl Probe {
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+    pub const DEFAULT_MAX_OUTPUT: ByteSize = ByteSize(256 << 10);
+
+    /// One that no file describes, with every default: cheap, unprivileged, its output kept as text.
+    pub fn new(name: ProbeName, script: impl Into<String>) -> Self {
+        Self {
+            name,
+            summary: String::new(),
+            script: script.into(),
+            format: Format::Text,
+            timeout: Self::DEFAULT_TIMEOUT,
+            max_output: Self::DEFAULT_MAX_OUTPUT,
+            cost: Cost::Cheap,
+            privilege: Privilege::None,
+            needs: Vec::new(),
+            when: None,
+            window: None,
+            tracer: false,
+            budget: None,
+            measured: None,
+            metrics: Vec::new(),
+            source: "".into(),
+            hash: ProbeHash([0; 32]),
+        }
+    }
+
     /// The entry that describes `metric`: the exact name before a pattern, the longer pattern first.
     pub fn spec(&self, metric: &str) -> Option<&MetricSpec> {
         let exact = self.metrics.iter().find(|spec| spec.name == metric);

@@ -24,12 +24,24 @@ impl Default for Log2 {
 
 impl Log2 {
     pub(super) fn add(&mut self, ns: u64) {
+        self.add_times(ns, 1);
+    }
+
+    /// `times` durations of that length.
+    pub(super) fn add_times(&mut self, ns: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
         let us = ns / 1000;
         if let Some(count) = self.counts.get_mut((u64::BITS - us.leading_zeros()) as usize) {
-            *count += 1;
+            *count = count.saturating_add(times);
         }
-        self.sum_ns += u128::from(ns);
+        self.sum_ns = self.sum_ns.saturating_add(u128::from(ns) * u128::from(times));
         self.max_ns = self.max_ns.max(ns);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The distribution in seconds; `None` when nothing was counted. Empty buckets are listed only
@@ -50,7 +62,7 @@ impl Log2 {
         Some(Histogram {
             metric: metric.into(),
             labels,
-            count: self.counts.iter().sum(),
+            count: self.count(),
             sum: Some(self.sum_ns as f64 / 1e9),
             max: Some(self.max_ns as f64 / 1e9),
             buckets,

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{
-    ByteSize, Cost, Format, Kind, LabelPairs, MetricSpec, Parsed, Privilege, Probe, ProbeHash, ProbeName,
-    Worse,
-};
+use crate::model::{ByteSize, Format, Kind, LabelPairs, MetricSpec, Parsed, Probe, ProbeName, Worse};
 
 /// A probe named `test` with the given (metric, kind, source) entries.
 pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Probe {
@@ -21,23 +18,11 @@ pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Pro
         source: source.map(str::to_owned),
     };
     Probe {
-        name: ProbeName::new("test").unwrap(),
-        summary: String::new(),
-        script: String::new(),
         format,
         timeout: Duration::from_secs(1),
         max_output: ByteSize(1 << 20),
-        cost: Cost::Cheap,
-        privilege: Privilege::None,
-        needs: Vec::new(),
-        when: None,
-        window: None,
-        tracer: false,
-        budget: None,
-        measured: None,
         metrics: metrics.iter().map(spec).collect(),
-        source: "".into(),
-        hash: ProbeHash([0; 32]),
+        ..Probe::new(ProbeName::new("test").unwrap(), "")
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Bound, ByteSize, Cost, Format, Need, Privilege, Probe, ProbeHash, ProbeName, Versioned};
+use crate::model::{Bound, ByteSize, Need, Probe, ProbeName, Versioned};
 
 /// What a host may show of what it saw instead; the supervisor cuts it at the same length.
 const MAX_SEEN: usize = 40;
@@ -122,25 +122,7 @@ fn word(text: &str) -> Option<String> {
 /// What to send with [`Request::only_check`](super::Request::only_check) to ask a host which of `needs` it
 /// lacks, in one channel; `timeout` is for all of them together.
 pub fn asking(needs: Vec<Need>, name: ProbeName, timeout: Duration) -> Probe {
-    Probe {
-        name,
-        summary: String::new(),
-        script: String::new(),
-        format: Format::Text,
-        timeout,
-        max_output: ByteSize(0),
-        cost: Cost::Cheap,
-        privilege: Privilege::None,
-        needs,
-        when: None,
-        window: None,
-        tracer: false,
-        budget: None,
-        measured: None,
-        metrics: Vec::new(),
-        source: "".into(),
-        hash: ProbeHash([0; 32]),
-    }
+    Probe { timeout, max_output: ByteSize(0), needs, ..Probe::new(name, "") }
 }
 
 #[cfg(test)]

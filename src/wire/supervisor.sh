@@ -128,7 +128,9 @@ esac
 near=
 for file in $found $(exec grep -lsE "[)] [^Z] [0-9]+ $$ " $stats); do
 file=${file#/proc/}
-case $file in self/*) ;; *) near="$near ${file%/*}" ;; esac
+file=${file%/*}
+# Once each: what both greps name would be sent every signal twice.
+case "$near self " in *" $file "*) ;; *) near="$near $file" ;; esac
 done
 }
 
@@ -202,7 +204,8 @@ rmdir "$1"
 }
 
 # What a run of ours left whose supervisor was killed as well. A group that is in use cannot be
-# removed; a tracing instance can, so no process of its run may be alive.
+# removed; a tracing instance or a file can, so no process of its run may be alive. In /tmp anybody
+# may give a file such a name: only ours are looked at.
 sweep_stale() {
 for dir in "$groups"/dropsonde.*; do
 [ ! -d "$dir" ] || rmdir "$dir"
@@ -213,12 +216,29 @@ all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
 tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
 done
+[ -n "$heavy" ] || return
+for path in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do
+[ -f "$path" ] && [ ! -L "$path" ] && [ -O "$path" ] || continue
+owner=${path##*/dropsonde.}
+all=
+for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
+tagged "${owner%%.*}" $all || rm -f "$path"
+done
 }
 
-# What this run has on the host beside processes.
+# What this run has on the host beside processes. A folder with many files is slow to look through, so
+# a cheap probe is not expected to have any.
 clear() {
 drop_instance "$tracing/$instance"
-[ -z "$group" ] || rmdir "$group" || { sleep 0.1; rmdir "$group"; }
+[ -z "$heavy" ] || for path in /dev/shm/"$instance".* /tmp/"$instance".*; do
+[ ! -f "$path" ] || rm -f "$path"
+done
+# What was killed is in its group until it is dead, and perf takes seconds to give its buffers back.
+tick=0
+while [ -d "$group" ] && ! rmdir "$group" && [ $tick -lt 100 ]; do
+sleep 0.1 || sleep 1
+tick=$((tick + 1))
+done
 }
 
 # A mount point is there without its tracefs as well, and a locked-down kernel lets nobody read it.

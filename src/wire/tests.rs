@@ -15,38 +15,18 @@ const TRAILER: &str = "10.00 10.50 0 - 0m0.010000s 0m0.020000s c0ffee01 - 10.52 
 
 fn probe(script: &str) -> Probe {
     Probe {
-        name: ProbeName::new("probe").unwrap(),
-        summary: String::new(),
-        script: script.to_owned(),
-        format: Format::Text,
         timeout: Duration::from_secs(5),
         max_output: ByteSize(100_000),
-        cost: Cost::Cheap,
-        privilege: Privilege::None,
         needs: vec![Need::Tool("perf".to_owned()), Need::File("$PROC/stat".to_owned())],
-        when: None,
-        window: None,
-        tracer: false,
-        budget: None,
-        measured: None,
-        metrics: Vec::new(),
-        source: "".into(),
-        hash: ProbeHash([0; 32]),
+        ..Probe::new(ProbeName::new("probe").unwrap(), script)
     }
 }
 
 fn host() -> Host {
     Host {
-        name: HostName::new("host").unwrap(),
         address: String::new(),
-        port: 22,
-        user: String::new(),
-        labels: Labels::new(),
-        reach: Reach::Ssh,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
         proc_root: Some("/host/proc".to_owned()),
-        sys_root: None,
+        ..Host::new(HostName::new("host").unwrap(), "")
     }
 }
 

@@ -2,6 +2,8 @@
 // Helper functions of tests are tests, too: the attribute says so to clippy.
 
 #[cfg(test)]
+mod agree;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod comparison;
@@ -29,6 +31,8 @@ mod house;
 mod known_hosts;
 #[cfg(test)]
 mod lenses;
+#[cfg(test)]
+mod library;
 #[cfg(test)]
 mod local;
 #[cfg(test)]

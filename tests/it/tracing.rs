@@ -1,6 +1,7 @@
 //! Tracing on a host: never two tracers at once, and nothing of one is left whatever ends it.
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::Duration;
 
 use dropsonde::config::Library;
@@ -9,6 +10,7 @@ use dropsonde::model::{Cost, Outcome, Probe};
 use crate::support::program::Program;
 use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
+use crate::support::tracer::{alone, looking_for};
 
 const TRACEFS: &str = "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing";
 
@@ -65,7 +67,7 @@ fn one_at_a_time(userland: &Userland) {
     let folder = tempfile::tempdir().expect("a folder");
     let sshd = host(userland.clone(), &pretend(folder.path(), "nop\n", ""));
     runs(&sshd, &what);
-    let faults: [fn(&Job, &mut std::process::Child); 3] = [
+    let faults: [fn(&Job, &mut Child); 3] = [
         |_, client| client.kill().expect("kill"),
         |job, _| kill(supervisor_of(job), "KILL"),
         |job, _| job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
@@ -140,18 +142,6 @@ const FAULTS: [Fault; 6] = [
     Fault::Deadline,
 ];
 
-/// A shipped probe in the middle of its window, which here does not end.
-fn endless(name: &str) -> Probe {
-    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
-    let mut probe = Probe::clone(library.get(name).expect("a shipped probe"));
-    let window = format!("\nsleep {}\n", probe.window.expect("a window").as_secs());
-    assert!(probe.script.contains(&window), "{name} does not sleep through its window");
-    probe.script = probe.script.replace(&window, "\nsleep 300\n");
-    // That they keep out of each other's way is tested apart; here several run at once.
-    probe.tracer = false;
-    probe
-}
-
 /// Everything on the machine that bears the run's tag and is no process.
 fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
     let root = PathBuf::from(format!("/proc/{}/root", sshd.pid()));
@@ -163,27 +153,43 @@ fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
     names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(tag))).collect()
 }
 
+fn inflict(fault: Fault, job: &Job, client: &mut Child) {
+    match fault {
+        Fault::ProbeKilled => job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
+        Fault::ClientKilled => client.kill().expect("kill"),
+        Fault::SshdChildKilled => kill(parent_of(supervisor_of(job)).expect("an sshd child"), "KILL"),
+        Fault::SupervisorKilled => kill(supervisor_of(job), "KILL"),
+        Fault::HeartbeatMissed | Fault::Deadline => {}
+    }
+}
+
+/// Whether its instance has events, or one of its processes has the kernel's end of a trace open.
+fn is_tracing(job: &Job, sshd: &Sshd) -> bool {
+    let root = format!("/proc/{}/root/sys/kernel/tracing/instances", sshd.pid());
+    let events = std::fs::read_to_string(format!("{root}/dropsonde.{}/set_event", job.tag));
+    let is_trace = |path: PathBuf| {
+        let target = path.to_string_lossy().into_owned();
+        target.contains("[perf_event]") || target.contains("bpf-prog") || target.contains("bpf_link")
+    };
+    let files = job.probes().into_iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
+    let mut targets = files.flatten().flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
+    events.is_ok_and(|events| !events.is_empty()) || targets.any(is_trace)
+}
+
 fn cell(sshd: &Sshd, name: &str, fault: Fault) {
     let what = format!("{name}, {fault:?}");
-    let mut probe = endless(name);
-    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 4 } else { 60 });
+    // In the middle of its window, which does not end. That tracers keep out of each other's way is tested
+    // apart; here several run at once.
+    let mut probe = looking_for(name, 300);
+    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 12 } else { 60 });
     let job = Job::new(probe);
     let mut client = job.connect(sshd);
     let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
     let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
     let tag = job.tag.to_string();
-    let instance =
-        PathBuf::from(format!("/proc/{}/root/sys/kernel/tracing/instances/dropsonde.{tag}", sshd.pid()));
-    let traces =
-        || std::fs::read_to_string(instance.join("set_event")).is_ok_and(|events| !events.is_empty());
+    let traces = || is_tracing(&job, sshd);
     assert!(wait_for(traces), "{what}: the probe does not trace");
-    match fault {
-        Fault::ProbeKilled => job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
-        Fault::ClientKilled => client.kill().expect("kill"),
-        Fault::SshdChildKilled => kill(parent_of(supervisor_of(&job)).expect("an sshd child"), "KILL"),
-        Fault::SupervisorKilled => kill(supervisor_of(&job), "KILL"),
-        Fault::HeartbeatMissed | Fault::Deadline => {}
-    }
+    inflict(fault, &job, &mut client);
     match fault {
         Fault::ProbeKilled => assert_eq!(job.decode(&mut client).outcome, Outcome::Failed, "{what}"),
         Fault::Deadline => assert_eq!(job.decode(&mut client).outcome, Outcome::TimedOut, "{what}"),
@@ -197,10 +203,8 @@ fn cell(sshd: &Sshd, name: &str, fault: Fault) {
     drop(line);
 }
 
-/// Each probe meets each fault under one of the shells, and each shell meets each fault.
-#[test]
-fn nothing_of_a_tracer_is_left() {
-    let probes = ["irq_softirq_latency", "block_rq_latency", "direct_reclaim_latency"];
+/// Each of `probes` meets some of the faults under each of the shells, and each shell meets each fault.
+fn nothing_is_left_of(probes: [&str; 3]) {
     for (turn, shell) in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox"].into_iter().enumerate() {
         let sshd = &host(with_shell(shell), TRACEFS);
         std::thread::scope(|scope| {
@@ -209,6 +213,52 @@ fn nothing_of_a_tracer_is_left() {
                 scope.spawn(move || cell(sshd, name, fault));
             }
         });
+    }
+}
+
+#[test]
+fn nothing_of_a_tracer_is_left() {
+    let _alone = alone();
+    nothing_is_left_of(["irq_softirq_latency", "block_rq_latency", "direct_reclaim_latency"]);
+}
+
+#[test]
+fn nothing_of_perf_or_bpftrace_is_left() {
+    let _alone = alone();
+    nothing_is_left_of(["runqueue_latency", "bpf_softirq", "kwork"]);
+}
+
+/// A probe may be killed before it has taken the name off its file.
+#[test]
+fn files_with_the_name_of_a_run_go_with_it() {
+    let script = "for folder in /dev/shm /tmp; do : >\"$folder/$DROPSONDE_INSTANCE.test\"; done; sleep 300";
+    let stale = PathBuf::from(format!("/dev/shm/dropsonde.{:032x}.test", std::process::id()));
+    for shell in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox"] {
+        let sshd = host(with_shell(shell), TRACEFS);
+        for fault in FAULTS {
+            std::fs::write(&stale, "").expect("a file of a run that is long gone");
+            let what = format!("{shell}, {fault:?}");
+            let mut job = Job::new(Probe { cost: Cost::Moderate, ..probe(script) });
+            job.probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 2 } else { 60 });
+            let tag = job.tag.to_string();
+            let mut client = job.connect(&sshd);
+            let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
+            let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+            assert!(wait_for(|| left_of(&tag, &sshd).len() >= 2), "{what}: the probe does not start");
+            assert!(!stale.exists(), "{what}: an earlier run's file is still there");
+            if matches!(fault, Fault::ClientKilled) {
+                // Another run comes and looks for what is stale.
+                Job::new(Probe { cost: Cost::Moderate, ..probe("true") }).over(&sshd);
+                let files = left_of(&tag, &sshd).iter().filter(|path| path.extension().is_some()).count();
+                assert!(files >= 2, "{what}: a living run's files were taken away");
+            }
+            inflict(fault, &job, &mut client);
+            job.assert_gone(&what, Duration::from_secs(20));
+            assert!(wait_for(|| left_of(&tag, &sshd).is_empty()), "{what}: left {:?}", left_of(&tag, &sshd));
+            let _ = client.kill();
+            let _ = client.wait();
+            drop(line);
+        }
     }
 }
 

@@ -173,16 +173,5 @@ pub(super) fn this_machine(settings: &Settings) -> Result<Host> {
         return Ok(host.clone());
     }
     let name = HostName::new("localhost").map_err(|error| Usage(error.to_string()))?;
-    Ok(Host {
-        address: name.to_string(),
-        name,
-        port: settings.defaults.port,
-        user: settings.defaults.user.clone(),
-        labels: Default::default(),
-        reach: Reach::Local,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
-        proc_root: None,
-        sys_root: None,
-    })
+    Ok(Host { reach: Reach::Local, ..Host::new(name, settings.defaults.user.clone()) })
 }

@@ -42,7 +42,7 @@ pub(super) struct Trace<'a> {
     pub queue: Pairs<((u64, u64), u64), &'static str>,
     pub reclaim: Pairs<u64, ()>,
     pub memcg: Pairs<u64, ()>,
-    pub compaction: Pairs<u64, &'static str>,
+    pub compaction: Pairs<u64, ()>,
     pub of_irq: Tally<(u64, &'a [u8])>,
     pub of_vector: Tally<&'a [u8]>,
     pub of_raise: Tally<&'a [u8]>,
@@ -50,7 +50,7 @@ pub(super) struct Trace<'a> {
     pub of_queue: Tally<((u64, u64), &'static str)>,
     pub of_reclaim: Tally<()>,
     pub of_memcg: Tally<()>,
-    pub of_compaction: Tally<&'static str>,
+    pub of_compaction: Tally<()>,
     /// Names of devices, from the lines of /proc/partitions.
     pub devices: HashMap<(u64, u64), &'a [u8]>,
     /// Durations of series over the limit.
@@ -266,13 +266,12 @@ impl<'a> Trace<'a> {
                     self.of_memcg.add((), took_ns, full);
                 }
             }
-            b"mm_compaction_begin" => {
-                let by = if event.comm.starts_with(b"kcompactd") { "kcompactd" } else { "task" };
-                self.compaction.begin(pid, at_ns, cpu, by);
-            }
+            // In the background, where nobody waits for it.
+            b"mm_compaction_begin" | b"mm_compaction_end" if event.comm.starts_with(b"kcompactd") => {}
+            b"mm_compaction_begin" => self.compaction.begin(pid, at_ns, cpu, ()),
             b"mm_compaction_end" => {
-                if let Some((took_ns, by)) = self.compaction.end(&pid, at_ns) {
-                    self.of_compaction.add(by, took_ns, full);
+                if let Some((took_ns, ())) = self.compaction.end(&pid, at_ns) {
+                    self.of_compaction.add((), took_ns, full);
                 }
             }
             _ => {}

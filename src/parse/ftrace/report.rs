@@ -101,9 +101,7 @@ fn report(trace: &Trace<'_>, losses: &Losses, sink: &mut Sink) {
     tell(sink, "blockio_queue_latency_seconds", &trace.of_queue, place);
     tell(sink, "direct_reclaim_latency_seconds", &trace.of_reclaim, |()| vec![]);
     tell(sink, "memcg_reclaim_latency_seconds", &trace.of_memcg, |()| vec![]);
-    tell(sink, "compaction_latency_seconds", &trace.of_compaction, |by| {
-        vec![(Cow::Borrowed("by"), (*by).to_owned())]
-    });
+    tell(sink, "compaction_latency_seconds", &trace.of_compaction, |()| vec![]);
     let last_ns = (losses.count() == 0).then_some(trace.last_ns);
     count(sink, &trace.hardirq, None);
     count(sink, &trace.softirq, None);

@@ -6,11 +6,10 @@
 use std::collections::HashMap;
 
 use super::lines::{count, number};
-use crate::model::{Bucket, Histogram};
+use crate::model::Histogram;
+use crate::parse::log2::Log2;
 use crate::parse::sink::Sink;
 
-/// Buckets of powers of two, in microseconds, as runqlat has them: the first is below 1 µs.
-const BUCKETS: usize = 64;
 /// Tasks whose state is remembered; one that is beyond is taken for new.
 const MAX_TASKS: usize = 200_000;
 
@@ -24,22 +23,9 @@ pub(super) struct Timehist {
     opened: bool,
     /// Whether each task was still runnable when it was last switched out.
     runnable: HashMap<u64, bool>,
-    delays: Delays,
+    delays: Log2,
     /// Switches whose wait has no known beginning.
     unseen: u64,
-}
-
-#[derive(Debug)]
-struct Delays {
-    counts: [u64; BUCKETS],
-    sum_us: f64,
-    max_us: u64,
-}
-
-impl Default for Delays {
-    fn default() -> Self {
-        Self { counts: [0; BUCKETS], sum_us: 0.0, max_us: 0 }
-    }
 }
 
 impl Timehist {
@@ -68,10 +54,10 @@ impl Timehist {
         let known = self.runnable.len() < MAX_TASKS || self.runnable.contains_key(&switch.tid);
         let before = if known { self.runnable.insert(switch.tid, switch.runnable) } else { None };
         match before {
-            Some(true) => self.delays.add(switch.wait_us, 1),
+            Some(true) => self.delays.add(switch.wait_us * 1000),
             // perf writes 0 where it saw no wakeup, and nothing is woken and runs within half a
             // microsecond: this wait is not known.
-            _ if switch.delay_us > 0 => self.delays.add(switch.delay_us, 1),
+            _ if switch.delay_us > 0 => self.delays.add(switch.delay_us * 1000),
             Some(false) => self.unseen += 1,
             // Of a task that is seen for the first time only a wakeup tells when its wait began.
             None => {}
@@ -88,7 +74,7 @@ impl Timehist {
         let parts = text.split_once(' ').and_then(|(delay, times)| Some((us(delay)?, count(times)?)));
         match parts {
             Some((delay_us, times)) => {
-                self.delays.add(delay_us, times);
+                self.delays.add_times(delay_us * 1000, times);
                 None
             }
             None => Some("expected a delay in milliseconds and how often it came".to_owned()),
@@ -105,41 +91,16 @@ impl Timehist {
                 (self.unseen, if self.has_state { "" } else { " (timehist --state tells preempted tasks)" });
             sink.fault(|| format!("no wakeup was seen for {unseen} of {all} waits: they are left out{why}"));
         }
-        self.delays.give(sink);
-    }
-}
-
-impl Delays {
-    fn add(&mut self, delay_us: u64, times: u64) {
-        let index = (u64::BITS - delay_us.leading_zeros()) as usize;
-        let slot = &mut self.counts[index.min(BUCKETS - 1)];
-        *slot = slot.saturating_add(times);
-        self.sum_us += delay_us as f64 * times as f64;
-        if times > 0 {
-            self.max_us = self.max_us.max(delay_us);
-        }
-    }
-
-    fn count(&self) -> u64 {
-        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
-    }
-
-    fn give(&self, sink: &mut Sink) {
-        let bound = |index: usize| if index == 0 { 0.0 } else { (1u64 << (index - 1)) as f64 / 1e6 };
-        let bucket =
-            |(index, count): (usize, &u64)| Bucket { lo: bound(index), hi: bound(index + 1), count: *count };
-        let filled = |bucket: &Bucket| bucket.count > 0;
-        let buckets: Vec<Bucket> =
-            self.counts[..BUCKETS].iter().enumerate().map(bucket).filter(filled).collect();
-        let count = self.count();
-        sink.histogram(Histogram {
-            metric: "scheduler_runqueue_latency_seconds".into(),
+        let metric = "scheduler_runqueue_latency_seconds";
+        // No wait at all is a distribution as well.
+        sink.histogram(self.delays.histogram(metric, vec![]).unwrap_or_else(|| Histogram {
+            metric: metric.into(),
             labels: vec![],
-            count,
-            sum: Some(self.sum_us / 1e6),
-            max: (count > 0).then_some(self.max_us as f64 / 1e6),
-            buckets,
-        });
+            count: 0,
+            sum: Some(0.0),
+            max: None,
+            buckets: vec![],
+        }));
     }
 }
 
@@ -214,7 +175,8 @@ mod tests {
     fn a_preempted_task_waited_and_a_sleeping_one_did_not() {
         let histogram = read(&LINES, true);
         let buckets: Vec<_> = histogram.buckets.iter().map(|b| (b.lo, b.hi, b.count)).collect();
-        assert_eq!(buckets, [(1e-6, 2e-6, 1), (2e-6, 4e-6, 1), (256e-6, 512e-6, 1), (2_048e-6, 4_096e-6, 1)]);
+        let filled: Vec<_> = buckets.into_iter().filter(|bucket| bucket.2 > 0).collect();
+        assert_eq!(filled, [(1e-6, 2e-6, 1), (2e-6, 4e-6, 1), (256e-6, 512e-6, 1), (2_048e-6, 4_096e-6, 1)]);
         assert_eq!((histogram.count, histogram.max), (4, Some(0.004)));
         assert!((histogram.sum.unwrap() - 0.004_504).abs() < 1e-12);
     }

@@ -43,7 +43,7 @@ impl<'a> PerCpu<'a> {
             return None;
         }
         let mut rows = Vec::new();
-        for line in lines {
+        for line in lines.filter(|line| !line.text.trim_ascii().is_empty()) {
             match row(line.text, cpus) {
                 Some(row) => rows.push(row),
                 None => fault(line),

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use dropsonde::model::{ByteSize, Cost, Format, Host, Outcome, Privilege, Probe, ProbeHash, ProbeName};
+use dropsonde::model::{ByteSize, Host, Outcome, Probe, ProbeName};
 use dropsonde::transport::ssh::Session;
 use dropsonde::transport::{Exec, Transport};
 use dropsonde::wire::{Decoded, Decoder, Limits, Nonce, Request, RunTag};
@@ -15,23 +15,9 @@ use crate::support::sshd::{Setup, Sshd};
 
 fn probe(script: &str) -> Probe {
     Probe {
-        name: ProbeName::new("test").unwrap(),
-        summary: String::new(),
-        script: script.to_owned(),
-        format: Format::Text,
         timeout: SOON,
         max_output: ByteSize(1 << 20),
-        cost: Cost::Cheap,
-        privilege: Privilege::None,
-        needs: Vec::new(),
-        when: None,
-        window: None,
-        tracer: false,
-        budget: None,
-        measured: None,
-        metrics: Vec::new(),
-        source: "".into(),
-        hash: ProbeHash([0; 32]),
+        ..Probe::new(ProbeName::new("test").unwrap(), script)
     }
 }
 

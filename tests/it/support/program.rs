@@ -150,22 +150,6 @@ impl Program {
         ran(self.command(arguments))
     }
 
-    /// Runs a tracer on this machine, after whatever else traces it: another test, or what a run left
-    /// that is being cleared away.
-    pub fn trace(&self, probe: &str) -> Ran {
-        let start = Instant::now();
-        loop {
-            let ran = self.run(&["run", probe, "--local", "--json"]);
-            let reading = ran.reading("localhost", probe);
-            let is_busy =
-                reading["detail"].as_str().is_some_and(|detail| detail.contains("being traced already"));
-            if !is_busy || start.elapsed() > Duration::from_secs(120) {
-                return ran;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
-
     /// Beside in-process servers, which need this thread meanwhile.
     pub async fn run_beside(&self, arguments: &[&str]) -> Ran {
         let command = self.command(arguments);

@@ -7,48 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dropsonde::model::{
-    ByteSize, Cost, Format, Host, HostName, Labels, Privilege, Probe, ProbeHash, ProbeName, Reach,
-};
+use dropsonde::model::{ByteSize, Host, HostName, Probe, ProbeName};
 use dropsonde::wire::{Decoded, Decoder, ExecEnd, Flow, HEARTBEAT, Limits, Nonce, Request, RunTag};
 
 use super::sshd::{Sshd, parent_of};
 
 pub fn probe(script: &str) -> Probe {
-    Probe {
-        name: ProbeName::new("probe").expect("a name"),
-        summary: String::new(),
-        script: script.to_owned(),
-        format: Format::Text,
-        timeout: Duration::from_secs(10),
-        max_output: ByteSize(1 << 20),
-        cost: Cost::Cheap,
-        privilege: Privilege::None,
-        needs: Vec::new(),
-        when: None,
-        window: None,
-        tracer: false,
-        budget: None,
-        measured: None,
-        metrics: Vec::new(),
-        source: "".into(),
-        hash: ProbeHash([0; 32]),
-    }
+    Probe { max_output: ByteSize(1 << 20), ..Probe::new(ProbeName::new("probe").expect("a name"), script) }
 }
 
 pub fn host() -> Host {
-    Host {
-        name: HostName::new("host").expect("a name"),
-        address: "127.0.0.1".to_owned(),
-        port: 22,
-        user: "root".to_owned(),
-        labels: Labels::new(),
-        reach: Reach::Ssh,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
-        proc_root: None,
-        sys_root: None,
-    }
+    Host { address: "127.0.0.1".to_owned(), ..Host::new(HostName::new("host").expect("a name"), "root") }
 }
 
 pub const LIMITS: Limits = Limits {

@@ -4,6 +4,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dropsonde::config::Library;
+use dropsonde::model::Probe;
+
 use super::program::{Program, Ran};
 
 static TRACER: Mutex<()> = Mutex::new(());
@@ -24,4 +27,20 @@ pub fn run(program: &Program, probe: &str) -> Ran {
         }
         std::thread::sleep(Duration::from_millis(500));
     }
+}
+
+/// A shipped tracer whose window takes `seconds`, and which does not mind another one.
+pub fn looking_for(name: &str, seconds: u64) -> Probe {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let mut probe = Probe::clone(library.get(name).expect("a shipped probe"));
+    let window = probe.window.expect("a window").as_secs();
+    // In the shell, as perf's command, and in bpftrace's own words.
+    let places = [("\nsleep ", "\n"), ("-- sleep ", " 2>"), ("interval:s:", " ")];
+    let old = places.map(|(before, after)| format!("{before}{window}{after}"));
+    let place = old.iter().position(|text| probe.script.contains(text));
+    let (before, after) = places[place.unwrap_or_else(|| panic!("{name}: its window is not found"))];
+    let new = format!("{before}{seconds}{after}");
+    probe.script = old.iter().fold(probe.script, |script, text| script.replace(text, &new));
+    probe.tracer = false;
+    probe
 }

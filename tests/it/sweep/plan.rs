@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dropsonde::collect::{request, wire_limits};
 use dropsonde::config::Limits;
-use dropsonde::model::{Host, HostName, Labels, Reach};
+use dropsonde::model::{Host, HostName};
 use dropsonde::wire::{Nonce, RunTag};
 
 use super::*;
@@ -24,18 +24,8 @@ fn a_dry_run_shows_every_byte_and_leaves_no_trace() {
 
     let text = fs::read_to_string(program.dir().join("probes.d/hello.toml")).unwrap();
     let probe = dropsonde::config::parse_probe("hello", "hello.toml", &text).unwrap();
-    let host = Host {
-        name: HostName::new("web01").unwrap(),
-        address: "127.0.0.1".to_owned(),
-        port: sshd.port(),
-        user: "root".to_owned(),
-        labels: Labels::new(),
-        reach: Reach::Ssh,
-        identity_files: Vec::new(),
-        known_hosts: Vec::new(),
-        proc_root: None,
-        sys_root: None,
-    };
+    let name = HostName::new("web01").unwrap();
+    let host = Host { address: "127.0.0.1".to_owned(), port: sshd.port(), ..Host::new(name, "root") };
     let tokens = (RunTag::new([0x11; 16]), Nonce::new([0x22; 16]));
     let sent = request((&host, &probe), tokens, wire_limits(&Limits::default()), None);
     let shown = &answer["hosts"][0]["probes"][0];

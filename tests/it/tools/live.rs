@@ -2,19 +2,12 @@
 //! nothing of it is left, whatever ends it.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::support::program::Program;
-
-/// Two tracers at once would measure each other.
-static TRACER: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    TRACER.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::support::tracer::{self, alone};
 
 fn program() -> Program {
     let mut program = Program::new();
@@ -24,7 +17,7 @@ fn program() -> Program {
 
 /// The numbers of a reading that must be ok.
 fn numbers(program: &Program, probe: &str) -> Value {
-    program.trace(probe).ended(("localhost", probe), "ok", &[]);
+    tracer::run(program, probe).ended(("localhost", probe), "ok", &[]);
     let shown = program.run(&["show", "localhost", probe, "--json"]);
     shown.expect(0, &[]);
     let shown = shown.json();
@@ -87,18 +80,13 @@ fn what_is_missing_is_named() {
         ("storage_health", &["no disk here answers", "smartctl"]),
         ("syscall_capture", &["sysdig"]),
     ] {
-        let ran = program.trace(probe);
+        let ran = tracer::run(&program, probe);
         let reading = ran.reading("localhost", probe);
         if reading["outcome"] == "ok" {
             assert!(reading["samples"].as_u64().expect("samples") > 0, "{reading}");
         } else {
             ran.ended(("localhost", probe), "unsupported", words);
         }
-    }
-    for folder in ["/dev/shm", "/tmp"] {
-        let names = std::fs::read_dir(folder).expect(folder).flatten().map(|entry| entry.file_name());
-        let left: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".scap")).collect();
-        assert!(left.is_empty(), "{folder}: {left:?}");
     }
 }
 
@@ -107,9 +95,9 @@ fn what_is_missing_is_named() {
 fn a_tracer_does_not_outlive_its_collector() {
     let _alone = alone();
     let program = program();
-    program.trace("tcp_retransmit").expect(0, &[]);
+    tracer::run(&program, "tcp_retransmit").expect(0, &[]);
     let mut child = program.command(&["run", "tcp_retransmit", "--local"]).spawn().expect("the program");
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     let ours = loop {
         let found = tracers_below(child.id());
         if !found.is_empty() {
@@ -120,7 +108,7 @@ fn a_tracer_does_not_outlive_its_collector() {
     };
     child.kill().expect("kill");
     child.wait().expect("wait");
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while ours.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
         assert!(Instant::now() < until, "{ours:?} live on");
         std::thread::sleep(Duration::from_millis(50));
