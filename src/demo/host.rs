@@ -100,7 +100,7 @@ impl HostModel {
         let mut seeded = Seeded::new(shape.seed, index as u64);
         let mut levels = Levels::new(shape, index);
         // Half and half: neither size is odd.
-        let cpus = if index % 2 == 0 { 4 } else { 8 };
+        let cpus = if index.is_multiple_of(2) { 4 } else { 8 };
         let width = shape.hosts.to_string().len().max(2);
         let platform = &PLATFORMS[story::platform_of(index, shape)];
         Ok(Self {
