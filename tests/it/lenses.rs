@@ -1,7 +1,7 @@
 //! The verbs that say who differs, as their users run them: the real binary on a fleet's history that a
 //! recorder has written.
 
-mod fleet;
+pub mod fleet;
 mod outliers;
 
 pub fn show(text: &str) {
