@@ -1,13 +1,15 @@
 //! When it began: where most of the fleet was in each sweep, and where the outliers were. A sweep that has
 //! no value is a gap, not a line across it.
 
+use std::collections::BTreeSet;
+
 use super::html::Html;
 use super::names;
 use super::scale::Scale;
 use super::strip::anchor;
 use super::when;
 use crate::compare::{Band, Course, Outlier, OutlierHost};
-use crate::model::CollectorTime;
+use crate::model::{CollectorTime, HostName};
 use crate::render::units;
 
 /// Pixels.
@@ -30,7 +32,7 @@ struct Frame<'a> {
 /// The chart; empty where there is no history.
 pub fn band(it: &Outlier, course: &Course, domain: &str) -> Html {
     let mut html = Html::default();
-    let bands: Vec<Option<Band>> = (0..course.sweeps.len()).map(|column| course.band(column)).collect();
+    let bands = bands(it, course);
     let lines: Vec<&OutlierHost> =
         it.hosts.iter().filter(|host| host.history.len() == course.sweeps.len()).take(LINES).collect();
     let values = bands.iter().flatten().flat_map(|band| [band.p10, band.p90]);
@@ -62,6 +64,14 @@ pub fn band(it: &Outlier, course: &Course, domain: &str) -> Html {
     html
 }
 
+/// Of the peers alone: in a small fleet a few outliers are more than a tenth of it.
+fn bands(it: &Outlier, course: &Course) -> Vec<Option<Band>> {
+    let outliers: BTreeSet<&HostName> = it.hosts.iter().map(|it| &it.host).collect();
+    let peers: Vec<usize> =
+        (0..course.hosts.len()).filter(|row| !outliers.contains(&course.hosts[*row])).collect();
+    (0..course.sweeps.len()).map(|column| course.band_of(column, &peers)).collect()
+}
+
 fn class(nth: usize) -> &'static str {
     ["l0", "l1", "l2", "l3", "l4"][nth % LINES]
 }
@@ -83,7 +93,7 @@ impl Frame<'_> {
         let first = self.it.first();
         let start = first.history.iter().flatten().next().copied().unwrap_or(f64::NAN);
         format!(
-            "{} over {} sweeps: where the middle eight of ten hosts were, and {lines} of those that differ. \
+            "{} over {} sweeps: where the middle eight of ten peers were, and {lines} of those that differ. \
              {} went from {} to {}.",
             names::subject(&self.it.subject),
             self.course.sweeps.len(),
@@ -188,10 +198,12 @@ impl Frame<'_> {
 
     fn times(&self, html: &mut Html, (from, until): (CollectorTime, CollectorTime)) {
         html.raw("<svg class=\"times\" aria-hidden=\"true\" width=\"100%\" height=\"18\">");
-        for (nth, (at, text)) in when::ticks(from, until, 6).into_iter().enumerate() {
+        let ticks = when::ticks(from, until, 6);
+        let day = ticks.iter().position(|(_, text)| !text.contains(':')).unwrap_or(0);
+        for (nth, (at, text)) in ticks.into_iter().enumerate() {
             let share = self.x(at) / 1000.0;
-            // A narrow page has room for every other one.
-            html.raw(if nth % 2 == 1 { "<text class=\"odd\" x=\"" } else { "<text x=\"" })
+            // A narrow page has room for every other one, and the days say more than the hours.
+            html.raw(if nth % 2 != day % 2 { "<text class=\"odd\" x=\"" } else { "<text x=\"" })
                 .percent(share)
                 .raw("\" y=\"13\" text-anchor=\"");
             html.raw(anchor(share, 0.18).0).raw("\">").text(&text).raw("</text>");
@@ -226,9 +238,7 @@ fn legend(html: &mut Html, it: &Outlier, lines: &[&OutlierHost]) {
         html.raw(class(nth)).raw("\" d=\"M0 5h26\"/></svg> ").text(host.host.as_str()).raw("</li>");
     }
     html.raw("<li><svg aria-hidden=\"true\" width=\"26\" height=\"10\"><path class=\"band\" d=\"M0 0h26v10h-26z\"/>");
-    html.raw(
-        "<path class=\"line middle\" d=\"M0 5h26\"/></svg> all hosts: 10th to 90th of 100, and median</li>",
-    );
+    html.raw("<path class=\"line middle\" d=\"M0 5h26\"/></svg> peers: 10th to 90th of 100, and median</li>");
     if it.since().is_some() {
         html.raw(
             "<li><svg aria-hidden=\"true\" width=\"10\" height=\"12\"><path class=\"onset\" d=\"M5 0v12\"/>",

@@ -41,8 +41,8 @@ pub fn card(html: &mut Html, page: &Page<'_>, nth: usize, domain: &str) {
     if let Some(course) = page.courses.get(nth).and_then(Option::as_ref) {
         charts(html, (it, course), domain);
     }
+    commands::list(html, &[commands::bytes(page, it)]);
     table(html, page, it);
-    commands::list(html, &commands::of_finding(page, it));
     html.raw("</article>");
 }
 
@@ -95,8 +95,9 @@ fn charts(html: &mut Html, (it, course): (&Outlier, &Course), domain: &str) {
 }
 
 fn table(html: &mut Html, page: &Page<'_>, it: &Outlier) {
-    html.raw("<details><summary>The numbers of ").text(&counted(it.hosts.len(), "host"));
-    html.raw("</summary><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Host</th>");
+    html.raw("<details><summary>All numbers of ").text(&counted(it.hosts.len(), "host"));
+    html.raw(", and what to look at next</summary><div class=\"scroll\"><table><thead><tr>");
+    html.raw("<th scope=\"col\">Host</th>");
     for head in ["Value", "Peers", "Expected", "Ratio", "Change", "z (limit)", "n"] {
         html.raw("<th scope=\"col\" class=\"n\">").raw(head).raw("</th>");
     }
@@ -110,7 +111,9 @@ fn table(html: &mut Html, page: &Page<'_>, it: &Outlier) {
         Lens::Changed => "Expected: the value if the host stood to its peers as ever. n: sweeps of history.",
         Lens::Odd => "Expected: the median of the peers. n: peers.",
     };
-    html.element(NOTE, meaning).raw("</details>");
+    html.element(NOTE, meaning);
+    commands::list(html, &commands::of_finding(page, it));
+    html.raw("</details>");
 }
 
 fn row(html: &mut Html, page: &Page<'_>, (it, host): (&Outlier, &OutlierHost)) {

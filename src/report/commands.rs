@@ -13,12 +13,17 @@ pub fn word(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Of one finding: the bytes first, then what explains them.
-pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> {
+/// What the first host sent.
+pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
     let (host, probe, sweep) = (&it.first().host, &it.subject.probe, &page.outliers.sweep);
+    ("the raw bytes", format!("dropsonde show {host} {probe} --sweep {sweep} --raw | less"))
+}
+
+/// What leads further from one finding.
+pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> {
+    let (host, sweep) = (&it.first().host, &page.outliers.sweep);
     let metric = word(&it.subject.metric);
     vec![
-        ("the raw bytes", format!("dropsonde show {host} {probe} --sweep {sweep} --raw | less")),
         ("what they share", format!("dropsonde explain {metric} --sweep {sweep}{}", scope(page))),
         ("over time", format!("dropsonde history {metric} -H {host}")),
         ("every host now", format!("dropsonde top {metric} --sweep {sweep}")),

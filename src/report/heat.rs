@@ -15,8 +15,17 @@ const COLUMNS: usize = 12;
 /// Makes the median absolute deviation of normal numbers their standard deviation.
 const NORMAL: f64 = 1.4826;
 
+/// Makes the mean absolute deviation of normal numbers their standard deviation.
+const NORMAL_MEAN: f64 = 1.2533;
+
 /// Logarithms that all agree still differ by this much: 10 %.
 const LEAST: f64 = 0.1;
+
+/// Further off is all the same.
+const MOST: f64 = 99.0;
+
+/// A smaller distance is usual, and left blank: the eye should find the rest.
+const TELLING: f64 = 1.5;
 
 /// A column: how many scales each host lies off the median of all, and who is in the finding.
 struct Column<'a> {
@@ -33,7 +42,7 @@ pub fn section(html: &mut Html, page: &Page<'_>, domain: &str) {
         .take(COLUMNS)
         .collect();
     let hosts = strangest(&columns);
-    if columns.is_empty() || hosts.len() < 2 {
+    if columns.is_empty() || hosts.is_empty() {
         return;
     }
     html.raw("<section id=\"heat\"><h2>Hosts × metrics</h2><div class=\"card\"><p class=\"note\">");
@@ -55,16 +64,28 @@ pub fn section(html: &mut Html, page: &Page<'_>, domain: &str) {
     }
     html.raw("</tbody></table>");
     legend(html, page, &columns);
-    let more = [(hosts.len(), ROWS, "hosts"), (page.outliers.findings.len(), columns.len(), "differences")];
-    let capped: Vec<String> = more
-        .into_iter()
-        .filter(|(all, shown, _)| all > shown)
-        .map(|(all, shown, what)| format!("the first {shown} of {all} {what}"))
-        .collect();
-    if !capped.is_empty() {
-        html.element(NOTE, &format!("Shown are {}.", capped.join(" and ")));
-    }
+    let all = columns.iter().flat_map(|column| column.z.keys()).collect::<BTreeSet<_>>().len();
+    html.element(NOTE, &remark((all, hosts.len()), (page.outliers.findings.len(), columns.len())));
     html.raw("</div></section>");
+}
+
+/// What is not shown.
+fn remark((all, strange): (usize, usize), (findings, columns): (usize, usize)) -> String {
+    let mut text = String::new();
+    if strange > ROWS {
+        text = format!("Shown are the strangest {ROWS} of {strange} hosts. ");
+    }
+    if findings > columns {
+        text = format!("{text}Shown are the first {columns} of {findings} differences. ");
+    }
+    format!(
+        "{text}{} usual in all of these.",
+        match all - strange {
+            0 => "No host is".to_owned(),
+            1 => "1 more host is".to_owned(),
+            more => format!("{more} more hosts are"),
+        }
+    )
 }
 
 fn column<'a>(number: usize, it: &'a Outlier, course: &'a Course) -> Option<Column<'a>> {
@@ -74,16 +95,19 @@ fn column<'a>(number: usize, it: &'a Outlier, course: &'a Course) -> Option<Colu
     let ratios = finite().all(|value| value > 0.0);
     let made = |value: f64| if ratios { value.ln() } else { value };
     let spread = Spread::of(&finite().map(made).collect::<Sorted>())?;
-    let z = |value: f64| match ratios {
-        true => (value.ln() - spread.median) / (NORMAL * spread.mad).max(LEAST),
-        false => spread.robust_z(value, 0.0),
-    };
+    // Where most agree their own distances are nothing: those of all are taken, wild ones with them.
+    let count = finite().count() as f64;
+    let distance: f64 = finite().map(|value| (made(value) - spread.median).abs() / count).sum();
+    let least = if ratios { LEAST } else { spread.scale(0.0) };
+    let scale = if spread.mad > 0.0 { NORMAL * spread.mad } else { NORMAL_MEAN * distance };
+    let z = |value: f64| (made(value) - spread.median) / scale.max(least);
     let with_value = course.hosts.iter().zip(values).filter(|(_, value)| value.is_finite());
-    let z = with_value.map(|(host, value)| (host, z(*value))).filter(|(_, z)| z.is_finite()).collect();
+    let z = with_value.map(|(host, value)| (host, z(*value))).filter(|(_, z)| !z.is_nan());
+    let z = z.map(|(host, z)| (host, z.clamp(-MOST, MOST))).collect();
     Some(Column { number, z, found: it.hosts.iter().map(|it| &it.host).collect() })
 }
 
-/// Who is in the most important findings, then who lies furthest off in any.
+/// Who is in the most important findings, then who lies furthest off in any; not those who lie nowhere off.
 fn strangest<'a>(columns: &[Column<'a>]) -> Vec<&'a HostName> {
     let hosts: BTreeSet<&HostName> = columns.iter().flat_map(|column| column.z.keys().copied()).collect();
     let strangeness = |host: &&HostName| {
@@ -99,6 +123,7 @@ fn strangest<'a>(columns: &[Column<'a>]) -> Vec<&'a HostName> {
     hosts.sort_by(|(a, (found_a, z_a)), (b, (found_b, z_b))| {
         found_b.cmp(found_a).then(z_b.total_cmp(z_a)).then_with(|| a.cmp(b))
     });
+    hosts.retain(|(_, (found, z))| *found > 0 || *z >= TELLING);
     hosts.into_iter().map(|(host, _)| host).collect()
 }
 
@@ -109,9 +134,8 @@ fn cell(html: &mut Html, column: &Column<'_>, host: &HostName) {
     };
     let found = column.found.contains(host);
     html.raw("<td class=\"").raw(class(*z)).raw(if found { " found\">" } else { "\">" });
-    let size = z.abs().round().min(999.0) as usize;
-    // What is usual is left blank: the eye should find the rest.
-    if size > 1 {
+    let size = z.abs().round() as usize;
+    if z.abs() >= TELLING {
         html.raw(if *z > 0.0 { "▲" } else { "▼" }).raw("<i>").count(size).raw("</i>");
     }
     html.raw("</td>");
@@ -119,7 +143,7 @@ fn cell(html: &mut Html, column: &Column<'_>, host: &HostName) {
 
 fn class(z: f64) -> &'static str {
     let step = match z.abs() {
-        ..1.5 => 0,
+        ..TELLING => 0,
         ..3.5 => 1,
         ..8.0 => 2,
         _ => 3,

@@ -1,8 +1,6 @@
 //! Names that fit their place. A name in a chart is short and tells its host from the others there; the
 //! whole one stands in the table beside it.
 
-use std::collections::BTreeSet;
-
 use crate::compare::Subject;
 use crate::model::HostName;
 use crate::render::escape_limited;
@@ -16,15 +14,13 @@ const SET: usize = 60;
 
 /// The domain that all hosts are in, from its dot on; a chart does without it.
 pub fn domain<'a>(hosts: impl Iterator<Item = &'a HostName>) -> String {
-    let domain = |host: &'a HostName| host.as_str().split_once('.').map(|(_, rest)| rest);
-    let domains: BTreeSet<Option<&str>> = hosts.map(domain).collect();
-    match domains.first() {
-        // The parts of an address are no domain.
-        Some(Some(only)) if domains.len() == 1 && only.contains(|c: char| c.is_ascii_alphabetic()) => {
-            format!(".{only}")
-        }
-        _ => String::new(),
-    }
+    let hosts: Vec<&str> = hosts.map(HostName::as_str).collect();
+    let Some(first) = hosts.first() else { return String::new() };
+    let tails = first.match_indices('.').map(|(at, _)| &first[at..]);
+    let of_all = |tail: &&str| hosts.iter().all(|host| host.len() > tail.len() && host.ends_with(tail));
+    // The parts of an address are no domain.
+    let named = |tail: &&str| tail.contains(|c: char| c.is_ascii_alphabetic());
+    tails.filter(named).find(of_all).unwrap_or_default().to_owned()
 }
 
 /// A host's label in a chart.
@@ -84,6 +80,7 @@ mod tests {
     fn a_domain_that_all_have_is_left_out() {
         let of = |names: &[&str]| domain(names.iter().map(|name| host(name)).collect::<Vec<_>>().iter());
         assert_eq!(of(&["a.eu.example", "b.eu.example"]), ".eu.example");
+        assert_eq!(of(&["a.z1.example", "b.z2.example"]), ".example");
         assert_eq!(of(&["a.eu", "b.us"]), "");
         assert_eq!(of(&["a.eu", "b"]), "");
         assert_eq!(of(&["10.0.0.1", "11.0.0.1"]), "");

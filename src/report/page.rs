@@ -125,7 +125,7 @@ fn how(html: &mut Html, page: &Page<'_>) {
     html.raw(
         "hosts share is no difference. <b>odd</b>: it has always differed from its peers, or there are too ",
     );
-    html.raw("few sweeps yet, which makes it provisional. A host has at least five peers or is not judged. ");
+    html.raw("few sweeps yet, which makes it provisional. A host with too few peers is not judged. ");
     html.raw("The most important stands first: size of the difference × confidence × weight of the metric. ");
     html.raw("<b>! worse</b> is a change for the worse, or beyond what the metric warns at.</p>");
     commands::list(html, &commands::of_page(page));

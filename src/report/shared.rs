@@ -121,7 +121,11 @@ fn kernel(html: &mut Html, lines: &[KernelLine]) {
     html.raw("<h4>What their kernels said then</h4><ul class=\"log\">");
     for line in lines.iter().take(LINES) {
         html.raw("<li><b>").text(line.host.as_str()).raw("</b> <span>").text(&when::moment(line.at));
-        html.raw("</span> <bdi><code>").text(&escape_limited(&line.text, LINE)).raw("</code></bdi></li>");
+        html.raw("</span> ");
+        if let Some(event) = line.event {
+            html.raw("<span class=\"tag\">").text(event).raw("</span> ");
+        }
+        html.raw("<bdi><code>").text(&escape_limited(&line.text, LINE)).raw("</code></bdi></li>");
     }
     html.raw("</ul>");
     if lines.len() > LINES {

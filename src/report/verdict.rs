@@ -55,7 +55,7 @@ pub fn sentence(answer: &Outliers, explanations: &[Explanation]) -> String {
     let mut parts: Vec<String> =
         incidents.iter().take(TOLD).map(|incident| told(incident, answer, explanations)).collect();
     if incidents.len() > TOLD {
-        parts.push(format!("and {} more below", counted(incidents.len() - TOLD, "difference")));
+        parts.push(format!("and {}", counted(incidents.len() - TOLD, "further difference")));
     }
     format!("{}.", parts.join("; "))
 }

@@ -192,8 +192,8 @@ fn a_past_is_recorded_like_any_sweep() {
 fn a_demo_goes_on_with_its_past() {
     let program = Program::alone();
     let demo = |arguments: &[&str]| program.run(&[&["demo", "--once", "--hosts", "12"], arguments].concat());
-    let first = demo(&["--backfill", "26"]);
-    first.expect(0, &["26 hourly sweeps of the past", "12 synthetic hosts", "is sick"]);
+    let first = demo(&[]);
+    first.expect(0, &["48 hourly sweeps of the past", "12 synthetic hosts", "is sick"]);
     let sick = first.err.split(" is sick").next().unwrap().rsplit(' ').next().unwrap();
     for (verb, must) in
         [("top ", sick), ("compare ", sick), ("outliers", "changed"), ("explain ", "changed since")]
@@ -209,9 +209,9 @@ fn a_demo_goes_on_with_its_past() {
     program.assert_clean();
 
     let sweeps = program.sweeps().len();
-    assert_eq!(sweeps, 27);
+    assert_eq!(sweeps, 49);
     // The same fleet again; at the turn of the hour there is one more to fill in.
-    let again = demo(&["--backfill", "26"]);
+    let again = demo(&[]);
     again.expect(0, &["12 synthetic hosts"]);
     assert!((1..=2).contains(&(program.sweeps().len() - sweeps)), "{again:?}");
     assert_eq!(again.err.contains("hourly sweeps of the past"), program.sweeps().len() == sweeps + 2);

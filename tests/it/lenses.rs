@@ -3,6 +3,6 @@
 
 mod baselines;
 mod explain;
-mod fleet;
+pub mod fleet;
 mod outliers;
 mod views;

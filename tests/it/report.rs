@@ -4,3 +4,4 @@ mod browser;
 mod chromium;
 mod sample;
 mod text;
+mod verb;

@@ -14,13 +14,16 @@ const WIDTHS: [u32; 3] = [360, 768, 1440];
 /// Loads the page at each width. What looks at it is a script, so the copy has one and lacks the policy that
 /// would keep it from running.
 fn measured(page: &str, dark: bool) -> Vec<Value> {
+    measured_at(&WIDTHS, page, dark)
+}
+
+fn measured_at(at: &[u32], page: &str, dark: bool) -> Vec<Value> {
     assert_eq!(page.matches(CSP).count(), 1, "the policy that this replaces");
     let chromium = Chromium::new();
     let script = format!("<script>{}</script>", include_str!("measure.js"));
     chromium.put("page.html", &page.replacen(CSP, &script, 1));
-    let frames: String = WIDTHS
-        .map(|width| format!("<iframe src=\"page.html\" width=\"{width}\" height=\"800\"></iframe>"))
-        .concat();
+    let frame = |width| format!("<iframe src=\"page.html\" width=\"{width}\" height=\"800\"></iframe>");
+    let frames: String = at.iter().map(frame).collect();
     let harness = format!(
         "<!DOCTYPE html><meta charset=\"utf-8\"><style>iframe{{border:0}}</style><pre id=\"found\"></pre>
          <script>const all = [];
@@ -37,7 +40,7 @@ fn measured(page: &str, dark: bool) -> Vec<Value> {
         serde_json::from_str(&found).unwrap_or_else(|error| panic!("{error}: {document}"));
     answers.sort_by_key(|it| it["width"].as_u64());
     let widths: Vec<Option<u64>> = answers.iter().map(|it| it["width"].as_u64()).collect();
-    assert_eq!(widths, WIDTHS.map(|width| Some(u64::from(width))));
+    assert_eq!(widths, at.iter().map(|width| Some(u64::from(*width))).collect::<Vec<_>>());
     answers
 }
 
@@ -52,7 +55,7 @@ fn decode(text: &str) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
-fn check(what: &str, page: &str, least: u64) {
+pub fn check(what: &str, page: &str, least: u64) {
     for dark in [false, true] {
         for answer in measured(page, dark) {
             let wrong = answer["wrong"].as_array().expect("a list");
@@ -154,4 +157,11 @@ fn it_prints() {
     let path = chromium.put("print.html", &Sample::fleet(48, 48, 3, web).page());
     let sheets = chromium.sheets(&path);
     assert!((2..=8).contains(&sheets), "{sheets} sheets");
+    // Paper cannot be scrolled: with the rules for paper the page is laid on the width of a sheet.
+    let page = Sample::fleet(48, 168, 14, long).page();
+    assert_eq!(page.matches("@media print").count(), 1);
+    let page = page.replace("@media print", "@media all").replace("class=\"scroll\"", "");
+    for answer in measured_at(&[700], &page, false) {
+        assert_eq!(answer["wrong"], Value::Array(Vec::new()));
+    }
 }
