@@ -135,7 +135,7 @@ impl<'a> Recorded<'a> {
 }
 
 /// The moment of the question.
-pub fn now() -> CollectorTime {
+fn now() -> CollectorTime {
     CollectorTime::from_unix_ns(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX))
 }
 

@@ -1,7 +1,6 @@
 //! Why some hosts differ in a metric: what they share, what else moved with it, and what their kernels said
 //! when it began. It gives what goes together, and leaves the word cause to whoever reads it.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outliers::{Question, labels_at, outliers};
@@ -137,8 +136,8 @@ fn together(a: Option<CollectorTime>, b: Option<CollectorTime>, gap_ns: i64) -> 
     }
 }
 
-/// What the strongest hosts' kernels said from the sweep before the onset to the one after it; what is known
-/// to mean trouble first.
+/// What the strongest hosts' kernels said from the sweep before the onset to the one after it; of each
+/// host what is known to mean trouble, and all where nothing is.
 fn kernel(
     reader: &Reader,
     first: &Outlier,
@@ -180,7 +179,11 @@ fn kernel(
                 }
             }
         }
-        said.sort_by_key(|(telling, line)| (Reverse(*telling), line.at));
+        // Beside an I/O error nobody wants to know when a journal was flushed.
+        if said.iter().any(|(telling, _)| *telling) {
+            said.retain(|(telling, _)| *telling);
+        }
+        said.sort_by_key(|(_, line)| line.at);
         said.truncate(MESSAGES);
         lines.extend(said.into_iter().map(|(_, line)| line));
     }

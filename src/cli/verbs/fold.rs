@@ -91,7 +91,7 @@ impl Fold {
             context.print_json(&report)?;
             return Ok(Exit::Good);
         }
-        context.print(&paper(&report, texts.groups.len(), context.out_style()))?;
+        context.print(&paper(&report, &texts.groups, context.out_style()))?;
         if texts.groups.len() > report.groups.len() {
             let all = texts.groups.len();
             context.remark(&format!("{} more groups; --limit {all} shows them", all - report.groups.len()));
@@ -142,13 +142,16 @@ fn cut(text: &str) -> String {
     if end == text.len() { text.to_owned() } else { format!("{}…", &text[..end]) }
 }
 
-fn paper(report: &FoldReport<'_>, groups: usize, style: &Style) -> String {
-    let all: usize = report.groups.iter().map(|group| group.hosts.len()).sum();
+fn paper(report: &FoldReport<'_>, all: &[SameText], style: &Style) -> String {
+    let hosts: usize = all.iter().map(|group| group.hosts.len()).sum();
+    let plural = |n: usize| if n == 1 { "" } else { "s" };
     let mut text = format!(
-        "{} · sweep {} · {all} hosts · {groups} group{}\n",
+        "{} · sweep {} · {hosts} host{} · {} group{}\n",
         style.paint(Ink::Bold, report.probe.as_str()),
         report.sweep,
-        if groups == 1 { "" } else { "s" }
+        plural(hosts),
+        all.len(),
+        plural(all.len())
     );
     for group in &report.groups {
         let title = format!("{} ({})", group.folded, group.hosts.len());

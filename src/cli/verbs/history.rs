@@ -4,10 +4,10 @@ use anyhow::Result;
 
 use crate::cli::failure::Usage;
 use crate::cli::findings::subject_text;
-use crate::cli::recorded::{Recorded, SpanChoice, now};
+use crate::cli::recorded::{Recorded, SpanChoice};
 use crate::cli::{Context, Exit};
 use crate::compare::{Band, Course, Subject};
-use crate::model::{HostName, Kind, Span, SweepId};
+use crate::model::{CollectorTime, HostName, Kind, Span, SweepId};
 use crate::render::findings::{HistoryReport, HostHistory, SweepTime};
 use crate::render::json::Schema;
 use crate::render::{
@@ -68,7 +68,7 @@ impl History {
         let metric = recorded.metrics()?.find(&self.metric)?.clone();
         let chosen = recorded.hosts(&self.hosts, None)?;
         let from = recorded.moment(&self.since)?;
-        let mut sweeps = recorded.reader.sweeps_between(from, now())?;
+        let mut sweeps = recorded.reader.sweeps_between(from, CollectorTime::from_unix_ns(i64::MAX))?;
         let cut = sweeps.len().saturating_sub(SWEEPS);
         sweeps.drain(..cut);
         if sweeps.is_empty() {
@@ -210,9 +210,7 @@ impl View<'_> {
     }
 
     fn axis(&self, indent: usize, columns: usize) -> String {
-        let spell = |at_s: i64| {
-            crate::model::CollectorTime::from_unix_s(at_s).utc().format("%m-%d %H:%M").to_string()
-        };
+        let spell = |at_s: i64| CollectorTime::from_unix_s(at_s).utc().format("%m-%d %H:%M").to_string();
         let (first, last) = self.ends();
         let (left, right) = (spell(first), format!("{}Z", spell(last)));
         let gap = columns.saturating_sub(left.len() + right.len()).max(1);
