@@ -1,5 +1,5 @@
-//! A fleet that exists only while this process does: synthetic hosts, one of them sick, behind real SSH
-//! servers. What it shows is made up and says so; it never reads this machine's own /proc.
+//! A fleet that exists only while this process does: synthetic hosts behind real SSH servers, with a past
+//! and three incidents in it. What it shows is made up and says so; it never reads this machine's own /proc.
 //!
 //! [`HostModel`] is pure: the same seed and the same moment give the same files, whether a demo writes
 //! them for a probe that runs now or a backfill asks what yesterday looked like.

@@ -18,6 +18,8 @@ mod demo_fleet;
 #[cfg(test)]
 mod demo_parse;
 #[cfg(test)]
+mod demo_past;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod ftrace;

@@ -25,11 +25,11 @@ fn modes(moment: &Moment<'_>, cpu: usize) -> [f64; 8] {
     let host = moment.host;
     let weight = host.cpu_weight[cpu];
     let busy = host.busy * weight;
-    let user = busy * 0.66 * moment.work_s;
-    let nice = busy * 0.01 * moment.work_s;
+    let user = busy * 0.67 * moment.work_s;
+    let nice = 0.0;
     let system = busy * 0.27 * moment.work_s;
     let softirq = host.softirq * weight * moment.traffic_s;
-    let iowait = 0.006 * moment.io_s + 0.08 * moment.dying_s;
+    let iowait = 0.03 * moment.io_s + 0.1 * moment.dying_s;
     let steal = 0.35 * weight * moment.stolen_s;
     let idle = moment.uptime_s - (user + nice + system + softirq + iowait + steal);
     [user, nice, system, idle, iowait, 0.0, softirq, steal]

@@ -73,7 +73,7 @@ fn cpu_stat(moment: &Moment<'_>, group: &str, has_quota: bool) -> String {
     }
     let periods_per_s = if has_quota { 9.5 } else { 0.0 };
     // Work that piled up while the host stood still is done in bursts, and bursts meet the quota.
-    let throttled = periods_per_s * (0.01 * moment.work_s + 0.09 * moment.stolen_s);
+    let throttled = 0.1 * periods_per_s * moment.stolen_s;
     lines.line(format_args!("nr_periods {}", whole(periods_per_s * moment.uptime_s)));
     lines.line(format_args!("nr_throttled {}", whole(throttled)));
     lines.line(format_args!("throttled_usec {}", whole(throttled * 21_000.0)));
