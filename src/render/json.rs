@@ -174,6 +174,8 @@ pub struct CompareReport {
 #[derive(Debug, Clone, Serialize)]
 pub struct CompareRow {
     pub metric: String,
+    /// Whose series it is: two probes may measure the same thing.
+    pub probe: ProbeName,
     pub labels: LabelObject<'static>,
     pub a: Option<f64>,
     pub b: Option<f64>,

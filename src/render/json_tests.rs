@@ -86,6 +86,7 @@ fn a_comparison() {
     let report = CompareReport {
         rows: vec![CompareRow {
             metric: "node_load1".to_owned(),
+            probe: ProbeName::new("proc").unwrap(),
             labels: vec![("cpu".into(), "0".to_owned())].into(),
             a: Some(1.0),
             b: Some(2.0),
@@ -106,7 +107,8 @@ fn a_comparison() {
         ..CompareReport::default()
     };
     let expected = concat!(
-        r#"{"schema":1,"rows":[{"metric":"node_load1","labels":{"cpu":"0"},"a":1.0,"b":2.0,"ratio":2.0,"#,
+        r#"{"schema":1,"rows":[{"metric":"node_load1","probe":"proc","labels":{"cpu":"0"},"#,
+        r#""a":1.0,"b":2.0,"ratio":2.0,"#,
         r#""n":[1,1],"shift":null,"delta":null,"p":null,"p_bh":null,"distribution":{"p50":[[0.0,1.0],null],"#,
         r#""p99":[[1.0,null],null],"max":[null,2.0],"observations":[100,0],"distance":null}}]}"#,
     );

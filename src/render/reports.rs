@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::Schema;
-use crate::model::{HostName, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Trigger, Worse};
 
 /// `sweeps`, the newest first.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -72,6 +72,8 @@ pub struct TopReport<'a> {
 #[derive(Debug, Clone, Serialize)]
 pub struct TopRow {
     pub host: HostName,
+    /// Whose series it is: two probes may measure the same thing.
+    pub probe: ProbeName,
     pub labels: Labels,
     /// Of a quantile the upper end of `interval`, or the lower one where that is open.
     pub value: f64,

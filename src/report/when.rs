@@ -72,7 +72,7 @@ mod tests {
         };
         assert_eq!(of(2), "23:00 Nov 22 01:00");
         assert_eq!(of(24), "Nov 22 06:00 12:00 18:00");
-        assert_eq!(of(167), "Nov 22 Nov 24 Nov 26 Nov 28");
+        assert_eq!(of(167), "Nov 23 Nov 25 Nov 27");
         assert_eq!(of(0), "23:00");
     }
 }

@@ -1,5 +1,6 @@
 //! Tracing on a host: never two tracers at once, and nothing of one is left whatever ends it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
@@ -170,6 +171,8 @@ fn is_tracing(job: &Job, sshd: &Sshd) -> bool {
     let is_trace = |path: PathBuf| {
         let target = path.to_string_lossy().into_owned();
         target.contains("[perf_event]") || target.contains("bpf-prog") || target.contains("bpf_link")
+            // cyclictest's, which it opens after its object in /dev/shm.
+            || target.contains("cpu_dma_latency")
     };
     let files = job.probes().into_iter().filter_map(|pid| std::fs::read_dir(format!("/proc/{pid}/fd")).ok());
     let mut targets = files.flatten().flatten().filter_map(|file| std::fs::read_link(file.path()).ok());
@@ -226,6 +229,26 @@ fn nothing_of_a_tracer_is_left() {
 fn nothing_of_perf_or_bpftrace_is_left() {
     let _alone = alone();
     nothing_is_left_of(["runqueue_latency", "bpf_softirq", "kwork"]);
+}
+
+/// Its objects in /dev/shm are named after its pid alone.
+#[test]
+fn nothing_of_cyclictest_is_left() {
+    let _alone = alone();
+    for without in [vec![], vec!["unshare"]] {
+        let sshd = host(Userland { without, ..with_shell("/usr/bin/dash") }, TRACEFS);
+        let objects = || -> BTreeSet<String> {
+            let folder = std::fs::read_dir(format!("/proc/{}/root/dev/shm", sshd.pid())).expect("/dev/shm");
+            let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+            names.filter(|name| name.starts_with("cyclictest")).collect()
+        };
+        let before = objects();
+        for fault in [Fault::ProbeKilled, Fault::SupervisorKilled, Fault::ClientKilled, Fault::Deadline] {
+            cell(&sshd, "timer_latency", fault);
+            let left = || objects().difference(&before).cloned().collect::<Vec<_>>();
+            assert!(wait_for(|| left().is_empty()), "{fault:?}: left {:?}", left());
+        }
+    }
 }
 
 /// A probe may be killed before it has taken the name off its file.

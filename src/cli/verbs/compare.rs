@@ -4,7 +4,7 @@ mod distributions;
 mod numbers;
 mod sides;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -215,6 +215,13 @@ fn histories(recorded: &Recorded<'_>, sides: &Sides, lines: &[Line]) -> Result<V
     lines.iter().map(both).collect()
 }
 
+/// Whether a metric is there of more than one probe, so that its name alone does not tell.
+fn is_ambiguous<'a>(all: impl Iterator<Item = &'a Series>) -> bool {
+    let mut probes = BTreeMap::new();
+    let mut all = all.map(|series| (&series.metric, &series.probe));
+    all.any(|(metric, probe)| *probes.entry(metric).or_insert(probe) != probe)
+}
+
 /// A side's median in each sweep.
 fn medians(
     recorded: &Recorded<'_>,
@@ -232,7 +239,9 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
     // Sweeps in which neither side of any line has a value were of other hosts or probes.
     let filled = |at: &usize| histories.iter().flatten().any(|side| side[*at].is_some());
     let kept: Vec<usize> = (0..sweeps).filter(filled).collect();
+    let ambiguous = is_ambiguous(lines.iter().map(|line| line.series()));
     let mut columns = vec![Column::left("METRIC")];
+    columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
     columns.extend(["A", "B", "RATIO", "N", "SHIFT", "P"].map(Column::right));
     let history = kept.len() > 1;
@@ -249,6 +258,7 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
             ratio = ratio.ink(Ink::Red);
         }
         let mut cells = vec![Cell::from(series.metric.as_str())];
+        cells.extend(ambiguous.then(|| Cell::from(series.probe.as_str())));
         cells.extend(labelled.then(|| Cell::new(labels_text(&series.labels))));
         cells.extend([Cell::new(text(contrast.a)), Cell::new(text(contrast.b)), ratio]);
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));

@@ -146,6 +146,7 @@ fn next_steps(dir: &Path, fleet: &demo::Demo) -> String {
     let sick = fleet.sick.as_str();
     for verb in [
         "outliers".to_owned(),
+        "report --out demo.html".to_owned(),
         format!("history {METRIC} -H {sick}"),
         format!("show {sick} proc"),
         "sweeps".to_owned(),

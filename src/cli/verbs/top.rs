@@ -322,6 +322,7 @@ fn drop_empty_columns(lines: &mut [Line]) {
 fn report<'a>(metric: &'a MetricRow, sweep: &'a SweepRow, view: &'a View) -> TopReport<'a> {
     let row = |line: &Line| TopRow {
         host: line.host.clone(),
+        probe: line.series.probe.clone(),
         labels: line.series.labels.clone(),
         value: line.value,
         interval: line.spread.as_ref().map(|spread| (spread.interval.lo, spread.interval.hi)),
@@ -370,6 +371,8 @@ fn table(metric: &MetricRow, view: &View) -> Table {
     // A shape takes a few sweeps; until then lengths say more.
     let history = lines.iter().any(|line| line.history.len() > 2);
     let mut columns = vec![Column::left("HOST")];
+    let several = lines.iter().any(|line| line.series.probe != lines[0].series.probe);
+    columns.extend(several.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
     let value = view.statistic.as_deref().map_or("VALUE".to_owned(), str::to_uppercase);
     columns.push(Column::right(&value));
@@ -392,6 +395,7 @@ fn table(metric: &MetricRow, view: &View) -> Table {
             value = value.ink(Ink::Red);
         }
         let mut cells = vec![Cell::from(line.host.as_str())];
+        cells.extend(several.then(|| Cell::from(line.series.probe.as_str())));
         cells.extend(labelled.then(|| Cell::new(labels(line))));
         cells.push(value);
         cells.extend(line.spread.as_ref().map(|spread| Cell::new(spread.observations.to_string())));

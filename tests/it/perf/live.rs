@@ -1,6 +1,7 @@
 //! The shipped scripts with the perf of this machine, through the program: numbers, or a truthful word
 //! about what is missing, and nothing left behind.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,14 +27,25 @@ struct Load(Child);
 impl Load {
     fn start() -> Self {
         let script = "while :; do i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; sleep 0.001; done";
-        let child = Command::new("sh").args(["-c", script]).stdin(Stdio::null()).spawn().expect("sh");
-        Self(child)
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdin(Stdio::null()).process_group(0);
+        Self(shell.spawn().expect("sh"))
+    }
+
+    /// Switches as often as a CPU can.
+    fn storm() -> Self {
+        let mut perf = Command::new("perf");
+        perf.args(["bench", "sched", "pipe", "-l", "100000000"]);
+        perf.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        Self(perf.spawn().expect("perf"))
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // With all that it started: half a benchmark goes on by itself.
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
         let _ = self.0.wait();
     }
 }
@@ -107,6 +119,56 @@ fn run_queue_waits_have_a_distribution_and_names() {
     let of_tasks = value(&shown, "scheduler_runqueue_delay_max_seconds", &[]).expect("a longest wait");
     assert!(longest > 0.0 && of_tasks > 0.0 && longest <= 4.0 * of_tasks + 0.01, "{longest} {of_tasks}");
     assert!(value(&shown, "scheduler_task_switches", &[("task", "sh")]).is_some_and(|n| n > 10.0), "{shown}");
+}
+
+/// Ended by the supervisor's limit of file sizes instead of its own, perf leaves what nothing can read.
+#[test]
+fn a_storm_of_switches_is_cut_where_perf_can_still_end_its_recording() {
+    let _alone = alone();
+    let program = program();
+    let _storm: Vec<Load> = (0..3).map(|_| Load::storm()).collect();
+    tracer::run(&program, "runqueue_latency").ended(("localhost", "runqueue_latency"), "ok", &[]);
+    let shown = program.run(&["show", "localhost", "runqueue_latency", "--json"]).json();
+    assert!(shown["histograms"][0]["count"].as_u64().is_some_and(|count| count > 100), "{shown}");
+    assert!(value(&shown, "scheduler_switches", &[]).is_some_and(|count| count > 10_000.0), "{shown}");
+}
+
+/// What perf has in its rings when it meets its limit comes on top, and no host gives much memory for them.
+#[test]
+fn a_recording_and_what_is_in_the_rings_fit_into_the_supervisors_limit() {
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let online = folder.path().join("devices/system/cpu/online");
+    std::fs::create_dir_all(online.parent().expect("a parent")).expect("folders");
+    let perf = folder.path().join("perf");
+    std::fs::write(&perf, "#!/bin/sh\necho \"$*\" >>\"$0.log\"\nexit 1\n").expect("a perf");
+    std::fs::set_permissions(&perf, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let sizes = |name: &str, cpus: &str| {
+        std::fs::write(&online, format!("{cpus}\n")).expect("online");
+        Command::new("sh")
+            .args(["-c", &library.get(name).expect(name).script])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("SYS", folder.path())
+            .env("DROPSONDE_INSTANCE", format!("dropsonde.{name}"))
+            .output()
+            .expect("sh");
+        let log = std::fs::read_to_string(folder.path().join("perf.log")).expect("a log");
+        let last = log.lines().last().expect("a call").replace("--max-size=", "--max-size ");
+        let after = |option: &str| {
+            let mut words = last.split_whitespace().skip_while(|word| *word != option);
+            let size = words.nth(1).and_then(|word| word.strip_suffix('K')).expect("a size in KiB");
+            size.parse::<u64>().expect("a number")
+        };
+        (after("-m"), after("--max-size"))
+    };
+    for name in ["runqueue_latency", "kwork"] {
+        for (cpus, online) in [(1, "0"), (2, "0-1"), (12, "0-3,8-11"), (128, "0-127"), (512, "0-511")] {
+            let (ring, recording) = sizes(name, online);
+            let rings = ring * cpus;
+            assert!(ring >= 16 && rings <= 8 * 1024, "{name}, {cpus} CPUs: {ring} KiB each");
+            assert!(recording >= 8 * 1024 && recording + 3 * rings <= 64 * 1024, "{name}, {cpus} CPUs");
+        }
+    }
 }
 
 #[test]

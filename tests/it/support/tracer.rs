@@ -34,8 +34,8 @@ pub fn looking_for(name: &str, seconds: u64) -> Probe {
     let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
     let mut probe = Probe::clone(library.get(name).expect("a shipped probe"));
     let window = probe.window.expect("a window").as_secs();
-    // In the shell, as perf's command, and in bpftrace's own words.
-    let places = [("\nsleep ", "\n"), ("-- sleep ", " 2>"), ("interval:s:", " ")];
+    // In the shell, as perf's command, in bpftrace's own words and in cyclictest's.
+    let places = [("\nsleep ", "\n"), ("-- sleep ", " 2>"), ("interval:s:", " "), (" -D", " -h")];
     let old = places.map(|(before, after)| format!("{before}{window}{after}"));
     let place = old.iter().position(|text| probe.script.contains(text));
     let (before, after) = places[place.unwrap_or_else(|| panic!("{name}: its window is not found"))];

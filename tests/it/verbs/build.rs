@@ -106,6 +106,40 @@ pub fn state(sweeps: u32) -> tempfile::TempDir {
     folder
 }
 
+/// A sweep of two hosts, in which two probes measured the same.
+pub fn twice_measured() -> tempfile::TempDir {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let again = DISK.replace("name = \"disk\"", "name = \"disk_again\"");
+    let probes = [disk(), Arc::new(parse_probe("disk_again", "disk_again.toml", &again).unwrap())];
+    let hosts = ["web01", "web06"];
+    let planned = |host: &str| PlannedHost {
+        name: HostName::new(host).unwrap(),
+        labels: labels(host),
+        probes: probes.iter().map(|probe| probe.name.clone()).collect(),
+    };
+    let started = CollectorTime::from_unix_s(START_S);
+    let plan = Plan {
+        sweep: sweep_id(0),
+        trigger: Trigger::Scheduled,
+        schedule: None,
+        started,
+        hosts: hosts.map(planned).to_vec(),
+    };
+    let end = SweepEnd { ended: started, elapsed: Duration::ZERO, outcomes: [].into(), interrupted: false };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (recorder, _) = Recorder::open(folder.path(), Options::default()).unwrap();
+        let handle = recorder.begin(plan, probes.to_vec()).await.unwrap();
+        for (host, probe) in hosts.iter().flat_map(|host| probes.iter().map(move |probe| (host, probe))) {
+            let (reading, raw) = reading(probe, host, 0, disk_output(host, 0).into_bytes());
+            handle.record(reading, raw).await.unwrap();
+        }
+        handle.finish(end).await.unwrap();
+        recorder.close().await.unwrap();
+    });
+    folder
+}
+
 async fn record(recorder: &Recorder, n: u32) {
     let hosts: Vec<&str> = HOSTS.into_iter().filter(|host| *host != "db01" || n == 0).collect();
     let started = CollectorTime::from_unix_s(START_S + i64::from(n) * 3_600);

@@ -47,6 +47,26 @@ fn hosts_are_ranked_by_the_bounds_of_a_quantile() {
     );
 }
 
+/// What two probes saw of the same events is not twice as much.
+#[test]
+fn what_two_probes_measured_is_not_added_up() {
+    let state = twice_measured();
+    let top = json(state.path(), &["top", SERVICE, "--by", "count"]);
+    let rows = top["rows"].as_array().unwrap();
+    let found: Vec<_> = rows.iter().map(|row| (row["probe"].as_str().unwrap(), &row["value"])).collect();
+    assert_eq!(rows.len(), 4, "{top}");
+    for probe in ["disk", "disk_again"] {
+        assert_eq!(found.iter().filter(|it| **it == (probe, &json!(2_000.0))).count(), 2, "{top}");
+    }
+    let shown = text(state.path(), &["top", SERVICE]);
+    assert!(shown.contains("PROBE") && shown.contains("disk_again"), "{shown}");
+    let compared = text(state.path(), &["compare", "web01", "web06", "--metric", "disk_*"]);
+    assert!(compared.contains("PROBE") && compared.contains("disk_again"), "{compared}");
+    let rows = &json(state.path(), &["compare", "web01", "web06", "--metric", SERVICE])["rows"];
+    let of = |probe: &str| rows.as_array().unwrap().iter().filter(|row| row["probe"] == probe).count();
+    assert_eq!((of("disk"), of("disk_again")), (2, 2), "{rows}");
+}
+
 #[test]
 fn a_host_with_too_few_observations_has_no_quantile() {
     let state = state(1);

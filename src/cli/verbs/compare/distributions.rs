@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::is_ambiguous;
 use super::numbers::labels_of;
 use super::sides::Sides;
 use crate::cli::recorded::{Metrics, Recorded, labels_text};
@@ -113,6 +114,7 @@ impl Line {
         let [a, b] = self.both(Statistic::P99).map(|it| it.map(Interval::bound));
         CompareRow {
             metric: self.series.metric.clone(),
+            probe: self.series.probe.clone(),
             labels: labels_of(&self.series).into(),
             a,
             b,
@@ -135,7 +137,9 @@ impl Line {
 
 pub(super) fn table(lines: &[Line], metrics: &Metrics) -> Table {
     let labelled = lines.iter().any(|line| !line.series.labels.is_empty());
+    let ambiguous = is_ambiguous(lines.iter().map(|line| &*line.series));
     let mut columns = vec![Column::left("HISTOGRAM")];
+    columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
     columns
         .extend(["A P50", "B P50", "A P99", "B P99", "A MAX", "B MAX", "DISTANCE", "N"].map(Column::right));
@@ -144,6 +148,7 @@ pub(super) fn table(lines: &[Line], metrics: &Metrics) -> Table {
         let (name, unit) = (&line.series.metric, metrics.unit(&line.series.metric, Kind::Histogram));
         let text = |it: Option<Interval>| it.map_or("-".to_owned(), |it| units::interval(it.lo, it.hi, unit));
         let mut cells = vec![Cell::from(name.as_str())];
+        cells.extend(ambiguous.then(|| Cell::from(line.series.probe.as_str())));
         cells.extend(labelled.then(|| Cell::new(labels_text(&line.series.labels))));
         for statistic in [Statistic::P50, Statistic::P99, Statistic::Max] {
             cells.extend(line.both(statistic).map(|it| Cell::new(text(it))));

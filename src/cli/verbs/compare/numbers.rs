@@ -41,6 +41,7 @@ impl Line {
         let interval = |shift: Shift| shift.interval.map(|it| [it.lo, shift.estimate, it.hi]);
         CompareRow {
             metric: self.series().metric.clone(),
+            probe: self.series().probe.clone(),
             labels: labels_of(self.series()).into(),
             a: self.contrast.a,
             b: self.contrast.b,

@@ -11,7 +11,7 @@ use crate::cli::Context;
 use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::compare::{self, Distribution, Interval, Statistic};
-use crate::model::{Histogram, HostName, Labels, Span, Worse};
+use crate::model::{Histogram, HostName, Labels, ProbeName, Span, Worse};
 use crate::store::index::{HostHistogram, MetricRow, Series, SweepRow};
 
 use super::SWEEPS;
@@ -60,7 +60,7 @@ impl Top {
     }
 }
 
-/// Distributions of one host and one set of labels that could be added up.
+/// Distributions of one host, one probe and one set of labels that could be added up.
 struct Sum {
     distribution: Distribution,
     members: Vec<Arc<Series>>,
@@ -84,17 +84,19 @@ fn sums(found: impl IntoIterator<Item = Member>) -> Vec<Sum> {
 
 /// The lines, and how many have too few observations for a number.
 fn lines(found: Vec<HostHistogram>, statistic: Statistic, by: &[String], worse: Worse) -> (Vec<Line>, usize) {
-    let mut hosts: BTreeMap<(Labels, HostName), Vec<Member>> = BTreeMap::new();
+    // Two probes that measure the same thing saw the same events: added up, each would count twice.
+    let mut hosts: BTreeMap<(ProbeName, Labels, HostName), Vec<Member>> = BTreeMap::new();
     for HostHistogram { host, series, histogram } in found {
         let kept = by.iter().filter_map(|label| Some((label.clone(), series.labels.get(label)?.clone())));
-        hosts.entry((kept.collect(), host)).or_default().push((series, histogram));
+        hosts.entry((series.probe.clone(), kept.collect(), host)).or_default().push((series, histogram));
     }
-    let mut groups: BTreeMap<Labels, Vec<Line>> = BTreeMap::new();
+    let mut groups: BTreeMap<(ProbeName, Labels), Vec<Line>> = BTreeMap::new();
     let mut left_out = 0;
-    for ((labels, host), found) in hosts {
+    for ((probe, labels, host), found) in hosts {
         match worst(sums(found), statistic, worse) {
             Some((sum, interval)) => {
-                groups.entry(labels.clone()).or_default().push(line((labels, host), sum, interval));
+                let line = line((labels.clone(), host), sum, interval);
+                groups.entry((probe, labels)).or_default().push(line);
             }
             None => left_out += 1,
         }
