@@ -85,7 +85,7 @@ fn the_exit_status_says_that_there_are_findings_only_when_asked() {
     let calm = ["outliers", "--metric", "noise_*", "--fail-on-findings"];
     let output = run(&state, &calm);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(stdout(&output).ends_with("No host differs from its peers.\n"), "{output:?}");
+    assert!(stdout(&output).contains("No host differs from its peers"), "{output:?}");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn peers_are_those_of_a_group() {
     // Each host alone with its serial number has no peers at all.
     let alone = text(&three_incidents(), &["outliers", "--peers", "serial", "--metric", "steal_ratio"]);
     assert!(alone.contains("in the group SN0001: 0 peers for a host, 5 are needed."), "{alone}");
-    assert!(alone.ends_with("No host differs from its peers.\n"), "{alone}");
+    assert!(alone.contains("No host differs from its peers as far as there is enough data.\n"), "{alone}");
 }
 
 #[test]
