@@ -181,7 +181,7 @@ mod tests {
 
     fn chart(at: &[f64], lines: &[Vec<Option<f64>>], band: &[Option<(f64, f64)>]) -> String {
         let chart = Chart { at, lines, band, columns: 4, rows: 2 };
-        chart.render(&Style::PLAIN, |value| format!("{value}"))
+        chart.render(&Style::PLAIN, |value| format!("{value:.0}"))
     }
 
     #[test]

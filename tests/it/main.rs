@@ -30,6 +30,8 @@ mod hosts;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod incident;
+#[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
 mod lenses;
