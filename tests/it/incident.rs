@@ -150,7 +150,7 @@ impl Drop for View {
                 _ => return,
             }
         }
-        eprintln!("{} stays", self.group.display());
+        assert!(std::thread::panicking(), "{} stays", self.group.display());
     }
 }
 
