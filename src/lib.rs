@@ -21,6 +21,7 @@
 //! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
 //! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
+//! | 2 | [`report`] | what was found, as one HTML file; pure like the floors below it |
 //! | 1 | [`select`] | node sets and selectors |
 //! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
 //! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
@@ -51,6 +52,7 @@ pub mod inventory;
 pub mod model;
 pub mod parse;
 pub mod render;
+pub mod report;
 pub mod select;
 pub mod store;
 pub mod survey;

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::failure::{BadSelector, Usage};
-use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Span, SweepId};
+use crate::model::{CollectorTime, Host, HostName, Kind, Labels, ProbeName, Span, SweepId, parse_duration};
 use crate::render::units;
 use crate::select::{Catalog, SelectError, Selector, fold, nearest};
 use crate::store::index::{MetricRow, Reader, SweepRow};
@@ -42,6 +42,21 @@ impl<'a> Recorded<'a> {
                 let more = if many.len() > OFFERED { ", …" } else { "" };
                 let all = shown.join(", ");
                 Err(Usage(format!("{text} begins the ids of several sweeps: {all}{more}")).into())
+            }
+        }
+    }
+
+    /// A moment in a person's words: a time (UTC), how long ago, or when a sweep started.
+    pub fn moment(&self, text: &str) -> Result<CollectorTime> {
+        if let Some(at) = time(text, now()) {
+            return Ok(at);
+        }
+        match self.sweep(text) {
+            Ok(sweep) => Ok(sweep.started),
+            Err(_) => {
+                let expected =
+                    "expected a time (2026-11-22T15:00Z, 2026-11-22), how long ago (90m, 2d), or a sweep";
+                Err(Usage(format!("{text} is no moment: {expected}")).into())
             }
         }
     }
@@ -117,6 +132,30 @@ impl<'a> Recorded<'a> {
     pub fn metrics(&self) -> Result<Metrics> {
         Ok(Metrics(self.reader.metrics(None)?))
     }
+}
+
+/// The moment of the question.
+fn now() -> CollectorTime {
+    CollectorTime::from_unix_ns(chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX))
+}
+
+/// What a text says of the time, in UTC where it names no zone.
+fn time(text: &str, now: CollectorTime) -> Option<CollectorTime> {
+    use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+    let text = text.trim_end_matches(" ago");
+    if let Ok(ago) = parse_duration(text) {
+        let ago_ns = i64::try_from(ago.as_nanos()).ok()?;
+        return Some(CollectorTime::from_unix_ns(now.unix_ns().checked_sub(ago_ns)?));
+    }
+    let zoned = DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc());
+    let plain = || {
+        let text = text.trim_end_matches(['Z', 'z']);
+        let forms = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"];
+        let times = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+        let day = || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_time(NaiveTime::MIN));
+        times.or_else(day).map(|at| at.and_utc())
+    };
+    zoned.or_else(plain)?.timestamp_nanos_opt().map(CollectorTime::from_unix_ns)
 }
 
 /// A host that is only a name and its labels: nothing here connects to it.
@@ -204,6 +243,23 @@ pub fn did_you_mean(near: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_in_a_persons_words() {
+        let now = CollectorTime::from_unix_s(1_795_392_000);
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(time(text, now).map(CollectorTime::rfc3339).as_deref(), expected, "{text}");
+        };
+        check("2026-11-22T15:00Z", Some("2026-11-22T15:00:00Z"));
+        check("2026-11-22 15:00", Some("2026-11-22T15:00:00Z"));
+        check("2026-11-22T15:00:01+01:00", Some("2026-11-22T14:00:01Z"));
+        check("2026-11-22", Some("2026-11-22T00:00:00Z"));
+        check("2h", Some("2026-11-22T22:00:00Z"));
+        check("1d ago", Some("2026-11-22T00:00:00Z"));
+        for none in ["", "yesterday", "20261122T15", "2026-13-01", "-2h", "99999999d"] {
+            check(none, None);
+        }
+    }
 
     #[test]
     fn the_window_is_shown_before_the_time_between_sweeps() {

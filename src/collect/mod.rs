@@ -1,6 +1,7 @@
 //! Running sweeps and keeping what they bring. Nothing here asks the index a question.
 
 mod archived;
+mod backfill;
 pub mod checkup;
 pub mod clock;
 pub mod contact;
@@ -23,6 +24,7 @@ mod sweeping;
 mod visit;
 
 pub use archived::Archived;
+pub use backfill::backfill;
 pub use descriptors::hosts_at_once;
 pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Held, Target, request};

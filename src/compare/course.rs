@@ -65,10 +65,12 @@ impl Course {
 
     /// `None` in a sweep without values.
     pub fn band(&self, column: usize) -> Option<Band> {
-        let sorted: Sorted = self.present(column).collect();
-        let last = sorted.len().checked_sub(1)?;
-        let at = |share: f64| sorted.iter().nth((share * last as f64).round() as usize);
-        Some(Band { p10: at(0.1)?, p50: sorted.median()?, p90: at(0.9)? })
+        band(&self.present(column).collect())
+    }
+
+    /// The same of some hosts.
+    pub fn band_of(&self, column: usize, rows: &[usize]) -> Option<Band> {
+        band(&rows.iter().filter_map(|row| self.at(column, *row)).collect())
     }
 
     /// The median of some hosts, sweep by sweep.
@@ -112,4 +114,10 @@ impl Course {
     pub fn into_values(self) -> Vec<f64> {
         self.values
     }
+}
+
+fn band(sorted: &Sorted) -> Option<Band> {
+    let last = sorted.len().checked_sub(1)?;
+    let at = |share: f64| sorted.iter().nth((share * last as f64).round() as usize);
+    Some(Band { p10: at(0.1)?, p50: sorted.median()?, p90: at(0.9)? })
 }

@@ -42,24 +42,28 @@ struct Wave {
 /// A rate around 1: `1 + Σ amplitude · cos(2π (t / period + phase))`. The amplitudes' sum stays below 1,
 /// so the rate is positive and its integral rises.
 #[derive(Debug, Clone)]
-pub(super) struct Drive([Wave; 3]);
+pub(super) struct Drive([Wave; 5]);
 
 impl Drive {
-    /// A day's rise and fall that the whole fleet shares, and two faster waves of the host's own.
+    /// A day's rise and fall that the whole fleet shares, and four faster waves of the host's own, which are
+    /// noise to whoever looks once an hour: 10 to 30 %.
     pub(super) fn diurnal(seeded: &mut Seeded) -> Self {
+        let restless = seeded.between(0.5, 1.0);
         // Busiest about 14:00 UTC.
         let day =
             Wave { period_s: 86_400.0, amplitude: 0.35, phase: -14.0 / 24.0 + seeded.between(-0.02, 0.02) };
-        Self([day, Self::own(seeded, 2_460.0, 0.12), Self::own(seeded, 37.0, 0.06)])
+        Self([
+            day,
+            Self::own(seeded, 2_460.0, restless * 0.16),
+            Self::own(seeded, 811.0, restless * 0.14),
+            Self::own(seeded, 173.0, restless * 0.12),
+            Self::own(seeded, 37.0, restless * 0.10),
+        ])
     }
 
     /// Always nearly the same.
     pub(super) fn steady(seeded: &mut Seeded) -> Self {
-        Self([
-            Self::own(seeded, 5_400.0, 0.03),
-            Self::own(seeded, 610.0, 0.03),
-            Self::own(seeded, 23.0, 0.03),
-        ])
+        Self([5_400.0, 1_733.0, 610.0, 131.0, 37.0].map(|period_s| Self::own(seeded, period_s, 0.03)))
     }
 
     fn own(seeded: &mut Seeded, period_s: f64, amplitude: f64) -> Wave {

@@ -12,13 +12,15 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{BadName, Host, HostName, Probe, Reach};
+use crate::model::{BadName, CollectorTime, Host, HostName, Probe, Reach};
 use crate::transport::served::{Gate, KeyError, KeyPair, ServedHost, ServerSpec, serve};
 
 use super::folder::Folder;
 use super::gate;
-use super::host::{FleetShape, HostModel, fleet};
-use super::stage::{Stage, now};
+use super::host::{FleetShape, HostModel, NOISY_HYPERVISOR, fleet};
+use super::platform::SLOW_KERNEL;
+use super::stage::Stage;
+use super::story::Incident;
 
 const USER: &str = "probe";
 /// The supervisor needs some two seconds to end a stubborn probe and to sweep up after it, and several
@@ -29,8 +31,11 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
     pub hosts: usize,
-    /// The same seed makes the same fleet, with the same sick host.
+    /// The same seed makes the same fleet, with the same incidents.
     pub seed: u64,
+    /// When the fleet was first made; its incidents began a few hours before. A demo that is started again
+    /// tells the same story with the same moment.
+    pub made: CollectorTime,
     /// Keys go into a new folder below this one, which goes away with the demo; the trees are in memory
     /// where the machine has a place for that.
     pub dir: PathBuf,
@@ -59,7 +64,12 @@ pub enum DemoError {
 pub struct Demo {
     /// What a sweep needs to reach the fleet, strict host keys included.
     pub hosts: Vec<Host>,
+    /// The one to look at first.
     pub sick: HostName,
+    /// One to compare it with: of its size and in no trouble, where there is one.
+    pub healthy: Option<HostName>,
+    /// What is wrong, and with whom: the worst off first.
+    pub incidents: Vec<(Incident, Vec<HostName>)>,
     servers: Vec<ServedHost>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -69,8 +79,10 @@ pub struct Demo {
 impl Demo {
     pub async fn start(options: DemoOptions) -> Result<Self, DemoError> {
         let descriptors = raise_descriptors();
-        let models = fleet(FleetShape { hosts: options.hosts, seed: options.seed, now: now() })?;
+        let models = fleet(FleetShape { hosts: options.hosts, seed: options.seed, now: options.made })?;
         let sick = models.iter().find(|model| model.sick).ok_or(DemoError::NoHosts)?.name.clone();
+        let incidents = incidents(&models);
+        let healthy = healthy(&models);
         let folder = Folder::create(&options.dir)?;
         let trees = Folder::in_memory_or(&options.dir)?;
         let stage = Stage::new(models, trees.path());
@@ -88,17 +100,19 @@ impl Demo {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(stage.keep_moving(stop.clone()));
-        Ok(Self { hosts, sick, servers, stop, tasks, _folders: [folder, trees] })
+        Ok(Self { hosts, sick, healthy, incidents, servers, stop, tasks, _folders: [folder, trees] })
     }
 
     /// What somebody who looks at the results has to know.
     pub fn describe(&self) -> String {
-        format!(
-            "{} synthetic hosts behind SSH servers of this process on 127.0.0.1; all their data is made up. \
-             {} is sick: a neighbour on its hypervisor takes a third of its CPU time.",
+        let mut text = format!(
+            "{} synthetic hosts behind SSH servers of this process on 127.0.0.1; all their data is made up.",
             self.hosts.len(),
-            self.sick
-        )
+        );
+        for (incident, hosts) in &self.incidents {
+            text.push_str(&told(*incident, hosts));
+        }
+        text
     }
 
     /// Ends every server, what runs on them, and removes the folders.
@@ -111,6 +125,50 @@ impl Demo {
             server.shutdown().await;
         }
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Who has a part in which incident, the worst off first.
+fn incidents(models: &[HostModel]) -> Vec<(Incident, Vec<HostName>)> {
+    let with = |incident: Incident| {
+        let mut hosts: Vec<&HostModel> =
+            models.iter().filter(|model| model.incident == Some(incident)).collect();
+        hosts.sort_by_key(|model| !model.sick);
+        let names: Vec<HostName> = hosts.iter().map(|model| model.name.clone()).collect();
+        (!names.is_empty()).then_some((incident, names))
+    };
+    [Incident::SlowKernel, Incident::DyingDisk, Incident::NoisyNeighbour]
+        .into_iter()
+        .filter_map(with)
+        .collect()
+}
+
+fn healthy(models: &[HostModel]) -> Option<HostName> {
+    let sick_cpus = models.iter().find(|model| model.sick).map(|model| model.cpus);
+    let healthy = || models.iter().filter(|model| model.incident.is_none());
+    let alike = healthy().find(|model| Some(model.cpus) == sick_cpus && !model.is_odd());
+    alike.or_else(|| healthy().next()).map(|model| model.name.clone())
+}
+
+fn told(incident: Incident, hosts: &[HostName]) -> String {
+    let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    match (incident, names.as_slice()) {
+        (Incident::SlowKernel, [worst, others @ ..]) => {
+            let since =
+                format!("since it was booted into kernel {SLOW_KERNEL}, its tasks wait long for a CPU");
+            match others {
+                [] => format!(" {worst} is sick: {since}."),
+                _ => format!(
+                    " {worst} is sick: {since}; so do those of {}, for the same reason.",
+                    others.join(", ")
+                ),
+            }
+        }
+        (Incident::DyingDisk, _) => format!(" {} has a dying disk.", names.join(", ")),
+        (_, _) => format!(
+            " On the hypervisor {NOISY_HYPERVISOR} a neighbour takes a third of the CPU time of {}.",
+            names.join(", ")
+        ),
     }
 }
 
@@ -135,7 +193,8 @@ impl Lobby {
         let user_key = KeyPair::generate()?;
         let identity = folder.path().join("id_ed25519");
         user_key.write_private(&identity)?;
-        Ok(Self { user_key, identity, known_hosts: folder.path().join("known_hosts"), gate, descriptors })
+        let known_hosts = folder.path().join("known_hosts");
+        Ok(Self { user_key, identity, known_hosts, gate, descriptors })
     }
 
     async fn serve(&self, stage: &Arc<Stage>, index: usize) -> Result<Served, DemoError> {

@@ -10,7 +10,10 @@ use crate::wire::served::{Payload, Refused};
 
 /// The shipped probes that a synthetic host can answer. Not `kernel_log`: `dmesg` takes no other place to
 /// read from, and the log of the machine that the demo runs on is not the fleet's.
-pub const PROBES: [&str; 3] = ["proc", "host_context", "uptime"];
+pub const PROBES: [&str; 2] = ["proc", "host_context"];
+
+/// Those that it has answered in the past, when no script ran: all of an hourly sweep.
+pub const PAST_PROBES: [&str; 3] = ["proc", "host_context", "kernel_log"];
 
 /// What a collector asks a login shell for; a probe that needs root asks for more and is refused.
 pub(super) const COMMAND: &str = "exec /bin/sh -s";

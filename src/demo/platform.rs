@@ -93,5 +93,8 @@ pub(super) const PLATFORMS: [Platform; 3] = [
     },
 ];
 
-/// The platform a sick host runs on.
+/// The platform that the slow kernel is one of.
 pub(super) const SICK: usize = 1;
+
+/// The kernel that some hosts of it were booted into.
+pub(super) const SLOW_KERNEL: &str = "6.8.0-58-generic";

@@ -167,7 +167,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// This machine's clock, which the synthetic hosts share.
-pub(super) fn now() -> CollectorTime {
+fn now() -> CollectorTime {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     CollectorTime::from_unix_ns(i64::try_from(since_1970.as_nanos()).unwrap_or(i64::MAX))
 }

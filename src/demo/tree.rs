@@ -46,7 +46,7 @@ impl Tree {
     }
 
     fn fill(&mut self, host: &HostModel, time: CollectorTime) -> Result<(), TreeError> {
-        for TreeFile { path, text } in host.fixed_files() {
+        for TreeFile { path, text } in host.fixed_files(time) {
             self.place(&path, |path| fs::write(path, text))?;
         }
         for (path, target) in host.links() {
@@ -143,7 +143,7 @@ mod tests {
             // A file that was opened before stays what it was.
             assert_eq!(io::read_to_string(&mut open).unwrap(), whole(second(moment - 1)));
         }
-        for file in host.moving_files(second(7)).iter().chain(&host.fixed_files()) {
+        for file in host.moving_files(second(7)).iter().chain(&host.fixed_files(second(0))) {
             assert_eq!(fs::read_to_string(dir.path().join("host").join(&file.path)).unwrap(), file.text);
         }
         let left = fs::read_dir(dir.path().join("host")).unwrap().count();

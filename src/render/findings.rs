@@ -150,3 +150,67 @@ pub struct KernelLineReport<'a> {
     pub event: Option<&'static str>,
     pub text: &'a str,
 }
+
+/// `history METRIC`.
+#[derive(Debug, Clone, Serialize)]
+pub struct HistoryReport<'a> {
+    pub schema: Schema,
+    pub metric: &'a str,
+    pub labels: &'a Labels,
+    pub kind: Kind,
+    pub unit: &'a str,
+    pub span: Span,
+    pub statistic: Option<&'static str>,
+    /// Each host's worst series is meant.
+    pub worst_of: bool,
+    /// The oldest first; every list below has one entry for each.
+    pub sweeps: Vec<SweepTime<'a>>,
+    pub hosts: Vec<HostHistory<'a>>,
+    /// Of all hosts in each sweep; null where they are too few.
+    pub p10: Vec<Option<f64>>,
+    pub p50: Vec<Option<f64>>,
+    pub p90: Vec<Option<f64>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct SweepTime<'a> {
+    pub sweep: &'a SweepId,
+    /// RFC 3339.
+    pub started: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct HostHistory<'a> {
+    pub host: &'a HostName,
+    pub values: Vec<Option<f64>>,
+}
+
+/// `fold PROBE`, the largest group first.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoldReport<'a> {
+    pub schema: Schema,
+    pub probe: &'a ProbeName,
+    pub sweep: &'a SweepId,
+    pub groups: Vec<FoldGroup>,
+    /// Hosts without output, and why.
+    pub without: Vec<WithoutOutput>,
+}
+
+/// Hosts whose output is the same to the byte.
+#[derive(Debug, Clone, Serialize)]
+pub struct FoldGroup {
+    pub hosts: Vec<HostName>,
+    /// The same, folded.
+    pub folded: String,
+    pub bytes: usize,
+    /// Of the output; cut where it is long.
+    pub text: String,
+    /// Against the largest group, as `diff -u` writes it; null for that one.
+    pub diff: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct WithoutOutput {
+    pub hosts: Vec<HostName>,
+    pub why: String,
+}

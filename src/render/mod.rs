@@ -4,8 +4,10 @@
 //! came from a host never leaves as it came: tables, diagnostics and JSON escape every text they take
 //! in, whoever wrote it.
 
+mod chart;
 pub mod csv;
 mod diagnostic;
+mod diff;
 mod escape;
 pub mod findings;
 mod flame;
@@ -17,7 +19,9 @@ mod style;
 mod table;
 pub mod units;
 
+pub use chart::{Chart, line_ink};
 pub use diagnostic::{Diagnostic, Severity, Spot};
+pub use diff::unified;
 pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
 pub use flame::{Caption, FlameError, Folded, Widths, flame, flame_diff};
 pub use probe_docs::probe_docs;

@@ -1,7 +1,6 @@
 //! Why some hosts differ in a metric: what they share, what else moved with it, and what their kernels said
 //! when it began. It gives what goes together, and leaves the word cause to whoever reads it.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outliers::{Question, labels_at, outliers};
@@ -30,7 +29,16 @@ pub type Output<'a> = &'a dyn Fn(&ReadingRow) -> Option<Vec<u8>>;
 /// the rest when labels are counted.
 pub fn explain(question: &Question<'_>, metric: &str, output: Output<'_>) -> Result<Explanation, StoreError> {
     let all = Question { metrics: Vec::new(), lens: None, ..question.clone() };
-    let found = outliers(&all)?;
+    explain_found(question, metric, &outliers(&all)?, output)
+}
+
+/// The same of outliers that were looked for already, in all metrics.
+pub fn explain_found(
+    question: &Question<'_>,
+    metric: &str,
+    found: &Outliers,
+    output: Output<'_>,
+) -> Result<Explanation, StoreError> {
     let (own, others): (Vec<&Outlier>, Vec<&Outlier>) =
         found.findings.iter().partition(|it| it.subject.metric == metric);
     let mut explanation = Explanation {
@@ -57,11 +65,11 @@ pub fn explain(question: &Question<'_>, metric: &str, output: Output<'_>) -> Res
     explanation.since = first.since();
     let hosts: BTreeSet<HostName> = explanation.hosts.iter().cloned().collect();
     let elsewhere = explanation.outliers.iter().skip(1).flat_map(|it| &it.hosts).map(|it| &it.host);
-    let labels = labels(&reader, question, (&first, &found), &elsewhere.collect())?;
+    let labels = labels(&reader, question, (&first, found), &elsewhere.collect())?;
     explanation.looked_at = labels.len();
     explanation.shared = shared(&hosts, &labels);
-    explanation.companions = companions(&first, &hosts, &others, &found);
-    explanation.kernel = kernel(&reader, &first, &found, output)?;
+    explanation.companions = companions(&first, &hosts, &others, found);
+    explanation.kernel = kernel(&reader, &first, found, output)?;
     Ok(explanation)
 }
 
@@ -128,8 +136,8 @@ fn together(a: Option<CollectorTime>, b: Option<CollectorTime>, gap_ns: i64) -> 
     }
 }
 
-/// What the strongest hosts' kernels said from the sweep before the onset to the one after it; what is known
-/// to mean trouble first.
+/// What the strongest hosts' kernels said from the sweep before the onset to the one after it; of each
+/// host what is known to mean trouble, and all where nothing is.
 fn kernel(
     reader: &Reader,
     first: &Outlier,
@@ -171,7 +179,11 @@ fn kernel(
                 }
             }
         }
-        said.sort_by_key(|(telling, line)| (Reverse(*telling), line.at));
+        // Beside an I/O error nobody wants to know when a journal was flushed.
+        if said.iter().any(|(telling, _)| *telling) {
+            said.retain(|(telling, _)| *telling);
+        }
+        said.sort_by_key(|(_, line)| line.at);
         said.truncate(MESSAGES);
         lines.extend(said.into_iter().map(|(_, line)| line));
     }

@@ -6,8 +6,10 @@ mod members;
 mod outliers;
 mod series;
 mod sweeps;
+mod texts;
 
-pub use explain::{Output, explain};
+pub use explain::{Output, explain, explain_found};
 pub use outliers::{Question, outliers};
-pub use series::{course, subjects_of};
-pub use sweeps::{history, usual_sweep};
+pub use series::{course, subjects_of, whole};
+pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};
+pub use texts::{SameText, Texts, same_texts};

@@ -211,7 +211,10 @@ impl Survey<'_> {
                 continue;
             }
             let Found { mut findings, lacking: lacks } = find(grid, &rows, measure);
-            lacking.extend(lacks.into_iter().map(|it| (group.name.clone(), it)));
+            // Without peers more sweeps would not help.
+            let alone = lacks.iter().any(|it| matches!(it, Lacking::Peers { .. }));
+            let told = lacks.into_iter().filter(|it| !alone || matches!(it, Lacking::Peers { .. }));
+            lacking.extend(told.map(|it| (group.name.clone(), it)));
             findings.retain(|it| self.question.lens.is_none_or(|lens| it.lens == lens));
             if findings.is_empty() {
                 continue;

@@ -81,6 +81,46 @@ pub fn course(reader: &Reader, frame: &Frame, subject: &Subject) -> Result<Optio
     found.map(|member| load(reader, frame, &member, Vec::new())).transpose()
 }
 
+/// Every host's values of a whole metric: of the subjects that are wanted each host's worst, and one itself
+/// where it is the only one. Those that nobody has any more count, too.
+pub fn whole(
+    reader: &Reader,
+    frame: &Frame,
+    metric: &str,
+    wanted: &dyn Fn(&Subject) -> bool,
+) -> Result<Option<Course>, StoreError> {
+    let mut series = of_metric(reader, metric)?;
+    series.retain(|described| wanted(&plain(described)));
+    // A unit that changed is another metric: the latest is meant.
+    let latest = series.iter().map(|it| it.metric.unit.clone()).next_back();
+    series.retain(|it| Some(&it.metric.unit) == latest.as_ref());
+    let everybody = |described: Described| (described, usize::MAX / 4);
+    let members = members(series.into_iter().map(everybody).collect());
+    let statistic = members.first().and_then(|it| it.subject.statistic);
+    let mut members = members.into_iter().filter(|it| it.subject.statistic == statistic);
+    let Some(first) = members.next() else { return Ok(None) };
+    let all = members.fold(first, |mut all, it| {
+        all.subject.labels.clear();
+        all.subject.worst_of = true;
+        all.series.extend(it.series);
+        all
+    });
+    load(reader, frame, &all, Vec::new()).map(Some)
+}
+
+fn plain(described: &Described) -> Subject {
+    let series = &described.series;
+    Subject {
+        metric: series.metric.clone(),
+        labels: series.labels.clone(),
+        kind: series.kind,
+        span: series.span,
+        probe: series.probe.clone(),
+        statistic: None,
+        worst_of: false,
+    }
+}
+
 fn of_metric(reader: &Reader, metric: &str) -> Result<Vec<Described>, StoreError> {
     let mut series = reader.described()?;
     series.retain(|it| it.series.metric == metric);

@@ -19,27 +19,45 @@ const MOST: usize = 168;
 const LOOK_BACK: usize = 200;
 
 /// The sweep that is meant when none is named: the newest scheduled one that has ended; where there is no
-/// schedule, the newest large one. One of a few hosts is no judge of a fleet.
+/// schedule, the newest of any kind. One that is small beside the others, of a few hosts or of a probe that
+/// has a schedule of its own, is no judge of a fleet.
 pub fn usual_sweep(reader: &Reader) -> Result<Option<SweepRow>, StoreError> {
     let sweeps = reader.sweeps(LOOK_BACK)?;
     let ended = || sweeps.iter().filter(|sweep| sweep.ended.is_some());
-    let large = ended().map(|sweep| sweep.planned).max().unwrap_or(0).div_ceil(2);
-    let newest = ended().find(|sweep| is_regular(sweep));
-    let newest = newest.or_else(|| ended().find(|sweep| sweep.planned >= large));
-    Ok(newest.or(sweeps.first()).cloned())
+    let newest_large = |regular: bool| {
+        let of_kind = || ended().filter(|sweep| !regular || is_regular(sweep));
+        let large = of_kind().map(|sweep| sweep.planned).max().unwrap_or(0).div_ceil(2);
+        of_kind().find(|sweep| sweep.planned >= large)
+    };
+    Ok(newest_large(true).or_else(|| newest_large(false)).or(sweeps.first()).cloned())
+}
+
+/// The sweeps of some time that make a history, the oldest first.
+pub fn sweeps_in(
+    reader: &Reader,
+    from: CollectorTime,
+    until: CollectorTime,
+) -> Result<Vec<SweepRow>, StoreError> {
+    let mut sweeps = reader.sweeps_between(from, until)?;
+    sweeps.retain(|sweep| sweep.ended.is_some());
+    if sweeps.iter().any(is_regular) {
+        sweeps.retain(is_regular);
+    } else {
+        // An escalation looks at hosts that were in trouble already.
+        sweeps.retain(|sweep| sweep.trigger != Trigger::Escalated);
+    }
+    Ok(sweeps)
 }
 
 /// The history that `last` is judged by, the oldest first and itself last.
 pub fn history(reader: &Reader, last: &SweepRow, back: Duration) -> Result<Vec<SweepRow>, StoreError> {
     let back_ns = i64::try_from(back.as_nanos()).unwrap_or(i64::MAX);
     let from = CollectorTime::from_unix_ns(last.started.unix_ns().saturating_sub(back_ns));
-    let mut sweeps = reader.sweeps_between(from, last.started)?;
-    sweeps.retain(|sweep| sweep.ended.is_some() && sweep.sweep != last.sweep);
-    if is_regular(last) || sweeps.iter().any(is_regular) {
-        sweeps.retain(is_regular);
-    } else {
-        // An escalation looks at hosts that were in trouble already.
-        sweeps.retain(|sweep| sweep.trigger != Trigger::Escalated);
+    let mut sweeps = sweeps_in(reader, from, last.started)?;
+    sweeps.retain(|sweep| sweep.sweep != last.sweep && (is_regular(sweep) || !is_regular(last)));
+    if is_regular(last) {
+        // Another schedule reads other probes, at other times.
+        sweeps.retain(|sweep| sweep.schedule == last.schedule);
     }
     sweeps.drain(..sweeps.len().saturating_sub(MOST - 1));
     sweeps.push(last.clone());

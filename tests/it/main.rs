@@ -18,6 +18,8 @@ mod demo_fleet;
 #[cfg(test)]
 mod demo_parse;
 #[cfg(test)]
+mod demo_past;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod ftrace;
@@ -27,6 +29,8 @@ mod hostile;
 mod hosts;
 #[cfg(test)]
 mod house;
+#[cfg(test)]
+mod incident;
 #[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
@@ -49,6 +53,8 @@ mod perf;
 mod probe_docs;
 #[cfg(test)]
 mod probes;
+#[cfg(test)]
+mod report;
 #[cfg(test)]
 mod scipy_oracle;
 #[cfg(test)]

@@ -1,21 +1,26 @@
 //! `compare`: two sides, metric by metric, the most different first.
 
 mod distributions;
+mod numbers;
+mod sides;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
+
+use numbers::{LEAST, Line};
+use sides::Sides;
 
 use crate::cli::failure::Usage;
 use crate::cli::recorded::{Metrics, Recorded, SpanChoice, labels_text, usual_span};
 use crate::cli::{Context, Exit};
-use crate::compare::{Contrast, Sorted, contrast, resolution};
-use crate::model::{HostName, Kind, LabelPairs, Outcome, Span, SweepId, Worse};
-use crate::render::json::{CompareReport, CompareRow};
-use crate::render::{Cell, Column, Ink, Table, sparkline_within, units};
-use crate::select::{fold, matches_mask};
-use crate::store::index::{ReadingRow, Series, SweepRow};
+use crate::compare::{Contrast, Sorted};
+use crate::model::{HostName, Kind, Span, SweepId, Worse};
+use crate::render::json::CompareReport;
+use crate::render::{Cell, Column, Ink, Lines, Table, escape, sparkline_within, units};
+use crate::select::matches_mask;
+use crate::store::index::Series;
 
 /// Lines for a person; JSON has all.
 const LINES: usize = 25;
@@ -23,30 +28,46 @@ const LINES: usize = 25;
 /// Sweeps of history.
 const SWEEPS: usize = 12;
 
-/// Sweeps among which one with both sides is looked for.
-const LOOK_BACK: usize = 200;
-
-/// Put two hosts or groups side by side, the most different metrics first
+/// Put two hosts, groups or times side by side, the most different metrics first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A and B are selectors: a host, a node set, @group, label=value. Values are the sides' medians, the ratio
 is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
 none: --all shows it. A host on both sides counts for the smaller one only.
 
+A --at TIME is A before and after that time. With --to, A at the one time is compared with A (or B) at the
+other. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
+
+SHIFT is by how much B lies above A (Hodges and Lehmann), with the interval that holds it at 95 %. P is Mann
+and Whitney's, corrected for the number of rows (Benjamini and Hochberg). Each host counts once; where a
+side has fewer than 4, each sweep. Under 4 numbers a side there is no P: `~ (need \u{2265} 4)`.
+
 Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie
 between, and the distance of the two shapes, from 0% (the same) to 100% (all of one side below the other).
 
 Examples:
   dropsonde compare web01 web06
-  dropsonde compare role=web web06 --metric 'node_pressure_*'")]
+  dropsonde compare role=web web06 --metric 'node_pressure_*'
+  dropsonde compare web01 web06 --over 24h
+  dropsonde compare role=web --at 2026-11-22T15:00Z
+  dropsonde compare role=web --at 2d --to latest")]
 pub struct Compare {
     #[arg(value_name = "A")]
     a: String,
     #[arg(value_name = "B")]
-    b: String,
+    b: Option<String>,
     /// An id, the beginning of one, or `latest` [default: the newest with readings of both sides]
-    #[arg(long, value_name = "SWEEP")]
+    #[arg(long, value_name = "SWEEP", conflicts_with = "at")]
     sweep: Option<String>,
+    /// When: A before and after it, or with --to or B in the last sweep up to it
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// When B is, or A again
+    #[arg(long, value_name = "TIME", requires = "at")]
+    to: Option<String>,
+    /// Not one sweep but all of so long up to it; with --at alone, so long before and after
+    #[arg(long, value_name = "DURATION", value_parser = sides::over)]
+    over: Option<Duration>,
     /// Only metrics that fit; `*` and `?` are wildcards
     #[arg(long, value_name = "GLOB")]
     metric: Vec<String>,
@@ -64,26 +85,10 @@ pub struct Compare {
     all: bool,
 }
 
-/// The hosts of both sides; none is on both.
-struct Sides {
-    a: BTreeSet<HostName>,
-    b: BTreeSet<HostName>,
-}
-
-struct Line {
-    series: Arc<Series>,
-    contrast: Contrast,
-}
-
 impl Compare {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let recorded = Recorded::open(context)?;
-        let given = self.sweep.as_deref().map(|text| recorded.sweep(text)).transpose()?;
-        let sides = self.sides(context, &recorded, given.as_ref())?;
-        let sweep = match given {
-            Some(sweep) => sweep,
-            None => newest_with(&recorded, &sides)?,
-        };
+        let sides = self.sides(context, &recorded)?;
         let probes = self.probe.iter().map(|name| recorded.probe(name)).collect::<Result<HashSet<_>>>()?;
         let metrics = recorded.metrics()?;
         let wanted = |series: &Series| {
@@ -91,51 +96,39 @@ impl Compare {
                 && (self.metric.is_empty()
                     || self.metric.iter().any(|mask| matches_mask(mask, &series.metric)))
         };
-        let mut lines = lines(&recorded, (&sweep, &sides), &metrics, wanted)?;
-        let mut shapes = distributions::lines(&recorded, (&sweep, &sides), wanted)?;
+        let mut lines = numbers::lines(&recorded, &sides, wanted)?;
+        let mut shapes = distributions::lines(&recorded, &sides, wanted)?;
         if lines.is_empty() && shapes.is_empty() {
-            return Err(Usage(format!("sweep {} has nothing of that on either side", sweep.sweep)).into());
+            let where_ =
+                sides.at_once().map_or("these sweeps have".to_owned(), |it| format!("sweep {it} has"));
+            return Err(Usage(format!("{where_} nothing of that on either side")).into());
+        }
+        for changed in numbers::changed_meaning(&lines) {
+            context.remark(&escape(&changed, Lines::Single));
         }
         self.keep_one_span(&mut lines);
-        sort(&mut lines);
+        numbers::finish(&mut lines);
         if context.global.json {
             lines.truncate(self.limit.unwrap_or(usize::MAX));
             shapes.truncate(self.limit.unwrap_or(usize::MAX));
-            let rows = lines.iter().map(row).chain(shapes.iter().map(distributions::Line::row));
+            let rows = lines.iter().map(Line::row).chain(shapes.iter().map(distributions::Line::row));
             context.print_json(&CompareReport { rows: rows.collect(), ..Default::default() })?;
             return Ok(Exit::Good);
         }
-        self.print(context, &recorded, (&sweep, &sides, &metrics), lines)?;
+        self.print(context, &recorded, (&sides, &metrics), lines)?;
         self.print_shapes(context, &metrics, shapes)?;
         Ok(Exit::Good)
-    }
-
-    fn sides(&self, context: &Context, recorded: &Recorded<'_>, sweep: Option<&SweepRow>) -> Result<Sides> {
-        let side = |selector: &str| -> Result<BTreeSet<HostName>> {
-            Ok(recorded.hosts(selector, sweep)?.into_iter().collect())
-        };
-        let (mut a, mut b) = (side(&self.a)?, side(&self.b)?);
-        let shared: BTreeSet<HostName> = b.intersection(&a).cloned().collect();
-        // `compare @web web06` asks for web06 against the rest of its group.
-        let (larger, name) = if a.len() > b.len() { (&mut a, "B") } else { (&mut b, "A") };
-        larger.retain(|host| !shared.contains(host));
-        if larger.is_empty() {
-            return Err(Usage(format!("{} and {} are the same hosts", self.a, self.b)).into());
-        }
-        if !shared.is_empty() {
-            context.remark(&format!("{} is on both sides: counted for {name} only", fold(shared)));
-        }
-        Ok(Sides { a, b })
     }
 
     /// A counter has a rate over the probe's window and one between sweeps; one line of it is enough.
     fn keep_one_span(&self, lines: &mut Vec<Line>) {
         let mut spans: HashMap<(String, Kind), Vec<Span>> = HashMap::new();
-        for Line { series, .. } in lines.iter() {
+        for series in lines.iter().map(Line::series) {
             spans.entry((series.metric.clone(), series.kind)).or_default().push(series.span);
         }
         let wanted = self.span.map(Span::from);
-        lines.retain(|Line { series, .. }| {
+        lines.retain(|line| {
+            let series = line.series();
             let all = spans.get(&(series.metric.clone(), series.kind)).into_iter().flatten().copied();
             let chosen = match wanted {
                 Some(wanted) if series.kind == Kind::Counter => Some(wanted),
@@ -149,7 +142,7 @@ impl Compare {
         &self,
         context: &Context,
         recorded: &Recorded<'_>,
-        (sweep, sides, metrics): (&SweepRow, &Sides, &Metrics),
+        (sides, metrics): (&Sides, &Metrics),
         mut lines: Vec<Line>,
     ) -> Result<()> {
         let found = lines.len();
@@ -158,19 +151,12 @@ impl Compare {
         }
         let differing = lines.len();
         lines.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
-        let sweeps = recorded.sweeps_until(sweep, SWEEPS)?;
-        let mut histories = Vec::with_capacity(lines.len());
-        for line in &lines {
-            histories.push([
-                medians(recorded, &line.series, &sweeps, &sides.a)?,
-                medians(recorded, &line.series, &sweeps, &sides.b)?,
-            ]);
-        }
-        let side =
-            |name: &str, hosts: &BTreeSet<HostName>| format!("{name} {} ({})", fold(hosts), hosts.len());
-        let title = format!("{} · {} · sweep {}\n", side("A", &sides.a), side("B", &sides.b), sweep.sweep);
+        let histories = histories(recorded, sides, &lines)?;
         let table = table(&lines, &histories, metrics).render(context.out_style());
-        context.print(&format!("{title}{table}"))?;
+        context.print(&format!("{}{table}", sides.title()))?;
+        if lines.iter().any(|line| line.test.is_none()) && self.over.is_none() && self.at.is_none() {
+            context.remark("~: too few hosts for a test; --over 24h takes the sweeps of a day as numbers");
+        }
         if differing > lines.len() {
             context
                 .remark(&format!("{} more differ; --limit {differing} shows them", differing - lines.len()));
@@ -216,90 +202,24 @@ impl Compare {
     }
 }
 
-/// An ad-hoc sweep of one host is often the newest: the newest in which both sides answered is asked.
-fn newest_with(recorded: &Recorded<'_>, sides: &Sides) -> Result<SweepRow> {
-    for sweep in recorded.reader.sweeps(LOOK_BACK)? {
-        let ledger = recorded.reader.ledger(&sweep.sweep)?;
-        let answered =
-            |side: &BTreeSet<HostName>| ledger.iter().any(|row| has_numbers(row) && side.contains(&row.host));
-        if answered(&sides.a) && answered(&sides.b) {
-            return Ok(sweep);
-        }
-    }
-    let why = format!("none of the last {LOOK_BACK} sweeps has samples of both sides");
-    Err(Usage(format!("{why}; --sweep names an older one")).into())
-}
-
-/// A reading may have histograms only, which are no samples.
-fn has_numbers(row: &ReadingRow) -> bool {
-    row.samples > 0 || row.outcome == Outcome::Ok
-}
-
-fn lines(
-    recorded: &Recorded<'_>,
-    (sweep, sides): (&SweepRow, &Sides),
-    metrics: &Metrics,
-    wanted: impl Fn(&Series) -> bool,
-) -> Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    let mut open: Option<(Arc<Series>, [Vec<f64>; 2])> = None;
-    let mut close = |open: Option<(Arc<Series>, [Vec<f64>; 2])>| {
-        if let Some((series, [a, b])) = open.filter(|(_, [a, b])| !a.is_empty() || !b.is_empty()) {
-            let unit = metrics.unit(&series.metric, series.kind);
-            let contrast = contrast(&a, &b, resolution(unit, series.kind, series.span));
-            lines.push(Line { series, contrast });
-        }
+/// Both sides over time, where they are of one: two times are no series.
+fn histories(recorded: &Recorded<'_>, sides: &Sides, lines: &[Line]) -> Result<Vec<[Vec<Option<f64>>; 2]>> {
+    let Some(sweep) = sides.at_once() else { return Ok(vec![Default::default(); lines.len()]) };
+    let sweeps = recorded.reader.sweeps_until(sweep, SWEEPS)?;
+    let both = |line: &Line| -> Result<[Vec<Option<f64>>; 2]> {
+        Ok([
+            medians(recorded, line.series(), &sweeps, &sides.a.hosts)?,
+            medians(recorded, line.series(), &sweeps, &sides.b.hosts)?,
+        ])
     };
-    // Values come series by series: only one is held at a time.
-    recorded.reader.each_sample(&sweep.sweep, &mut |sample| {
-        if !open.as_ref().is_some_and(|(series, _)| Arc::ptr_eq(series, &sample.series)) {
-            close(open.replace((Arc::clone(&sample.series), Default::default())));
-        }
-        let Some((series, [a, b])) = &mut open else { return };
-        if sides.a.contains(&sample.host) && wanted(series) {
-            a.push(sample.value);
-        } else if sides.b.contains(&sample.host) && wanted(series) {
-            b.push(sample.value);
-        }
-    })?;
-    close(open);
-    Ok(lines)
-}
-
-fn sort(lines: &mut [Line]) {
-    let one_sided = |line: &Line| line.contrast.n.contains(&0);
-    lines.sort_by(|x, y| {
-        let farther = y.contrast.distance.total_cmp(&x.contrast.distance);
-        farther.then_with(|| (one_sided(x), &x.series).cmp(&(one_sided(y), &y.series)))
-    });
+    lines.iter().map(both).collect()
 }
 
 /// Whether a metric is there of more than one probe, so that its name alone does not tell.
-fn is_ambiguous<'a>(all: impl Iterator<Item = &'a Arc<Series>>) -> bool {
+fn is_ambiguous<'a>(all: impl Iterator<Item = &'a Series>) -> bool {
     let mut probes = BTreeMap::new();
     let mut all = all.map(|series| (&series.metric, &series.probe));
     all.any(|(metric, probe)| *probes.entry(metric).or_insert(probe) != probe)
-}
-
-fn labels_of(series: &Series) -> LabelPairs {
-    series.labels.iter().map(|(label, value)| (label.clone().into(), value.clone())).collect()
-}
-
-fn row(line: &Line) -> CompareRow {
-    CompareRow {
-        metric: line.series.metric.clone(),
-        probe: line.series.probe.clone(),
-        labels: labels_of(&line.series).into(),
-        a: line.contrast.a,
-        b: line.contrast.b,
-        ratio: line.contrast.ratio,
-        n: line.contrast.n,
-        shift: None,
-        delta: None,
-        p: None,
-        p_bh: None,
-        distribution: None,
-    }
 }
 
 /// A side's median in each sweep.
@@ -314,22 +234,23 @@ fn medians(
 }
 
 fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics) -> Table {
-    let labelled = lines.iter().any(|line| !line.series.labels.is_empty());
+    let labelled = lines.iter().any(|line| !line.series().labels.is_empty());
     let sweeps = histories.first().map_or(0, |[a, _]| a.len());
     // Sweeps in which neither side of any line has a value were of other hosts or probes.
     let filled = |at: &usize| histories.iter().flatten().any(|side| side[*at].is_some());
     let kept: Vec<usize> = (0..sweeps).filter(filled).collect();
-    let ambiguous = is_ambiguous(lines.iter().map(|line| &line.series));
+    let ambiguous = is_ambiguous(lines.iter().map(|line| line.series()));
     let mut columns = vec![Column::left("METRIC")];
     columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
-    columns.extend([Column::right("A"), Column::right("B"), Column::right("RATIO"), Column::right("N")]);
+    columns.extend(["A", "B", "RATIO", "N", "SHIFT", "P"].map(Column::right));
     let history = kept.len() > 1;
     columns.extend(
         history.then(|| [Column::left("A OVER TIME"), Column::left("B OVER TIME")]).into_iter().flatten(),
     );
     let mut table = Table::new(columns);
-    for (Line { series, contrast }, sides) in lines.iter().zip(histories) {
+    for (line, sides) in lines.iter().zip(histories) {
+        let (series, contrast) = (line.series(), &line.contrast);
         let text = |value: Option<f64>| metrics.text(&series.metric, series.kind, value);
         let mut ratio = Cell::new(units::times(contrast.ratio));
         if is_worse(contrast, metrics.of(&series.metric, series.kind).map_or(Worse::Either, |row| row.worse))
@@ -341,12 +262,28 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
         cells.extend(labelled.then(|| Cell::new(labels_text(&series.labels))));
         cells.extend([Cell::new(text(contrast.a)), Cell::new(text(contrast.b)), ratio]);
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));
+        cells.push(Cell::new(shift_text(line, text)));
+        cells.push(Cell::new(line.p_bh.map_or_else(|| format!("~ (need ≥ {LEAST})"), chance)));
         if history {
             cells.extend(sparklines(sides, &kept));
         }
         table.row(cells);
     }
     table
+}
+
+/// By how much, and between which bounds.
+fn shift_text(line: &Line, text: impl Fn(Option<f64>) -> String) -> String {
+    let Some(shift) = line.shift else { return "-".to_owned() };
+    let estimate = text(Some(shift.estimate));
+    match shift.interval {
+        Some(it) => format!("{estimate} ({} to {})", text(Some(it.lo)), text(Some(it.hi))),
+        None => estimate,
+    }
+}
+
+fn chance(p: f64) -> String {
+    if p < 0.01 { format!("{p:.0e}") } else { format!("{p:.2}") }
 }
 
 fn is_worse(contrast: &Contrast, worse: Worse) -> bool {

@@ -1,5 +1,7 @@
-//! `demo`: a fleet of real SSH servers inside this process over synthetic hosts, one of them sick;
-//! swept, archived, indexed and compared by the same code as any fleet.
+//! `demo`: a fleet of real SSH servers inside this process over synthetic hosts, with a past of two days and
+//! three incidents in it; swept, archived, indexed and compared by the same code as any fleet.
+
+mod past;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,7 @@ use anyhow::Result;
 use crate::cli::{Context, Exit, args, summary, sweeping};
 use crate::collect::{Errand, Recorder, Stop, Target};
 use crate::config::{Defaults, Library, Limits};
-use crate::demo::{self, DemoOptions};
+use crate::demo::{self, DemoOptions, History, Incident};
 use crate::model::{Probe, Trigger};
 use crate::render::json::SweepReport;
 
@@ -21,16 +23,20 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// What `top` is shown for: how long a task that can run waits until it does.
 const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
 
-/// Sweep a synthetic fleet inside this process, one host sick: nothing to install, no root
+/// Sweep a synthetic fleet inside this process, with three incidents to find: nothing to install, no root
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The hosts and their /proc are made up; SSH, archive and index are real. Look at what it leaves with
-  dropsonde --state DIR sweeps | top | compare | query ...")]
+The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started
+again goes on with its history. Look at what it leaves with
+  dropsonde --state DIR outliers | explain | top | compare | sweeps | query ...")]
 pub struct Demo {
     /// How many hosts
-    #[arg(long, default_value_t = 12, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, default_value_t = 24, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     hosts: u16,
-    /// One sweep, then exit
+    /// Hourly sweeps of the past to begin with, up to now; 0 for none
+    #[arg(long, default_value_t = 48, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=168))]
+    backfill: u16,
+    /// One live sweep, then exit
     #[arg(long)]
     once: bool,
     /// State directory for the demo [default: dropsonde-demo beside the usual one]
@@ -60,10 +66,15 @@ impl Demo {
         recorder: &Recorder,
         (dir, limits, stop): (&Path, &Limits, &Stop),
     ) -> Result<Exit> {
-        let probes = probes()?;
+        let hosts = usize::from(self.hosts);
+        let found = past::find(dir, hosts, self.seed)?;
+        let history = History::new(hosts, self.seed, found.mark, shipped(&demo::PAST_PROBES)?)?;
+        past::record(context, recorder, dir, (&history, &found), (usize::from(self.backfill), stop)).await?;
+        let probes = shipped(&demo::PROBES)?;
         let options = DemoOptions {
-            hosts: usize::from(self.hosts),
+            hosts,
             seed: self.seed,
+            made: found.mark.made(),
             dir: dir.to_owned(),
             probes: probes.clone(),
         };
@@ -83,12 +94,7 @@ impl Demo {
             let (swept, report) =
                 sweeping::carry_out(context, recorder, (&sweeper, errand.clone()), |_| Ok(())).await?;
             let exit = sweeping::exit_of(&report, &swept);
-            let healthy = fleet.hosts.iter().find(|host| host.name != fleet.sick);
-            self.print(
-                context,
-                (&report, dir),
-                (fleet.sick.as_str(), healthy.map(|host| host.name.as_str())),
-            )?;
+            self.print(context, (&report, dir), &fleet)?;
             if self.once || stop.is_finishing() {
                 break exit;
             }
@@ -101,23 +107,53 @@ impl Demo {
         Ok(exit)
     }
 
-    /// The sweep, then what `top` and `compare` make of it.
+    /// The sweep, then what the reading verbs make of it and of the past.
     fn print(
         &self,
         context: &Context,
         (report, dir): (&SweepReport, &Path),
-        (sick, healthy): (&str, Option<&str>),
+        fleet: &demo::Demo,
     ) -> Result<()> {
         if context.global.json {
             return context.print_json(report);
         }
         context.print(&summary::text(report, context.out_style()))?;
         show_command(context, dir, &["top", METRIC])?;
-        if let Some(healthy) = healthy {
-            show_command(context, dir, &["compare", healthy, sick])?;
+        if let Some(healthy) = &fleet.healthy {
+            show_command(context, dir, &["compare", healthy.as_str(), fleet.sick.as_str(), "--limit", "10"])?;
         }
-        context.print("\nAll of this data is synthetic.\n")
+        show_command(context, dir, &["outliers"])?;
+        for (incident, _) in &fleet.incidents {
+            show_command(context, dir, &["explain", symptom(*incident)])?;
+        }
+        context.print(&next_steps(dir, fleet))
     }
+}
+
+/// The metric that tells most of an incident.
+fn symptom(incident: Incident) -> &'static str {
+    match incident {
+        Incident::SlowKernel => METRIC,
+        Incident::DyingDisk => "disk_r_await_seconds",
+        Incident::NoisyNeighbour => "cpu_steal_ratio",
+    }
+}
+
+fn next_steps(dir: &Path, fleet: &demo::Demo) -> String {
+    let dropsonde = format!("  dropsonde --state {}", dir.display());
+    let mut text =
+        "\nAll of this data is synthetic. It is an ordinary state directory; look further with\n".to_owned();
+    let sick = fleet.sick.as_str();
+    for verb in [
+        "outliers".to_owned(),
+        "report --out demo.html".to_owned(),
+        format!("history {METRIC} -H {sick}"),
+        format!("show {sick} proc"),
+        "sweeps".to_owned(),
+    ] {
+        text.push_str(&format!("{dropsonde} {verb}\n"));
+    }
+    text
 }
 
 /// Runs a reading verb and prints its command line above what it says: anyone can repeat it.
@@ -129,10 +165,9 @@ fn show_command(context: &Context, dir: &Path, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The shipped probes that a synthetic host can answer.
-fn probes() -> Result<Vec<Arc<Probe>>> {
+fn shipped(names: &[&str]) -> Result<Vec<Arc<Probe>>> {
     let library = Library::built_in()?;
-    Ok(demo::PROBES.iter().filter_map(|name| library.get(name)).cloned().collect())
+    Ok(names.iter().filter_map(|name| library.get(name)).cloned().collect())
 }
 
 /// Beside the usual state directory, so that made-up readings never mix with real ones.

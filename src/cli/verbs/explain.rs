@@ -147,11 +147,12 @@ fn shared(found: &Explanation, context: &Context) -> String {
         return match found.shared.tested {
             0 => format!("{plural}: too few to share a label that says anything.\n"),
             tested => format!(
-                "{plural} and share no label beyond chance ({tested} splits of {all} hosts tested).\n"
+                "{plural} and {} no label beyond chance ({tested} splits of {all} hosts tested).\n",
+                if bad == 1 { "shares" } else { "share" }
             ),
         };
     }
-    let title = format!("{bad} host{} share:", if bad == 1 { "" } else { "s" });
+    let title = if bad == 1 { "1 host has:".to_owned() } else { format!("{bad} hosts share:") };
     let mut table = Table::new([
         Column::left(&title).elastic(),
         Column::right("OUTLIERS"),

@@ -141,7 +141,8 @@ impl Outliers {
 
     fn summary(&self, answer: &Answer) -> String {
         let Some(first) = answer.findings.first() else {
-            return "No host differs from its peers.\n".to_owned();
+            let sure = if answer.lacking.is_empty() { "" } else { " as far as there is enough data" };
+            return format!("No host differs from its peers{sure}.\n");
         };
         let hosts: std::collections::BTreeSet<_> =
             answer.findings.iter().flat_map(|it| &it.hosts).map(|it| &it.host).collect();

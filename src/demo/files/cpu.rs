@@ -25,12 +25,12 @@ fn modes(moment: &Moment<'_>, cpu: usize) -> [f64; 8] {
     let host = moment.host;
     let weight = host.cpu_weight[cpu];
     let busy = host.busy * weight;
-    let user = busy * 0.66 * moment.work_s + 0.06 * weight * moment.ill_s;
-    let nice = busy * 0.01 * moment.work_s;
-    let system = busy * 0.27 * moment.work_s + 0.02 * weight * moment.ill_s;
-    let softirq = busy * 0.06 * moment.traffic_s;
-    let iowait = 0.006 * moment.io_s;
-    let steal = weight * (0.002 * moment.work_s + 0.35 * moment.ill_s);
+    let user = busy * 0.67 * moment.work_s;
+    let nice = 0.0;
+    let system = busy * 0.27 * moment.work_s;
+    let softirq = host.softirq * weight * moment.traffic_s;
+    let iowait = 0.03 * moment.io_s + 0.1 * moment.dying_s;
+    let steal = 0.35 * weight * moment.stolen_s;
     let idle = moment.uptime_s - (user + nice + system + softirq + iowait + steal);
     [user, nice, system, idle, iowait, 0.0, softirq, steal]
 }
@@ -52,7 +52,7 @@ fn stat(moment: &Moment<'_>) -> String {
     }
     lines.line(format_args!("intr {}", spaced(interrupts::totals(moment))));
     lines.line(format_args!("ctxt {}", whole(context_switches(moment))));
-    lines.line(format_args!("btime {}", whole(host.boot_s)));
+    lines.line(format_args!("btime {}", whole(moment.boot.at_s)));
     lines.line(format_args!("processes {}", 1_900 + whole(2.4 * moment.work_s)));
     lines.line(format_args!("procs_running {}", running(moment)));
     lines.line(format_args!("procs_blocked 0"));
@@ -69,8 +69,7 @@ pub(super) fn context_switches(moment: &Moment<'_>) -> f64 {
 /// Tasks that want a CPU at this moment, on the average.
 fn demand(moment: &Moment<'_>) -> f64 {
     let host = moment.host;
-    let waiting = if moment.is_ill() { 0.6 * host.cpus as f64 } else { 0.0 };
-    host.cpus as f64 * host.busy * moment.work_level() + waiting
+    host.cpus as f64 * host.busy * moment.work_level() + moment.waiting()
 }
 
 fn running(moment: &Moment<'_>) -> u64 {
@@ -115,8 +114,8 @@ fn schedstat(moment: &Moment<'_>, version: u32) -> String {
 /// Seconds stalled since boot, some and full, per resource.
 fn stalled(moment: &Moment<'_>) -> [(&'static str, f64, f64); 4] {
     [
-        ("cpu", 0.018 * moment.work_s + 0.40 * moment.ill_s, 0.0),
-        ("io", 0.011 * moment.io_s, 0.008 * moment.io_s),
+        ("cpu", 0.018 * moment.contention_s + 0.2 * moment.slow_s, 0.0),
+        ("io", 0.011 * moment.io_s + 0.17 * moment.dying_s, 0.008 * moment.io_s + 0.12 * moment.dying_s),
         ("memory", 0.000_2 * moment.work_s, 0.000_1 * moment.work_s),
         ("irq", 0.0, 0.004 * moment.traffic_s),
     ]

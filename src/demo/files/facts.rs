@@ -1,6 +1,6 @@
 //! What a host says of itself.
 
-use crate::demo::host::HostModel;
+use crate::demo::host::{HostModel, Moment};
 
 use super::{Lines, TreeFile, network};
 
@@ -23,8 +23,9 @@ const DEFAULTS: [(&str, &str); 13] = [
 
 const DRIVERS: &str = "bus/pci/drivers";
 
-pub(super) fn files(host: &HostModel) -> Vec<TreeFile> {
-    let mut files = kernel(host);
+pub(super) fn files(moment: &Moment<'_>) -> Vec<TreeFile> {
+    let host = moment.host;
+    let mut files = kernel(moment);
     files.extend(hardware(host));
     for process in &host.processes {
         files.push(TreeFile::new(format!("proc/{}/wchan", process.pid), "0"));
@@ -45,14 +46,15 @@ fn line(path: impl Into<String>, text: &str) -> TreeFile {
     TreeFile::new(path, format!("{text}\n"))
 }
 
-fn kernel(host: &HostModel) -> Vec<TreeFile> {
+fn kernel(moment: &Moment<'_>) -> Vec<TreeFile> {
+    let (host, boot) = (moment.host, moment.boot);
     let platform = host.platform;
     let mut files = vec![
-        line("proc/sys/kernel/random/boot_id", &host.boot_id),
-        line("proc/sys/kernel/osrelease", platform.kernel),
+        line("proc/sys/kernel/random/boot_id", &boot.id),
+        line("proc/sys/kernel/osrelease", boot.kernel),
         line("proc/sys/kernel/hostname", host.name.as_str()),
         line("proc/sys/kernel/perf_event_paranoid", &platform.perf_event_paranoid.to_string()),
-        line("proc/version", &format!("Linux version {} (synthetic) #1 SMP", platform.kernel)),
+        line("proc/version", &format!("Linux version {} (synthetic) #1 SMP", boot.kernel)),
         TreeFile::new("proc/1/root/etc/os-release", os_release(host)),
         TreeFile::new("proc/net/route", ROUTE),
         line("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never"),

@@ -58,7 +58,7 @@ fn processor(moment: &Moment<'_>) -> Vec<Line> {
     let switches = context_switches(moment) / host.cpus as f64;
     vec![
         line("NMI", "Non-maskable interrupts", &|_| 0.0),
-        line("LOC", "Local timer interrupts", &|w| w * (95.0 * moment.work_s + 60.0 * moment.ill_s)),
+        line("LOC", "Local timer interrupts", &|w| w * 95.0 * moment.work_s),
         line("RES", "Rescheduling interrupts", &|w| w * 0.04 * switches),
         line("CAL", "Function call interrupts", &|w| w * 11.0 * moment.work_s),
         line("TLB", "TLB shootdowns", &|w| w * 6.0 * moment.work_s),
@@ -94,8 +94,10 @@ fn vectors(moment: &Moment<'_>) -> Vec<(&'static str, Vec<u64>)> {
     let packets = host.packets_per_s * moment.traffic_s / cpus;
     let ios = host.ios_per_s * moment.io_s / cpus;
     let switches = context_switches(moment) / cpus;
+    let threads = || host.processes.iter().flat_map(|process| &process.threads);
+    let balancing = 0.6 * moment.slow_s * threads().map(|it| moment.slices_per_s(it)).sum::<f64>() / cpus;
     // A poll that runs out of its budget raises the vector once more.
-    let polls = packets / 3.0 + 14.0 * moment.ill_s;
+    let polls = packets / 3.0 + 0.6 * moment.stolen_s;
     [
         ("HI", 0.0),
         ("TIMER", 62.0 * moment.work_s),
@@ -104,7 +106,8 @@ fn vectors(moment: &Moment<'_>) -> Vec<(&'static str, Vec<u64>)> {
         ("BLOCK", ios),
         ("IRQ_POLL", 0.0),
         ("TASKLET", 0.02 * moment.work_s),
-        ("SCHED", switches * 0.11),
+        // A CPU that lets its queue grow is asked to balance it again and again.
+        ("SCHED", switches * 0.11 + balancing),
         ("HRTIMER", 0.001 * moment.work_s),
         ("RCU", switches * 0.14),
     ]
@@ -134,7 +137,7 @@ fn softnet(moment: &Moment<'_>) -> String {
     let mut lines = Lines::default();
     for (cpu, weight) in host.cpu_weight.iter().enumerate() {
         let processed = host.packets_per_s * moment.traffic_s * weight / host.cpus as f64;
-        let squeezed = weight * (0.004 * moment.traffic_s + 14.0 * moment.ill_s);
+        let squeezed = weight * (0.004 * moment.traffic_s + 0.6 * moment.stolen_s);
         let mut columns = [0_u64; 15];
         columns[0] = whole(processed);
         columns[2] = whole(squeezed);

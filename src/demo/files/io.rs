@@ -25,9 +25,13 @@ fn diskstats(moment: &Moment<'_>) -> String {
     let platform = host.platform;
     let ios = host.ios_per_s * moment.io_s;
     let (reads, writes) = (ios * READS, ios * (1.0 - READS));
-    let (read_ms, write_ms) = (reads * host.io_s * 800.0, writes * host.io_s * 1_100.0);
+    // What requests take wanders apart from how many there are, and so does their mean. Those of a dying
+    // disk are tried again and again.
+    let (served, retried) = (host.ios_per_s * moment.service_s, host.ios_per_s * moment.dying_s);
+    let read_ms = READS * (served * host.io_s * 800.0 + retried * 4.5);
+    let write_ms = (1.0 - READS) * (served * host.io_s * 1_100.0 + retried * 4.5);
     let flushes = writes * 0.05;
-    let flush_ms = flushes * 0.9;
+    let flush_ms = flushes * 0.9 + 0.05 * retried * 6.0;
     // Requests overlap a little, so the disk is busy for less than they take together.
     let busy_ms = (read_ms + write_ms) * 0.7;
     let mut lines = Lines::default();
@@ -69,7 +73,7 @@ fn cpu_stat(moment: &Moment<'_>, group: &str, has_quota: bool) -> String {
     }
     let periods_per_s = if has_quota { 9.5 } else { 0.0 };
     // Work that piled up while the host stood still is done in bursts, and bursts meet the quota.
-    let throttled = 0.12 * periods_per_s * moment.ill_s;
+    let throttled = 0.1 * periods_per_s * moment.stolen_s;
     lines.line(format_args!("nr_periods {}", whole(periods_per_s * moment.uptime_s)));
     lines.line(format_args!("nr_throttled {}", whole(throttled)));
     lines.line(format_args!("throttled_usec {}", whole(throttled * 21_000.0)));

@@ -30,7 +30,7 @@ impl Memory {
         let total = moment.host.memory_kib;
         let part = |fraction: f64| whole(total as f64 * fraction) / PAGE_KIB * PAGE_KIB;
         // What is in use follows the load a little.
-        let anon = part(0.30 + 0.06 * (moment.work_level() - 1.0));
+        let anon = part(moment.host.anon + 0.06 * (moment.work_level() - 1.0));
         let (buffers, cached, slab, rest) = (part(0.01), part(0.31), part(0.035), part(0.015));
         let free = total - anon - buffers - cached - slab - rest;
         Self { total, free, buffers, cached, anon, slab, rest, dirty: part(0.000_4) }

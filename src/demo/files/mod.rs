@@ -4,6 +4,7 @@ mod cpu;
 mod facts;
 mod interrupts;
 mod io;
+mod log;
 mod memory;
 mod network;
 mod tasks;
@@ -43,9 +44,14 @@ impl HostModel {
         files
     }
 
-    /// What stays as long as the host runs.
-    pub fn fixed_files(&self) -> Vec<TreeFile> {
-        facts::files(self)
+    /// What stays from one boot to the next, as of the boot before `time`.
+    pub fn fixed_files(&self, time: CollectorTime) -> Vec<TreeFile> {
+        facts::files(&self.at(time))
+    }
+
+    /// The kernel's log, which is in no file: `dmesg` reads it elsewhere.
+    pub(super) fn kernel_log(&self, time: CollectorTime) -> String {
+        log::text(&self.at(time))
     }
 
     /// Symbolic links of the tree, as (path, target).

@@ -85,7 +85,7 @@ fn tcp(moment: &Moment<'_>, lines: &mut Lines) {
     let (rx, tx) = (received(moment), sent(moment));
     let opened = rx * 0.004;
     // A guest that is not running acknowledges late, and its peers and it send again.
-    let again = tx * 0.000_25 + 25.0 * moment.ill_s;
+    let again = tx * 0.000_25 + 12.0 * moment.stolen_s;
     lines.table(
         "Tcp",
         &[
@@ -110,7 +110,6 @@ fn tcp(moment: &Moment<'_>, lines: &mut Lines) {
 
 fn netstat(moment: &Moment<'_>) -> String {
     let tx = sent(moment);
-    let overflows = whole(0.7 * moment.ill_s);
     let mut lines = Lines::default();
     lines.table(
         "TcpExt",
@@ -120,11 +119,11 @@ fn netstat(moment: &Moment<'_>) -> String {
             ("SyncookiesFailed", 0),
             ("TW", whole(received(moment) * 0.002)),
             ("DelayedACKs", whole(received(moment) * 0.03)),
-            ("ListenOverflows", overflows),
-            ("ListenDrops", overflows),
-            ("TCPLostRetransmit", whole(0.4 * moment.ill_s)),
+            ("ListenOverflows", 0),
+            ("ListenDrops", 0),
+            ("TCPLostRetransmit", whole(tx * 0.000_01)),
             ("TCPFastRetrans", whole(tx * 0.000_1)),
-            ("TCPTimeouts", whole(tx * 0.000_02 + 4.0 * moment.ill_s)),
+            ("TCPTimeouts", whole(tx * 0.000_02 + 0.8 * moment.stolen_s)),
             ("TCPAbortOnMemory", 0),
             ("TCPBacklogDrop", 0),
             ("TCPReqQFullDrop", 0),

@@ -1,7 +1,7 @@
 //! The synthetic files hold what a kernel of that age and size would write.
 
 use super::*;
-use crate::demo::{FleetShape, fleet};
+use crate::demo::{FleetShape, Incident, fleet};
 use crate::model::CollectorTime;
 use std::collections::BTreeMap;
 
@@ -30,10 +30,11 @@ fn row(files: &BTreeMap<String, String>, path: &str, start: &str) -> Vec<u64> {
 fn the_same_seed_and_moment_give_the_same_bytes() {
     let (a, b) = (made(12, 3), made(12, 3));
     assert_eq!(at(&a[5], 1_234), at(&b[5], 1_234));
-    assert_eq!(a[5].fixed_files(), b[5].fixed_files());
+    let now = CollectorTime::from_unix_s(NOW_S);
+    assert_eq!(a[5].fixed_files(now), b[5].fixed_files(now));
     assert_ne!(at(&a[5], 1_234), at(&made(12, 4)[5], 1_234));
     assert_eq!(a.iter().filter(|host| host.sick).count(), 1);
-    assert_ne!(a[0].boot_id, a[1].boot_id);
+    assert_ne!(a[0].boot_id(now), a[1].boot_id(now));
 }
 
 #[test]
@@ -42,12 +43,13 @@ fn a_fleet_that_is_made_again_goes_on_where_it_was() {
         let now = CollectorTime::from_unix_s(NOW_S + s);
         fleet(FleetShape { hosts: 12, seed: 3, now }).unwrap()
     };
+    let now = CollectorTime::from_unix_s(NOW_S);
     for (before, after) in made(12, 3).iter().zip(&again(600)) {
-        assert_eq!(before.boot_id, after.boot_id);
+        assert_eq!(before.boot_id(now), after.boot_id(now));
         assert_eq!(at(before, 900_000), at(after, 900_000));
     }
     // Another week, another boot.
-    assert_ne!(made(12, 3)[0].boot_id, again(8 * 86_400)[0].boot_id);
+    assert_ne!(made(12, 3)[0].boot_id(now), again(8 * 86_400)[0].boot_id(now));
 }
 
 /// Counters by a key: everything but what is a gauge by nature.
@@ -191,50 +193,97 @@ fn nothing_takes_longer_than_there_was_time() {
     }
 }
 
-#[test]
-fn the_sick_host_stands_out_and_was_healthy_yesterday() {
-    for seed in 0..20 {
-        let hosts = made(12, seed);
-        let symptoms = |host: &HostModel, ms: i64| -> [f64; 4] {
-            let (before, after) = (at(host, ms), at(host, ms + 5_000));
-            let rise =
-                |value: &dyn Fn(&BTreeMap<String, String>) -> u64| (value(&after) - value(&before)) as f64;
+/// What an incident shows in, over five seconds from `ms` on.
+fn symptom(host: &HostModel, incident: Incident, ms: i64) -> f64 {
+    let (before, after) = (at(host, ms), at(host, ms + 5_000));
+    let rise = |value: &dyn Fn(&BTreeMap<String, String>) -> u64| (value(&after) - value(&before)) as f64;
+    match incident {
+        Incident::SlowKernel => {
             let tasks = |files: &BTreeMap<String, String>, column: usize| -> u64 {
                 let all =
                     files.iter().filter(|(path, _)| path.contains("/task/") && path.ends_with("schedstat"));
                 all.map(|(_, text)| numbers(&format!("x {text}"))[column]).sum()
             };
-            let pressure = |files: &BTreeMap<String, String>| -> u64 {
-                let line = files["proc/pressure/cpu"].lines().next().unwrap();
-                line.rsplit_once('=').unwrap().1.parse().unwrap()
+            rise(&|files| tasks(files, 1)) / rise(&|files| tasks(files, 2)) / 1e9
+        }
+        Incident::DyingDisk => {
+            let reads = |files: &BTreeMap<String, String>, column: usize| {
+                let line = files["proc/diskstats"].lines().next().unwrap();
+                line.split_whitespace().nth(column).unwrap().parse().unwrap()
             };
-            let squeezed = |files: &BTreeMap<String, String>| -> u64 {
-                let column = |line: &str| u64::from_str_radix(line.split(' ').nth(2).unwrap(), 16).unwrap();
-                files["proc/net/softnet_stat"].lines().map(column).sum()
-            };
-            [
-                rise(&|files| tasks(files, 1)) / rise(&|files| tasks(files, 2)),
-                rise(&pressure) / 5e6,
-                rise(&|files| row(files, "proc/stat", "cpu ")[7]) / 500.0 / host.cpus as f64,
-                rise(&squeezed) / 5.0 / host.cpus as f64,
-            ]
-        };
-        let sick = hosts.iter().find(|host| host.sick).unwrap();
-        let now = symptoms(sick, 0);
-        let yesterday = symptoms(sick, -24 * 3_600_000);
-        assert!((0.35..0.48).contains(&now[1]), "pressure {}", now[1]);
-        assert!((0.3..0.42).contains(&now[2]), "steal {}", now[2]);
-        for host in hosts.iter().filter(|host| !host.sick) {
-            let healthy = symptoms(host, 0);
-            for (i, (sick, healthy)) in now.iter().zip(healthy).enumerate() {
-                assert!(*sick >= 3.0 * healthy, "seed {seed} {} symptom {i}: {sick} {healthy}", host.name);
+            rise(&|files| reads(files, 6)) / rise(&|files| reads(files, 3)) / 1e3
+        }
+        Incident::NoisyNeighbour => {
+            rise(&|files| row(files, "proc/stat", "cpu ")[7]) / 500.0 / host.cpus as f64
+        }
+    }
+}
+
+#[test]
+fn an_incident_shows_on_its_hosts_alone_and_only_since_it_began() {
+    for seed in 0..20 {
+        let hosts = made(24, seed);
+        for (incident, count) in
+            [(Incident::SlowKernel, 4), (Incident::DyingDisk, 1), (Incident::NoisyNeighbour, 4)]
+        {
+            let (ill, others): (Vec<&HostModel>, Vec<&HostModel>) =
+                hosts.iter().partition(|host| host.incident == Some(incident));
+            assert_eq!(ill.len(), count, "seed {seed} {incident:?}");
+            let usual = others.iter().map(|host| symptom(host, incident, 0)).fold(0.0, f64::max);
+            for host in ill {
+                let (now, yesterday) = (symptom(host, incident, 0), symptom(host, incident, -24 * 3_600_000));
+                assert!(now >= 2.5 * usual, "seed {seed} {} {incident:?}: {now} {usual}", host.name);
+                assert!(yesterday <= 1.5 * usual, "seed {seed} {} {incident:?}: {yesterday}", host.name);
             }
         }
-        for (i, (now, yesterday)) in now.iter().zip(yesterday).enumerate() {
-            assert!(*now >= 3.0 * yesterday, "seed {seed} symptom {i}: {now} {yesterday}");
+    }
+}
+
+#[test]
+fn those_of_the_slow_kernel_share_it_and_nothing_else() {
+    for seed in 0..20 {
+        let hosts = made(24, seed);
+        let now = CollectorTime::from_unix_s(NOW_S);
+        let kernel = |host: &HostModel, time| host.at(time).boot.kernel;
+        let sick = hosts.iter().find(|host| host.sick).unwrap();
+        let slow = |host: &&HostModel| host.incident == Some(Incident::SlowKernel);
+        for host in &hosts {
+            assert_eq!(kernel(host, now) == kernel(sick, now), slow(&host), "seed {seed} {}", host.name);
+            let yesterday = CollectorTime::from_unix_s(NOW_S - 86_400);
+            assert_eq!(kernel(host, yesterday) == kernel(host, now), !slow(&host));
         }
-        // What it runs is not what makes it sick: healthy hosts run the same.
-        let alike = hosts.iter().filter(|host| host.platform.kernel == sick.platform.kernel).count();
-        assert!((3..=6).contains(&alike), "{alike}");
+        let platform = |host: &&&HostModel| std::ptr::eq(host.platform, sick.platform);
+        assert_eq!(hosts.iter().collect::<Vec<_>>().iter().filter(platform).count(), 8);
+        // The worst off is the one to look at.
+        let worst = hosts.iter().max_by(|a, b| {
+            let wait = |host| symptom(host, Incident::SlowKernel, 0);
+            wait(a).total_cmp(&wait(b))
+        });
+        assert_eq!(worst.unwrap().name, sick.name, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_reboot_means_nothing() {
+    for seed in 0..20 {
+        let hosts = made(24, seed);
+        let (yesterday, before) = (-20 * 3_600, -40 * 3_600);
+        let boot = |host: &HostModel, s| host.boot_id(CollectorTime::from_unix_s(NOW_S + s)).to_owned();
+        let booted = |host: &&HostModel| boot(host, before) != boot(host, yesterday);
+        let booted: Vec<&HostModel> = hosts.iter().filter(booted).collect();
+        assert_eq!(booted.len(), 1);
+        assert!(booted[0].incident.is_none() && !booted[0].is_odd());
+        assert_eq!(hosts.iter().filter(|host| host.is_odd() && host.incident.is_none()).count(), 1);
+    }
+}
+
+#[test]
+fn a_fleet_of_any_size_has_a_sick_host() {
+    for hosts in 1..40 {
+        let made = made(hosts, 7);
+        assert_eq!(made.iter().filter(|host| host.sick).count(), 1, "{hosts}");
+        let in_trouble = made.iter().filter(|host| host.incident.is_some()).count();
+        // Somebody must be left to compare with.
+        assert!(in_trouble * 2 <= hosts + 1, "{in_trouble} of {hosts}");
     }
 }

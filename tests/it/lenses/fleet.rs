@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use dropsonde::collect::{Options, Recorder};
@@ -15,12 +15,14 @@ use dropsonde::model::{
     SweepEnd, SweepId, Trigger,
 };
 
+use serde_json::Value;
+
 use crate::verbs::build::HOSTILE;
 
 /// 2026-11-22 00:00 UTC.
 pub const START_S: i64 = 1_795_305_600;
 
-const NODE: &str = r#"
+pub const NODE: &str = r#"
 name = "node"
 summary = "a host in numbers"
 script = "true"
@@ -46,6 +48,13 @@ name = "steal_ratio"
 unit = "ratio"
 kind = "gauge"
 help = "taken by other guests"
+worse = "higher"
+
+[[metric]]
+name = "*_seconds"
+unit = "seconds"
+kind = "gauge"
+help = "may be no number"
 worse = "higher"
 
 [[metric]]
@@ -91,6 +100,10 @@ pub struct Fleet {
     /// The definition in use at a sweep.
     pub node: fn(u32) -> Arc<Probe>,
     pub minutes: fn(u32) -> i64,
+    /// How often a host has booted up to a sweep.
+    pub boots: fn(u32, u32) -> u32,
+    /// Hosts that say what is no number.
+    pub wild: fn(u32, u32) -> bool,
 }
 
 impl Default for Fleet {
@@ -102,6 +115,8 @@ impl Default for Fleet {
             asked: |_, _| true,
             node: |_| probe("node", NODE),
             minutes: |sweep| i64::from(sweep) * 60,
+            boots: |_, _| 0,
+            wild: |_, _| false,
         }
     }
 }
@@ -161,12 +176,16 @@ impl Fleet {
             hosts: hosts.iter().map(planned).collect(),
         };
         let handle = recorder.begin(plan, probes.clone()).await.unwrap();
-        let uptime_s = 50_000.0 + (self.minutes)(sweep) as f64 * 60.0;
         for host in hosts {
-            let texts =
-                [node_text(sweep, host, uptime_s), kernel_text(sweep, host, uptime_s), notes_text(host)];
+            let boots = (self.boots)(sweep, host);
+            let uptime_s = if boots > 0 { 900.0 } else { 50_000.0 + (self.minutes)(sweep) as f64 * 60.0 };
+            let texts = [
+                node_text(sweep, host, uptime_s, (self.wild)(sweep, host)),
+                kernel_text(sweep, host, uptime_s),
+                notes_text(host),
+            ];
             for (probe, text) in probes.iter().zip(texts) {
-                let reading = reading(probe, host, started, uptime_s, &text);
+                let reading = reading((probe, host), started, (uptime_s, boots), &text);
                 handle.record(reading, text.into_bytes()).await.unwrap();
             }
         }
@@ -178,6 +197,40 @@ impl Fleet {
         };
         handle.finish(end).await.unwrap();
     }
+}
+
+/// A state directory that several tests read at once; the last of them removes it.
+pub struct Shared(Arc<tempfile::TempDir>);
+
+impl std::ops::Deref for Shared {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// The fleet as it is by default.
+pub fn three_incidents() -> Shared {
+    static STATE: Mutex<Weak<tempfile::TempDir>> = Mutex::new(Weak::new());
+    let mut state = STATE.lock().unwrap();
+    let shared = state.upgrade().unwrap_or_else(|| Arc::new(Fleet::default().record()));
+    *state = Arc::downgrade(&shared);
+    Shared(shared)
+}
+
+/// The hosts that an answer names, sorted.
+pub fn hosts(answer: &Value) -> Vec<String> {
+    let mut hosts: Vec<String> =
+        answer["hosts"].as_array().unwrap().iter().map(|host| host.as_str().unwrap().to_owned()).collect();
+    hosts.sort();
+    hosts
+}
+
+pub fn names(hosts: &[u32]) -> Vec<String> {
+    let mut names: Vec<String> = hosts.iter().map(|host| name(*host).to_string()).collect();
+    names.sort();
+    names
 }
 
 pub fn name(host: u32) -> HostName {
@@ -211,7 +264,7 @@ fn chance(sweep: u32, host: u32, what: u32) -> f64 {
     (x >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
 
-fn node_text(sweep: u32, host: u32, uptime_s: f64) -> String {
+fn node_text(sweep: u32, host: u32, uptime_s: f64, wild: bool) -> String {
     let tide = 1.0 + 0.5 * (TAU * f64::from(sweep) / 24.0).sin();
     let noise = |what: u32| (0.1 * chance(sweep, host, what)).exp();
     let slow = SLOW.contains(&host) && sweep >= 40;
@@ -222,6 +275,8 @@ fn node_text(sweep: u32, host: u32, uptime_s: f64) -> String {
     line("disk_await_seconds{device=\"sda\"}", 0.0008 * tide * noise(2));
     let dying = if host == DISK && sweep >= 44 { 9.5 } else { 1.0 };
     line("disk_await_seconds{device=\"sdb\"}", 0.0008 * tide * noise(3) * dying);
+    line("odd_seconds", if wild { f64::NAN } else { 0.001 * noise(5) });
+    line("endless_seconds", if wild { f64::INFINITY } else { 0.001 * noise(6) });
     line("steal_ratio", if host == STEAL { 0.078 } else { 0.004 } * noise(4));
     for cpu in 0..8 {
         line(&format!("irqs_total{{cpu=\"{cpu}\"}}"), uptime_s * 120.0 + f64::from(cpu));
@@ -258,7 +313,12 @@ fn notes_text(host: u32) -> String {
     format!("vm.swappiness = 10\nscheduler = {scheduler}\nnet.core.somaxconn = 4096\n{extra}")
 }
 
-fn reading(probe: &Probe, host: u32, started: CollectorTime, uptime_s: f64, text: &str) -> Reading {
+fn reading(
+    (probe, host): (&Probe, u32),
+    started: CollectorTime,
+    (uptime_s, boots): (f64, u32),
+    text: &str,
+) -> Reading {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     Reading {
@@ -271,7 +331,7 @@ fn reading(probe: &Probe, host: u32, started: CollectorTime, uptime_s: f64, text
         started,
         elapsed: Duration::from_millis(1_250),
         clock: Some(HostClock {
-            boot_id: "b1".to_owned(),
+            boot_id: format!("boot{boots}"),
             start: HostTime::from_unix_s(started.unix_s()),
             end: HostTime::from_unix_s(started.unix_s() + 1),
             uptime_start_s: uptime_s - 1.0,

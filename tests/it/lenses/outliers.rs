@@ -2,40 +2,133 @@
 
 use serde_json::Value;
 
-use super::fleet::{DISK, Fleet, SLOW, STEAL, name};
-use crate::verbs::build::{json, run, stdout, text};
+use super::fleet::{DISK, Fleet, SLOW, STEAL, hosts, name, names, three_incidents};
+use crate::verbs::build::{json, refusal, run, stdout, text};
 
-fn hosts(finding: &Value) -> Vec<String> {
-    let mut hosts: Vec<String> =
-        finding["hosts"].as_array().unwrap().iter().map(|host| host.as_str().unwrap().to_owned()).collect();
-    hosts.sort();
-    hosts
+fn metrics(answer: &Value) -> Vec<&str> {
+    answer["findings"].as_array().unwrap().iter().map(|it| it["metric"].as_str().unwrap()).collect()
 }
 
 #[test]
 fn three_incidents_and_nobody_else() {
-    let state = Fleet::default().record();
-    crate::lenses::show(&text(state.path(), &["outliers"]));
-    crate::lenses::show(&text(state.path(), &["explain", "runq_latency_seconds"]));
-    crate::lenses::show(&text(state.path(), &["explain", "disk_await_seconds"]));
-    let answer = json(state.path(), &["outliers"]);
-    let findings = answer["findings"].as_array().unwrap();
-    let slow: Vec<String> = SLOW.iter().map(|host| name(*host).to_string()).collect();
-    for finding in findings {
-        let expected: Vec<String> = match finding["metric"].as_str().unwrap() {
-            "runq_latency_seconds" | "softirq_seconds_total" | "wait_seconds" => slow.clone(),
-            "disk_await_seconds" | "kernel_log_events_total" | "kernel_log_lines_total" => {
-                vec![name(DISK).to_string()]
-            }
-            "steal_ratio" => vec![name(STEAL).to_string()],
+    let state = three_incidents();
+    let answer = json(&state, &["outliers"]);
+    for finding in answer["findings"].as_array().unwrap() {
+        let expected: &[u32] = match finding["metric"].as_str().unwrap() {
+            "runq_latency_seconds" | "softirq_seconds_total" | "wait_seconds" => &SLOW,
+            "disk_await_seconds" => &[DISK],
+            "steal_ratio" => &[STEAL],
             other => panic!("{other}: {finding}"),
         };
-        assert_eq!(hosts(finding), expected, "{finding}");
+        assert_eq!(hosts(finding), names(expected), "{finding}");
     }
-    let top: Vec<&str> = findings.iter().map(|it| it["metric"].as_str().unwrap()).collect();
-    for metric in ["runq_latency_seconds", "disk_await_seconds", "steal_ratio"] {
-        assert!(top.contains(&metric), "{top:?}");
-    }
-    let failing = run(state.path(), &["outliers", "--fail-on-findings"]);
-    assert_eq!(failing.status.code(), Some(10), "{}", stdout(&failing));
+    let order = [
+        "runq_latency_seconds",
+        "disk_await_seconds",
+        "softirq_seconds_total",
+        "steal_ratio",
+        "wait_seconds",
+    ];
+    let mut found = metrics(&answer);
+    // What passes its warning stands first.
+    assert_eq!(found[0], order[0], "{found:?}");
+    found.sort_unstable();
+    let mut expected = order.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert_eq!(
+        (&answer["planned"], &answer["answered"], &answer["metrics"]),
+        (&48.into(), &48.into(), &16.into())
+    );
+    assert_eq!(answer["lacking"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_finding_says_how_much_and_since_when() {
+    let answer = json(&three_incidents(), &["outliers", "--metric", "disk_*"]);
+    let finding = &answer["findings"][0];
+    assert_eq!((&finding["labels"]["device"], &finding["lens"]), (&"sdb".into(), &"changed".into()));
+    assert_eq!(finding["since"], "2026-11-23T20:00:00Z");
+    let number = |field: &str| finding[field].as_f64().unwrap();
+    let ratio = number("value") / number("peers");
+    assert!((ratio - number("ratio")).abs() < 1e-9 && (7.0..13.0).contains(&ratio), "{finding}");
+    assert_eq!(finding["each"][0]["history"].as_array().unwrap().len(), 48);
+    assert_eq!(finding["usual"].as_array().unwrap().len(), 48);
+    let steal = &json(&three_incidents(), &["outliers", "--lens", "odd"])["findings"];
+    assert_eq!((&steal[0]["metric"], &steal[0]["since"]), (&"steal_ratio".into(), &Value::Null));
+    assert_eq!(steal.as_array().unwrap().len(), 1, "{steal}");
+}
+
+#[test]
+fn what_a_person_sees() {
+    let shown = text(&three_incidents(), &["outliers"]);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].ends_with("2026-11-23 23:00Z · 48/48 hosts · 16 metrics"), "{shown}");
+    assert!(lines[2].starts_with("!  runq_latency_seconds"), "{shown}");
+    assert!(lines[2].contains("web[06,18,30,42]") && lines[2].contains("16:00  changed"), "{shown}");
+    let steal = lines.iter().find(|line| line.contains("steal_ratio")).unwrap();
+    assert!(steal.starts_with("·") && steal.contains("47h+") && steal.contains(" odd "), "{shown}");
+    assert_eq!(
+        *lines.last().unwrap(),
+        "6 of 48 hosts, 5 metrics.  Next: dropsonde explain runq_latency_seconds"
+    );
+    let one = text(&three_incidents(), &["outliers", "web*", "--limit", "1", "--peers", "role"]);
+    assert!(one.ends_with("Next: dropsonde explain runq_latency_seconds -H 'web*' --peers role\n"), "{one}");
+    assert_eq!(one.lines().count(), 4, "{one}");
+}
+
+#[test]
+fn the_exit_status_says_that_there_are_findings_only_when_asked() {
+    let state = three_incidents();
+    assert_eq!(run(&state, &["outliers"]).status.code(), Some(0));
+    assert_eq!(run(&state, &["outliers", "--fail-on-findings"]).status.code(), Some(10));
+    let calm = ["outliers", "--metric", "noise_*", "--fail-on-findings"];
+    let output = run(&state, &calm);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stdout(&output).contains("No host differs from its peers"), "{output:?}");
+}
+
+#[test]
+fn peers_are_those_of_a_group() {
+    // Five racks of nine or ten hosts: each has its own medians.
+    let answer = json(&three_incidents(), &["outliers", "--peers", "rack"]);
+    let found = metrics(&answer);
+    assert!(found.contains(&"disk_await_seconds") && found.contains(&"runq_latency_seconds"), "{found:?}");
+    // Each host alone with its serial number has no peers at all.
+    let alone = text(&three_incidents(), &["outliers", "--peers", "serial", "--metric", "steal_ratio"]);
+    assert!(alone.contains("in the group SN0001: 0 peers for a host, 5 are needed."), "{alone}");
+    assert!(alone.contains("No host differs from its peers as far as there is enough data.\n"), "{alone}");
+}
+
+#[test]
+fn slips_are_told() {
+    let state = three_incidents();
+    let check = |args: &[&str], expected: &str| {
+        let (status, said) = refusal(&state, args);
+        assert_eq!(status, 2, "{args:?}: {said}");
+        assert!(said.contains(expected), "{args:?}: {said}");
+    };
+    check(&["outliers", "--metric", "disk_awiat_seconds"], "did you mean disk_await_seconds?");
+    check(&["outliers", "--metric", "nothing_like_*"], "no metric nothing_like_*");
+    check(&["outliers", "web99"], "nothing was recorded of web99");
+    check(&["outliers", "--sweep", "2030"], "no sweep 2030");
+    check(&["outliers", "--peers", "rak"], "did you mean rack?");
+    check(&["explain", "runq_latency_second"], "did you mean runq_latency_seconds?");
+    check(&["history", "runq_latency_seconds", "-H", "web99"], "nothing was recorded of web99");
+    check(&["history", "disk_await_seconds", "-H", "web01", "--since", "soon"], "soon is no moment");
+    check(&["fold", "note"], "did you mean notes or node?");
+}
+
+#[test]
+fn nothing_recorded_and_one_host() {
+    let empty = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (status, said) = refusal(empty.path(), &["outliers"]);
+    assert_eq!(status, 2, "{said}");
+    let one = Fleet { hosts: 1, sweeps: 2, ..Fleet::default() }.record();
+    let shown = text(one.path(), &["outliers"]);
+    assert!(shown.contains("Not enough data: 0 peers for a host, 5 are needed."), "{shown}");
+    assert!(!shown.contains("of 24"), "more sweeps would not help: {shown}");
+    assert_eq!(name(1).as_str(), "web01");
+    let why = text(one.path(), &["explain", "steal_ratio"]);
+    assert!(why.contains("No host differs: nothing to explain."), "{why}");
 }

@@ -1,24 +1,26 @@
 //! Histograms of two sides. The hosts of a side are added up where they have the same buckets; sides with
 //! other buckets are compared only where both know how many observations lie below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::{Sides, is_ambiguous, labels_of};
+use super::is_ambiguous;
+use super::numbers::labels_of;
+use super::sides::Sides;
 use crate::cli::recorded::{Metrics, Recorded, labels_text};
 use crate::compare::{Distribution, Interval, Statistic, least_distance, ratio};
-use crate::model::{Kind, Worse};
+use crate::model::{HostName, Kind, SweepId, Worse};
 use crate::render::json::{CompareDistribution, CompareRow};
 use crate::render::{Cell, Column, Ink, Table, units};
-use crate::store::index::{HostHistogram, Series, SweepRow};
+use crate::store::index::{HostHistogram, Series};
 
 /// One side of a series: its hosts' distributions added up, and of how many.
 #[derive(Default)]
 struct Side {
     sum: Option<Distribution>,
-    hosts: u64,
+    hosts: BTreeSet<HostName>,
     /// Hosts whose buckets are others than the first's: not in the sum.
     left_out: u64,
 }
@@ -32,20 +34,24 @@ pub(super) struct Line {
 /// Every distribution that either side has, the most different first.
 pub(super) fn lines(
     recorded: &Recorded<'_>,
-    (sweep, sides): (&SweepRow, &Sides),
+    sides: &Sides,
     wanted: impl Fn(&Series) -> bool,
 ) -> Result<Vec<Line>> {
     let mut found: BTreeMap<Arc<Series>, [Side; 2]> = BTreeMap::new();
-    recorded.reader.each_histogram(&sweep.sweep, &mut |it| {
-        let side = match (sides.a.contains(&it.host), sides.b.contains(&it.host)) {
-            (true, _) => 0,
-            (_, true) => 1,
-            _ => return,
-        };
-        if wanted(&it.series) {
-            found.entry(Arc::clone(&it.series)).or_default()[side].add(&it);
-        }
-    })?;
+    let sweeps: BTreeSet<&SweepId> = sides.a.sweeps.iter().chain(&sides.b.sweeps).collect();
+    for sweep in sweeps {
+        let here = [&sides.a, &sides.b].map(|side| side.sweeps.contains(sweep));
+        recorded.reader.each_histogram(sweep, &mut |it| {
+            if !wanted(&it.series) {
+                return;
+            }
+            for (at, side) in [&sides.a, &sides.b].into_iter().enumerate() {
+                if here[at] && side.hosts.contains(&it.host) {
+                    found.entry(Arc::clone(&it.series)).or_default()[at].add(&it);
+                }
+            }
+        })?;
+    }
     let line = |(series, sides): (Arc<Series>, [Side; 2])| {
         let [a, b] = sides.each_ref().map(|side| side.sum.as_ref());
         let distance = a.zip(b).and_then(|(a, b)| a.distance(b));
@@ -74,7 +80,7 @@ impl Side {
                 }
             }
         }
-        self.hosts += 1;
+        self.hosts.insert(it.host.clone());
     }
 
     fn of(&self, statistic: Statistic) -> Option<Interval> {
@@ -113,7 +119,7 @@ impl Line {
             a,
             b,
             ratio: a.zip(b).and_then(|(a, b)| ratio(a, b)),
-            n: self.sides.each_ref().map(|side| side.hosts),
+            n: self.sides.each_ref().map(|side| side.hosts.len() as u64),
             shift: None,
             delta: None,
             p: None,
@@ -131,7 +137,7 @@ impl Line {
 
 pub(super) fn table(lines: &[Line], metrics: &Metrics) -> Table {
     let labelled = lines.iter().any(|line| !line.series.labels.is_empty());
-    let ambiguous = is_ambiguous(lines.iter().map(|line| &line.series));
+    let ambiguous = is_ambiguous(lines.iter().map(|line| &*line.series));
     let mut columns = vec![Column::left("HISTOGRAM")];
     columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
@@ -152,7 +158,10 @@ pub(super) fn table(lines: &[Line], metrics: &Metrics) -> Table {
         if line.differs() && line.is_worse(worse) {
             distance = distance.ink(Ink::Red);
         }
-        cells.extend([distance, Cell::new(format!("{}:{}", line.sides[0].hosts, line.sides[1].hosts))]);
+        cells.extend([
+            distance,
+            Cell::new(format!("{}:{}", line.sides[0].hosts.len(), line.sides[1].hosts.len())),
+        ]);
         table.row(cells);
     }
     table

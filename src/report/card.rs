@@ -1,0 +1,128 @@
+//! One finding: its size in words and numbers, every host, since when, and where the bytes are.
+
+use super::commands;
+use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
+use super::page::Page;
+use super::verdict::counted;
+use super::{band, names, strip, when};
+use crate::compare::{Course, Lens, Outlier, OutlierHost};
+use crate::model::{HostName, Worse};
+use crate::render::units;
+
+/// Rows of the table of one finding.
+const ROWS: usize = 60;
+
+pub fn card(html: &mut Html, page: &Page<'_>, nth: usize, domain: &str) {
+    let it = &page.outliers.findings[nth];
+    let first = it.first();
+    let hosts: Vec<&HostName> = it.hosts.iter().map(|it| &it.host).collect();
+    html.raw("<article class=\"card\" id=\"f")
+        .count(nth + 1)
+        .raw("\"><h3><span class=\"rank\">")
+        .count(nth + 1);
+    html.raw("</span> <bdi>").text(&names::subject(&it.subject)).raw("</bdi>");
+    if is_bad(it) {
+        html.raw(" <span class=\"bad\">! worse</span>");
+    }
+    html.raw("</h3><p class=\"facts\"><strong>");
+    html.text(&first.ratio.map_or_else(|| value(it, first.value), units::times)).raw("</strong> ");
+    let size = match first.ratio {
+        Some(_) => format!("{}: {} against {}", first.host, value(it, first.value), value(it, first.peers)),
+        None => format!("on {}, {} on its peers", first.host, value(it, first.peers)),
+    };
+    html.text(&size);
+    for more in [counted(hosts.len(), "host"), when::since(it.since(), page.outliers), lens(it)] {
+        if !more.is_empty() {
+            html.raw(" <span class=\"dot\">·</span> ").text(&more);
+        }
+    }
+    html.raw("</p>");
+    help(html, it);
+    if let Some(course) = page.courses.get(nth).and_then(Option::as_ref) {
+        charts(html, (it, course), domain);
+    }
+    commands::list(html, &[commands::bytes(page, it)]);
+    table(html, page, it);
+    html.raw("</article>");
+}
+
+/// For the worse, or beyond what the metric warns at.
+pub fn is_bad(it: &Outlier) -> bool {
+    it.warned || (it.lens == Lens::Changed && it.about.worse != Worse::Either)
+}
+
+pub fn value(it: &Outlier, value: f64) -> String {
+    units::sample(value, &it.about.unit, it.subject.kind)
+}
+
+pub fn lens(it: &Outlier) -> String {
+    match (it.lens, it.provisional) {
+        (Lens::Changed, _) => "changed".to_owned(),
+        (Lens::Odd, false) => "odd".to_owned(),
+        (Lens::Odd, true) => "odd (provisional)".to_owned(),
+    }
+}
+
+fn help(html: &mut Html, it: &Outlier) {
+    let mut text = it.about.help.clone();
+    if it.subject.worst_of {
+        text.push_str("; each host's worst is meant");
+    }
+    if let Some(warn) = it.about.warn {
+        text.push_str("; warns at ");
+        text.push_str(&value(it, warn));
+    }
+    if !text.is_empty() {
+        html.element(NOTE, &text);
+    }
+}
+
+fn charts(html: &mut Html, (it, course): (&Outlier, &Course), domain: &str) {
+    let (strip, band) = (strip::strip(it, course, domain), band::band(it, course, domain));
+    html.raw("<div class=\"charts\">");
+    if !strip.is_empty() {
+        html.raw("<figure><figcaption>Every host in this sweep: <span class=\"key-out\">◆</span> differs, ");
+        html.raw(
+            "<span class=\"key-peer\">●</span> peer, <span class=\"key-median\">┃</span> median of the peers",
+        );
+        html.push(&strip::remark(it, course)).raw("</figcaption>").push(&strip).raw("</figure>");
+    }
+    if !band.is_empty() {
+        html.raw("<figure><figcaption>When, over ").text(&counted(course.sweeps.len(), "sweep"));
+        html.raw("</figcaption>").push(&band).raw("</figure>");
+    }
+    html.raw("</div>");
+}
+
+fn table(html: &mut Html, page: &Page<'_>, it: &Outlier) {
+    html.raw("<details><summary>All numbers of ").text(&counted(it.hosts.len(), "host"));
+    html.raw(", and what to look at next</summary><div class=\"scroll\"><table><thead><tr>");
+    html.raw("<th scope=\"col\">Host</th>");
+    for head in ["Value", "Peers", "Expected", "Ratio", "Change", "z (limit)", "n"] {
+        html.raw("<th scope=\"col\" class=\"n\">").raw(head).raw("</th>");
+    }
+    html.raw("<th scope=\"col\">Since</th></tr></thead><tbody>");
+    it.hosts.iter().take(ROWS).for_each(|host| row(html, page, (it, host)));
+    html.raw("</tbody></table></div>");
+    if it.hosts.len() > ROWS {
+        html.element(NOTE, &format!("{} more hosts are not in this table.", it.hosts.len() - ROWS));
+    }
+    let meaning = match it.lens {
+        Lens::Changed => "Expected: the value if the host stood to its peers as ever. n: sweeps of history.",
+        Lens::Odd => "Expected: the median of the peers. n: peers.",
+    };
+    html.element(NOTE, meaning);
+    commands::list(html, &commands::of_finding(page, it));
+    html.raw("</details>");
+}
+
+fn row(html: &mut Html, page: &Page<'_>, (it, host): (&Outlier, &OutlierHost)) {
+    html.raw("<tr>").element(ROW_HEAD, host.host.as_str());
+    for number in [host.value, host.peers, host.expected] {
+        html.element(NUMBER, &value(it, number));
+    }
+    html.element(NUMBER, &units::times(host.ratio)).element(NUMBER, &units::times(host.change));
+    html.element(NUMBER, &format!("{:.1} ({:.1})", host.z, host.limit)).element(NUMBER, &host.n.to_string());
+    let since = host.since.map_or_else(|| when::since(None, page.outliers), when::moment);
+    html.element(CELL, &since).raw("</tr>");
+}

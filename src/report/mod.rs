@@ -1,0 +1,21 @@
+//! What a look over all metrics found, as one HTML file that needs nothing else: no script, no network,
+//! no font of its own. It is pure, like the floors below it, and asks nobody: what a page says comes in
+//! as plain data, and every text of it goes out escaped.
+
+mod band;
+mod card;
+mod commands;
+mod coverage;
+mod heat;
+mod html;
+mod names;
+mod page;
+mod scale;
+mod shared;
+mod strip;
+mod verdict;
+mod when;
+
+pub use coverage::{Coverage, ProbeCoverage, Trouble};
+pub use page::{MOST_CARDS, Page, page};
+pub use verdict::{Incident, incidents};

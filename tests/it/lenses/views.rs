@@ -1,0 +1,115 @@
+//! `history`, `fold` and `compare` over time.
+
+use serde_json::Value;
+
+use super::fleet::{SLOW, names, three_incidents};
+use crate::verbs::build::{json, refusal, run, stderr, text};
+
+const SINCE: [&str; 2] = ["--since", "2026-11-20"];
+
+#[test]
+fn a_history_stands_beside_the_fleet() {
+    let all = ["history", "runq_latency_seconds", "-H", "web[06-07]", SINCE[0], SINCE[1]];
+    let answer = json(&three_incidents(), &all);
+    assert_eq!(answer["sweeps"].as_array().unwrap().len(), 48);
+    let last = |list: &Value| list.as_array().unwrap()[47].as_f64().unwrap();
+    let value = |host: usize| last(&answer["hosts"][host]["values"]);
+    assert!(value(0) > 3.0 * last(&answer["p50"]), "{answer}");
+    assert!(last(&answer["p10"]) <= last(&answer["p50"]) && last(&answer["p50"]) <= last(&answer["p90"]));
+    let shown = text(&three_incidents(), &all);
+    assert!(shown.starts_with("runq_latency_seconds · instant · 48 sweeps\n"), "{shown}");
+    assert!(shown.contains('⠁') || shown.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)), "{shown}");
+    assert!(
+        shown.contains('░') && shown.contains("11-22 00:00") && shown.contains("11-23 23:00Z"),
+        "{shown}"
+    );
+    assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+}
+
+#[test]
+fn a_history_has_the_worst_series_or_the_one_asked_for() {
+    let ask = |more: &[&str]| {
+        let mut args = vec!["history", "disk_await_seconds", "-H", "web24", SINCE[0], SINCE[1]];
+        args.extend(more);
+        json(&three_incidents(), &args)
+    };
+    let (worst, sda) = (ask(&[]), ask(&["--label", "device=sda"]));
+    assert_eq!((&worst["worst_of"], &sda["worst_of"]), (&true.into(), &false.into()));
+    let last = |it: &Value| it["hosts"][0]["values"][47].as_f64().unwrap();
+    assert!(last(&worst) > 5.0 * last(&sda), "{} {}", last(&worst), last(&sda));
+    let (status, said) = refusal(
+        &three_incidents(),
+        &["history", "disk_await_seconds", "-H", "web24", "--label", "device=sdz", SINCE[0], SINCE[1]],
+    );
+    assert!(status == 2 && said.contains("no series of disk_await_seconds is like that"), "{said}");
+}
+
+#[test]
+fn hosts_with_the_same_text_are_one_group() {
+    let answer = json(&three_incidents(), &["fold", "notes"]);
+    let groups = answer["groups"].as_array().unwrap();
+    let sizes: Vec<usize> = groups.iter().map(|it| it["hosts"].as_array().unwrap().len()).collect();
+    assert_eq!(sizes, [43, 4, 1]);
+    assert_eq!(super::fleet::hosts(&groups[1]), names(&SLOW));
+    assert_eq!(groups[0]["diff"], Value::Null);
+    let diff = groups[1]["diff"].as_str().unwrap();
+    assert!(diff.contains("-scheduler = mq-deadline\n+scheduler = none\n"), "{diff}");
+    let shown = text(&three_incidents(), &["fold", "notes"]);
+    assert!(shown.contains("  -scheduler = mq-deadline\n  +scheduler = none\n"), "{shown}");
+    assert!(shown.contains("+tuned \\x1b[2J") && !shown.contains('\u{1b}'), "{shown}");
+    let one = text(&three_incidents(), &["fold", "notes", "-H", "web03"]);
+    assert!(one.contains("1 host · 1 group\n"), "{one}");
+}
+
+fn row<'a>(answer: &'a Value, metric: &str) -> &'a Value {
+    answer["rows"].as_array().unwrap().iter().find(|row| row["metric"] == metric).unwrap()
+}
+
+#[test]
+fn before_and_after_a_change() {
+    let slow = ["compare", "web[06,18,30,42]", "--at", "2026-11-23T16:00Z", "--over", "8h"];
+    let answer = json(&three_incidents(), &slow);
+    let runq = row(&answer, "runq_latency_seconds");
+    // Four hosts, each once.
+    assert_eq!(runq["n"], serde_json::json!([4, 4]));
+    assert!(runq["ratio"].as_f64().unwrap() > 1.5 && runq["delta"].as_f64() == Some(1.0), "{runq}");
+    assert!((runq["p"].as_f64().unwrap() - 2.0 / 70.0).abs() < 1e-9, "{runq}");
+    // With one host its sweeps are the numbers.
+    let one = ["compare", "web06", "--at", "20261123T16", "--over", "8h"];
+    let runq = json(&three_incidents(), &one);
+    let runq = row(&runq, "runq_latency_seconds");
+    assert_eq!(runq["n"], serde_json::json!([8, 8]));
+    assert!(runq["p"].as_f64().unwrap() < 0.01 && runq["p_bh"].as_f64() >= runq["p"].as_f64(), "{runq}");
+    let shift: Vec<f64> = runq["shift"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
+    assert!(shift[0] <= shift[1] && shift[1] <= shift[2] && shift[1] > 5e-4, "{shift:?}");
+    let shown = text(&three_incidents(), &one);
+    assert!(shown.starts_with("A web06 (1) in 8 sweeps, ") && shown.contains("SHIFT"), "{shown}");
+}
+
+#[test]
+fn two_sweeps_and_two_hosts() {
+    let two = ["compare", "web[01-10]", "--at", "20261122T12", "--to", "latest"];
+    let answer = json(&three_incidents(), &two);
+    assert_eq!(row(&answer, "steal_ratio")["n"], serde_json::json!([10, 10]));
+    let few = ["compare", "web01", "web06", "--metric", "runq_*"];
+    let answer = json(&three_incidents(), &few);
+    let runq = row(&answer, "runq_latency_seconds");
+    assert_eq!(
+        (&runq["n"], &runq["p"], &runq["shift"]),
+        (&serde_json::json!([1, 1]), &Value::Null, &Value::Null)
+    );
+    let output = run(&three_incidents(), &few);
+    let shown = crate::verbs::build::stdout(&output);
+    assert!(shown.contains("~ (need ≥ 4)"), "{shown}");
+    assert!(stderr(&output).contains("--over 24h takes the sweeps of a day as numbers"), "{output:?}");
+    let over = json(&three_incidents(), &["compare", "web01", "web06", "--over", "6h", "--metric", "runq_*"]);
+    assert_eq!(row(&over, "runq_latency_seconds")["n"], serde_json::json!([7, 7]));
+    let check = |args: &[&str], expected: &str| {
+        let (status, said) = refusal(&three_incidents(), args);
+        assert!(status == 2 && said.contains(expected), "{args:?}: {said}");
+    };
+    check(&["compare", "web01"], "expected B, or --at TIME");
+    check(&["compare", "web01", "--at", "latest", "--to", "latest"], "are the same sweep");
+    check(&["compare", "web01", "--at", "2026-11-01", "--over", "1h"], "no sweep within 1h before");
+    check(&["compare", "web01", "--at", "2025-11-01", "--to", "latest"], "no sweep was recorded up to");
+}
