@@ -101,6 +101,11 @@ impl Run {
             units::elapsed(reading.elapsed),
             kept.samples
         );
+        match kept.parsed.histograms.len() {
+            0 => {}
+            1 => text.push_str(" · 1 histogram"),
+            many => text.push_str(&format!(" · {many} histograms")),
+        }
         if let Some(detail) = &reading.detail {
             text.push_str(&format!(" · {}", escape(detail, Lines::Single)));
         }
