@@ -235,19 +235,17 @@ fn nothing_of_perf_or_bpftrace_is_left() {
 #[test]
 fn nothing_of_cyclictest_is_left() {
     let _alone = alone();
-    for without in [vec![], vec!["unshare"]] {
-        let sshd = host(Userland { without, ..with_shell("/usr/bin/dash") }, TRACEFS);
-        let objects = || -> BTreeSet<String> {
-            let folder = std::fs::read_dir(format!("/proc/{}/root/dev/shm", sshd.pid())).expect("/dev/shm");
-            let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-            names.filter(|name| name.starts_with("cyclictest")).collect()
-        };
-        let before = objects();
-        for fault in [Fault::ProbeKilled, Fault::SupervisorKilled, Fault::ClientKilled, Fault::Deadline] {
-            cell(&sshd, "timer_latency", fault);
-            let left = || objects().difference(&before).cloned().collect::<Vec<_>>();
-            assert!(wait_for(|| left().is_empty()), "{fault:?}: left {:?}", left());
-        }
+    let sshd = host(with_shell("/usr/bin/dash"), TRACEFS);
+    let objects = || -> BTreeSet<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/root/dev/shm", sshd.pid())).expect("/dev/shm");
+        let names = folder.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.starts_with("cyclictest")).collect()
+    };
+    let before = objects();
+    for fault in [Fault::ProbeKilled, Fault::SupervisorKilled, Fault::ClientKilled, Fault::Deadline] {
+        cell(&sshd, "timer_latency", fault);
+        let left = || objects().difference(&before).cloned().collect::<Vec<_>>();
+        assert!(wait_for(|| left().is_empty()), "{fault:?}: left {:?}", left());
     }
 }
 

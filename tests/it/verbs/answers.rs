@@ -188,7 +188,7 @@ fn compare_leads_with_what_differs_most() {
     let filtered = ["compare", "role=web", "web06", "--metric", "*free*", "--probe", "disk", "--limit", "1"];
     let report = json(state.path(), &filtered);
     // web06 is of role web, too, and counts for its own side.
-    let row = json!({"metric": "disk_free_ratio", "labels": {}, "a": 0.6, "b": 0.6, "ratio": 1.0, "n": [4, 1],
+    let row = json!({"probe": "disk", "metric": "disk_free_ratio", "labels": {}, "a": 0.6, "b": 0.6, "ratio": 1.0, "n": [4, 1],
                      "shift": null, "delta": null, "p": null, "p_bh": null,
                        "distribution": null});
     assert_eq!(report["rows"], json!([row]));
