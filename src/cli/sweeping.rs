@@ -40,7 +40,8 @@ pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
-    let limits = Limits { concurrency: hosts_at_once(limits.concurrency), ..limits.clone() };
+    let limits =
+        Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
     Sweeper { limits, ssh, stop: stop.clone() }
 }
 

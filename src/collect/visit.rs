@@ -17,8 +17,8 @@ use super::gate::{Gate, Turn};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
-use crate::model::{CollectorTime, Format, Outcome, Probe, Reach, Reading, duration_text};
-use crate::store::StoreError;
+use crate::model::{CollectorTime, Format, Host, Outcome, Probe, Reach, Reading, duration_text};
+use crate::store::{Claim, Claimed, StoreError};
 use crate::transport::ssh::ConnectError;
 use crate::transport::{Exec, Transport, local, ssh};
 use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
@@ -235,12 +235,9 @@ async fn run_one<T: Transport>(
     if shared.stop.is_finishing() {
         return shared.record_plain(target, probe, &interrupted(), (started, Duration::ZERO)).await;
     }
-    let tokens = match tokens() {
-        Ok(tokens) => tokens,
-        Err(error) => {
-            let ended = Ended::new(Outcome::Skipped, format!("no randomness for the run's tag: {error}"));
-            return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await;
-        }
+    let (_claim, tokens) = match permission(shared, host, probe) {
+        Ok(both) => both,
+        Err(ended) => return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await,
     };
     let cursor = shared.errand.cursor(&host.name, &probe.name);
     let request = request((host, probe), tokens, shared.wire, cursor);
@@ -289,6 +286,21 @@ async fn run_one<T: Transport>(
     };
     let text = (probe.format == Format::Text).then(|| decoded.raw.clone());
     shared.record(reading, decoded.raw, text).await
+}
+
+/// What has to be had before a probe may run: that nobody else runs it there, and how its run is told
+/// from every other. The claim is held until the reading is recorded.
+fn permission(shared: &Shared, host: &Host, probe: &Probe) -> Result<(Claim, (RunTag, Nonce)), Ended> {
+    let skipped = |why: String| Ended::new(Outcome::Skipped, why);
+    let claim = match shared.handle.claim(&host.name, &probe.name) {
+        Ok(Claimed::Ours(claim)) => claim,
+        Ok(Claimed::Theirs(Some(sweep))) => return Err(skipped(format!("already running in sweep {sweep}"))),
+        Ok(Claimed::Theirs(None)) => return Err(skipped("already running in another sweep".to_owned())),
+        // Twice at once would be worse than not at all.
+        Err(error) => return Err(skipped(format!("not sure that nobody else runs it: {error}"))),
+    };
+    let tokens = tokens().map_err(|error| skipped(format!("no randomness for the run's tag: {error}")))?;
+    Ok((claim, tokens))
 }
 
 pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {

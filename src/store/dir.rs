@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use super::StoreError;
 use crate::model::SweepId;
 
-/// One state directory: `archive/`, `index.sqlite`, `seq` and `index.lock`. Several processes may
+/// One state directory: `archive/`, `index.sqlite`, `seq`, `index.lock` and `run/`. Several processes may
 /// share it.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -49,6 +49,11 @@ impl StateDir {
 
     pub(super) fn index_lock(&self) -> PathBuf {
         self.root.join("index.lock")
+    }
+
+    /// Locks that end with the processes that hold them.
+    pub(super) fn run(&self) -> PathBuf {
+        self.root.join("run")
     }
 
     /// The archive of one sweep.

@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod check;
+mod claim;
 mod dir;
 mod error;
 pub mod index;
@@ -14,6 +15,7 @@ pub mod quarantine;
 mod seq;
 
 pub use check::{CheckReport, Finding, Severity, check};
+pub use claim::{Claim, Claimed};
 pub use dir::StateDir;
 pub use error::StoreError;
 pub use seq::{Sequence, Turn};

@@ -1,3 +1,4 @@
 //! What runs with nobody looking: schedules, the daemon, its locks and its units.
 
+mod claims;
 mod schedule;
