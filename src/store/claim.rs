@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::dir::{self, Mode};
@@ -47,7 +47,7 @@ impl Claim {
                 Err(fs::TryLockError::WouldBlock) => return Ok(Claimed::Theirs(holder(&file))),
                 Err(fs::TryLockError::Error(error)) => return Err(StoreError::io("lock", &path, error)),
             }
-            if !is_still(&path, &file) {
+            if !dir::is_still(&path, &file) {
                 // Whoever had it removed it between our two steps: ours is a file without a name.
                 continue;
             }
@@ -74,7 +74,7 @@ impl Claim {
             let path = entry.path();
             // One that cannot be opened or locked has an owner, or is gone by now.
             let Ok(file) = dir::open(&path, Mode::ReadWrite) else { continue };
-            if file.try_lock().is_ok() && is_still(&path, &file) {
+            if file.try_lock().is_ok() && dir::is_still(&path, &file) {
                 drop(Self { path, _file: file });
             }
         }
@@ -105,13 +105,6 @@ fn file_name(host: &HostName, probe: &ProbeName) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(host.as_str().as_bytes()).update(&[0]).update(probe.as_str().as_bytes());
     format!("{}{SUFFIX}", &hasher.finalize().to_hex()[..32])
-}
-
-/// Whether the name still leads to the file that was opened.
-fn is_still(path: &Path, file: &File) -> bool {
-    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let (named, opened) = (path.symlink_metadata().map(number), file.metadata().map(number));
-    matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
 }
 
 fn holder(file: &File) -> Option<SweepId> {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -11,7 +11,8 @@ use rustix::fs::OFlags;
 use super::StoreError;
 use crate::model::SweepId;
 
-/// One state directory: `archive/`, `index.sqlite`, `seq`, `index.lock` and `run/`. Several processes may
+/// One state directory: `archive/`, `index.sqlite`, `seq`, `index.lock`,
+/// `ticks.jsonl` and `run/`. Several processes may
 /// share it.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -152,6 +153,13 @@ pub(super) fn open(path: &Path, mode: Mode) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(path)
+}
+
+/// Whether the name still leads to the file that was opened.
+pub(super) fn is_still(path: &Path, file: &File) -> bool {
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (named, opened) = (path.symlink_metadata().map(number), file.metadata().map(number));
+    matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
 }
 
 /// Moves a file aside as `<name>.<mark>`, with a number behind it when that is taken, and returns the

@@ -13,9 +13,12 @@ mod error;
 pub mod index;
 pub mod quarantine;
 mod seq;
+mod sole;
+pub mod ticks;
 
 pub use check::{CheckReport, Finding, Severity, check};
 pub use claim::{Claim, Claimed};
 pub use dir::StateDir;
 pub use error::StoreError;
 pub use seq::{Sequence, Turn};
+pub use sole::Sole;
