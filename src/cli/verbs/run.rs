@@ -51,6 +51,7 @@ impl Run {
         let mut errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             cursors: Default::default(),
             held: Default::default(),
             targets,
