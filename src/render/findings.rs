@@ -17,11 +17,38 @@ pub struct OutliersReport<'a> {
     pub planned: usize,
     pub answered: usize,
     pub metrics: usize,
+    /// Of how many hosts and metrics no finding is good news.
+    pub judged: JudgedReport,
     /// How many sweeps the history has, the judged one with it.
     pub sweeps: usize,
     /// The most important first.
     pub findings: Vec<FindingReport<'a>>,
     pub lacking: Vec<LackingReport<'a>>,
+}
+
+/// How much was judged, and how much was not and why.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedReport {
+    pub hosts: JudgedHosts,
+    pub metrics: JudgedMetrics,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedHosts {
+    pub judged: usize,
+    /// The sweep asked them and they did not answer.
+    pub unanswered: usize,
+    /// They answered, and have in no metric both a number and enough peers.
+    pub without_peers: usize,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedMetrics {
+    pub judged: usize,
+    /// Judged by the peers alone: there are too few sweeps to know a habit.
+    pub provisional: usize,
+    /// No host has enough peers.
+    pub without_peers: usize,
 }
 
 /// One metric in which some hosts differ. The numbers are those of the first host.

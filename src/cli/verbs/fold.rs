@@ -9,7 +9,7 @@ use crate::collect::{Archived, Caps};
 use crate::model::HostName;
 use crate::render::findings::{FoldGroup, FoldReport, WithoutOutput};
 use crate::render::json::Schema;
-use crate::render::{Ink, Lines, Style, escape, unified, units};
+use crate::render::{Ink, Lines, Style, counted, escape, unified, units};
 use crate::select::fold;
 use crate::store::StateDir;
 use crate::store::index::{ReadingRow, SweepRow};
@@ -94,7 +94,10 @@ impl Fold {
         context.print(&paper(&report, &texts.groups, context.out_style()))?;
         if texts.groups.len() > report.groups.len() {
             let all = texts.groups.len();
-            context.remark(&format!("{} more groups; --limit {all} shows them", all - report.groups.len()));
+            context.remark(&format!(
+                "{}; --limit {all} shows all",
+                counted(all - report.groups.len(), "more group")
+            ));
         }
         Ok(Exit::Good)
     }
@@ -144,14 +147,12 @@ fn cut(text: &str) -> String {
 
 fn paper(report: &FoldReport<'_>, all: &[SameText], style: &Style) -> String {
     let hosts: usize = all.iter().map(|group| group.hosts.len()).sum();
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
     let mut text = format!(
-        "{} · sweep {} · {hosts} host{} · {} group{}\n",
+        "{} · sweep {} · {} · {}\n",
         style.paint(Ink::Bold, report.probe.as_str()),
         report.sweep,
-        plural(hosts),
-        all.len(),
-        plural(all.len())
+        counted(hosts, "host"),
+        counted(all.len(), "group")
     );
     for group in &report.groups {
         let title = format!("{} ({})", group.folded, group.hosts.len());
@@ -192,7 +193,7 @@ fn block(text: &str, ink: impl Fn(&str) -> Option<Ink>, style: &Style) -> String
     }
     let more = text.lines().count().saturating_sub(MOST_LINES);
     if more > 0 {
-        out.push_str(&format!("  … {more} more lines\n"));
+        out.push_str(&format!("  … {}\n", counted(more, "more line")));
     }
     out
 }
