@@ -219,18 +219,20 @@ pub struct FoldReport<'a> {
     pub probe: &'a ProbeName,
     pub sweep: &'a SweepId,
     pub groups: Vec<FoldGroup>,
+    /// First words of the lines that were not compared, as each host has its own.
+    pub left_out: Vec<&'a str>,
     /// Hosts without output, and why.
     pub without: Vec<WithoutOutput>,
 }
 
-/// Hosts whose output is the same to the byte.
+/// Hosts whose output is the same.
 #[derive(Debug, Clone, Serialize)]
 pub struct FoldGroup {
     pub hosts: Vec<HostName>,
     /// The same, folded.
     pub folded: String,
     pub bytes: usize,
-    /// Of the output; cut where it is long.
+    /// What was compared; cut where it is long.
     pub text: String,
     /// Against the largest group, as `diff -u` writes it; null for that one.
     pub diff: Option<String>,

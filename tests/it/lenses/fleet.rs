@@ -319,7 +319,9 @@ fn kernel_text(sweep: u32, host: u32, uptime_s: f64) -> String {
 fn notes_text(host: u32) -> String {
     let scheduler = if SLOW.contains(&host) { "none" } else { "mq-deadline" };
     let extra = if host == 3 { format!("tuned {HOSTILE}\n") } else { String::new() };
-    format!("vm.swappiness = 10\nscheduler = {scheduler}\nnet.core.somaxconn = 4096\n{extra}")
+    format!(
+        "vm.swappiness = 10\nscheduler = {scheduler}\nasset: AT-{host:04}\nnet.core.somaxconn = 4096\n{extra}"
+    )
 }
 
 fn reading(
