@@ -9,11 +9,7 @@ use crate::cli::{Context, Exit, summary};
 use crate::model::{Cause, HostName, Kind, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::render::reports::{SweepLine, SweepsReport};
-<<<<<<< HEAD
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, units};
-=======
-use crate::render::{Cell, Column, Ink, Table, counted, units};
->>>>>>> verdicts
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, units};
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 
