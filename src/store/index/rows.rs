@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    CollectorTime, Histogram, HostName, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId, Trigger,
-    Worse,
+    CollectorTime, Histogram, HostName, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId,
+    Trigger, Worse,
 };
 
 /// One sweep's line in the ledger.
@@ -24,6 +24,7 @@ pub struct SweepRow {
     pub ok: u64,
     /// Bytes of its tar that the index holds.
     pub archived: u64,
+    pub kept: Kept,
 }
 
 /// One reading's line in the ledger.

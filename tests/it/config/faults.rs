@@ -102,7 +102,7 @@ fn unknown_sections_and_keys() {
     check("[limit]\nx = 1\n", &["1:2: unknown key `limit`; did you mean `limits`?"]);
     check(
         "[zebra]\n",
-        &["1:2: unknown key `zebra`; expected one of state, defaults, limits, hosts, groups, schedule"],
+        &["1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule"],
     );
     check(
         "[[hosts]]\nnames = \"a\"\nadress = \"b\"\n",
@@ -126,7 +126,7 @@ fn several_syntax_errors_are_told_and_nothing_that_only_follows_from_them() {
     check(
         "a = 1\na = 2\n",
         &[
-            "1:1: unknown key `a`; expected one of state, defaults, limits, hosts, groups, schedule",
+            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, groups, schedule",
             "2:1: the key `a` is here a second time",
         ],
     );
