@@ -11,6 +11,7 @@ use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
 use super::reader::Document;
+use super::retention::Retention;
 use super::{escalate, hosts, load, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -42,7 +43,7 @@ fn written() -> BTreeMap<String, serde_json::Value> {
     let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
-        for section in ["defaults", "limits"] {
+        for section in ["defaults", "limits", "retention"] {
             let table = root.open_section(section, faults).unwrap();
             written.extend(table.written().map(|given| (format!("{section}.{}", given.key), given.value)));
         }
@@ -59,7 +60,7 @@ fn defaults<S: Knobs>() -> impl Iterator<Item = (String, String, serde_json::Val
 }
 
 fn all_defaults() -> Vec<(String, String, serde_json::Value)> {
-    defaults::<Defaults>().chain(defaults::<Limits>()).collect()
+    defaults::<Defaults>().chain(defaults::<Limits>()).chain(defaults::<Retention>()).collect()
 }
 
 /// The one default that depends on who asks.
