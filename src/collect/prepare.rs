@@ -22,6 +22,7 @@ pub fn scheduled(settings: &Settings, schedule: &Schedule) -> Result<Errand, Sel
     Ok(Errand {
         trigger: Trigger::Scheduled,
         schedule: Some(schedule.name.clone()),
+        cause: None,
         targets: chosen.into_iter().map(target).collect(),
         cursors: Cursors::new(),
         held: Held::new(),

@@ -195,7 +195,7 @@ pub(crate) fn resolve(drafts: &[Draft], around: &Surroundings<'_>, faults: &mut 
         } else {
             first.insert(draft.name.value.clone(), draft.name.place.clone());
         }
-        check_hosts(&draft.hosts, around, faults);
+        check_hosts("schedule.hosts", &draft.hosts, around, faults);
         let probes = probes(&draft.probes, around, faults);
         schedules.push(Schedule {
             name: draft.name.value.clone(),
@@ -212,14 +212,20 @@ pub(crate) fn resolve(drafts: &[Draft], around: &Surroundings<'_>, faults: &mut 
     schedules
 }
 
-fn check_hosts(hosts: &Located<String>, around: &Surroundings<'_>, faults: &mut Faults) {
+/// Refuses a selector that cannot be read or that selects nothing; `key` is what it is written as.
+pub(super) fn check_hosts(
+    key: &str,
+    hosts: &Located<String>,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
     let parsed = Selector::parse(&hosts.value);
     let selected = match around.fleet {
         Some(fleet) => parsed.and_then(|selector| selector.select(&fleet.catalog())),
         None => parsed.map(|_| vec![0]),
     };
     match selected {
-        Err(error) => faults.push(selector_fault("schedule.hosts", hosts, &error)),
+        Err(error) => faults.push(selector_fault(key, hosts, &error)),
         Ok(selected) if selected.is_empty() => {
             let fault = Fault::new(hosts.place.clone(), format!("{:?} selects no host", hosts.value));
             faults.push(fault.expected("a selector of at least one host"));
@@ -228,7 +234,12 @@ fn check_hosts(hosts: &Located<String>, around: &Surroundings<'_>, faults: &mut 
     }
 }
 
-fn probes(names: &[Located<String>], around: &Surroundings<'_>, faults: &mut Faults) -> Vec<ProbeName> {
+/// The probes of these names; each that is not there, or stands there twice, is a fault.
+pub(super) fn probes(
+    names: &[Located<String>],
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Vec<ProbeName> {
     let mut probes: Vec<ProbeName> = Vec::with_capacity(names.len());
     for Located { value, place } in names {
         let Some(probe) = around.library.get(value) else {

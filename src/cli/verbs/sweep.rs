@@ -131,6 +131,7 @@ impl Sweep {
         Ok(Errand {
             trigger: if schedule.is_some() { Trigger::Scheduled } else { Trigger::Adhoc },
             schedule: schedule.map(|schedule| schedule.name.clone()),
+            cause: None,
             targets: hosts.into_iter().map(target).collect(),
             cursors: Default::default(),
             held: Default::default(),
@@ -172,6 +173,7 @@ impl Sweep {
         Ok(Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             targets,
             cursors: Default::default(),
             held: Default::default(),
