@@ -11,7 +11,8 @@ use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
 use super::reader::Document;
-use super::{hosts, load, schedule};
+use super::retention::Retention;
+use super::{escalate, hosts, load, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -42,7 +43,7 @@ fn written() -> BTreeMap<String, serde_json::Value> {
     let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
-        for section in ["defaults", "limits"] {
+        for section in ["defaults", "limits", "retention"] {
             let table = root.open_section(section, faults).unwrap();
             written.extend(table.written().map(|given| (format!("{section}.{}", given.key), given.value)));
         }
@@ -59,7 +60,7 @@ fn defaults<S: Knobs>() -> impl Iterator<Item = (String, String, serde_json::Val
 }
 
 fn all_defaults() -> Vec<(String, String, serde_json::Value)> {
-    defaults::<Defaults>().chain(defaults::<Limits>()).collect()
+    defaults::<Defaults>().chain(defaults::<Limits>()).chain(defaults::<Retention>()).collect()
 }
 
 /// The one default that depends on who asks.
@@ -72,6 +73,7 @@ fn the_example_loads_as_it_is_and_with_everything_in_force() {
     assert_eq!(settings.fleet.hosts.len(), 50);
     assert_eq!(settings.fleet.groups["quiet"].len(), 44);
     assert_eq!(settings.schedules.len(), 1);
+    assert_eq!(settings.escalations.len(), 1);
     assert_eq!(settings.state_dir, Path::new("/home/ann/.local/state/dropsonde"));
     assert_eq!(settings.limits, Limits::default());
 }
@@ -93,7 +95,7 @@ fn the_example_has_every_setting_with_its_default() {
 fn the_example_has_every_key_of_hosts_and_schedules() {
     let lines = in_force();
     let has = |key: &str| lines.lines().any(|line| line.starts_with(&format!("{key} = ")));
-    for key in hosts::KEYS.iter().chain(schedule::KEYS) {
+    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
         assert!(has(key), "{key} is not in the example");
     }
     for section in load::KEYS {
@@ -117,7 +119,7 @@ fn the_manual_has_every_setting_with_its_default_and_variable() {
         let row = format!("| `{key}` | {default} | `{variable}` |");
         assert!(MANUAL.contains(&row), "no row {row}");
     }
-    for key in hosts::KEYS.iter().chain(schedule::KEYS) {
+    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
         assert!(MANUAL.contains(&format!("`{key}`")), "{key} is not in the manual");
     }
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::defaults::Defaults;
+use super::escalate;
 use super::fault::Faults;
 use super::file;
 use super::hosts::{self, Groups, Written};
@@ -12,11 +13,13 @@ use super::layers::{Layer, Sources};
 use super::library::Library;
 use super::limits::{self, Limits};
 use super::reader::{Document, Located, Section};
+use super::retention::Retention;
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
 
-pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule"];
+pub(crate) const KEYS: &[&str] =
+    &["state", "defaults", "limits", "retention", "hosts", "groups", "schedule", "escalate"];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
 pub fn load(sources: &Sources) -> Result<Settings, Faults> {
@@ -53,9 +56,11 @@ struct Gathered<'s> {
     state: Option<Located<PathBuf>>,
     defaults: Layered<Defaults>,
     limits: Layered<Limits>,
+    retention: Layered<Retention>,
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
+    escalations: Vec<escalate::Draft>,
     /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
@@ -69,9 +74,11 @@ impl<'s> Gathered<'s> {
             state: None,
             defaults: Layered::new(Defaults::default()),
             limits: Layered::new(Limits::default()),
+            retention: Layered::new(Retention::default()),
             hosts: Vec::new(),
             groups: Groups::new(),
             schedules: Vec::new(),
+            escalations: Vec::new(),
             whole: true,
         }
     }
@@ -101,6 +108,9 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("limits", Limits::KEYS, faults) {
             self.limits.file(&section, faults);
         }
+        if let Some(section) = root.section("retention", Retention::KEYS, faults) {
+            self.retention.file(&section, faults);
+        }
         let before = faults.iter().count();
         self.hosts.extend(hosts::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
@@ -112,6 +122,7 @@ impl<'s> Gathered<'s> {
         }
         self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
+        self.escalations.extend(escalate::read_all(root, faults));
     }
 
     fn environment_and_flags(&mut self, faults: &mut Faults) {
@@ -119,6 +130,7 @@ impl<'s> Gathered<'s> {
         self.sources.refuse_unknown(&keys, &variables, faults);
         self.defaults.environment_and_flags(self.sources, faults);
         self.limits.environment_and_flags(self.sources, faults);
+        self.retention.environment_and_flags(self.sources, faults);
     }
 
     fn settings(mut self, probes: Library, broken: bool, faults: &mut Faults) -> Option<Settings> {
@@ -134,6 +146,7 @@ impl<'s> Gathered<'s> {
             limits: &self.limits.value,
         };
         let schedules = schedule::resolve(&self.schedules, &around, faults);
+        let escalations = escalate::resolve(&self.escalations, &around, faults);
         let shown = self.shown();
         let (state_dir, state_origin) =
             self.sources.state_dir(self.state).map_err(|more| faults.append(more)).ok()?;
@@ -144,9 +157,11 @@ impl<'s> Gathered<'s> {
             state_origin,
             defaults: self.defaults.value,
             limits: self.limits.value,
+            retention: self.retention.value,
             fleet,
             probes,
             schedules,
+            escalations,
             shown,
         })
     }
@@ -174,6 +189,7 @@ impl<'s> Gathered<'s> {
     fn shown(&self) -> Vec<Shown> {
         let mut shown: Vec<Shown> = section_entries(&self.defaults).collect();
         shown.extend(section_entries(&self.limits));
+        shown.extend(section_entries(&self.retention));
         for (number, hosts) in self.hosts.iter().enumerate() {
             shown.extend(written_entries(&format!("hosts.{}", number + 1), &hosts.written));
         }
@@ -186,6 +202,9 @@ impl<'s> Gathered<'s> {
         }
         for draft in &self.schedules {
             shown.extend(written_entries(&format!("schedule.{}", draft.name.value), &draft.written));
+        }
+        for (number, draft) in self.escalations.iter().enumerate() {
+            shown.extend(written_entries(&format!("escalate.{}", number + 1), &draft.written));
         }
         shown
     }
@@ -201,5 +220,5 @@ fn names() -> (Vec<String>, Vec<String>) {
     fn of<S: Knobs>() -> impl Iterator<Item = (String, String)> {
         S::KEYS.iter().map(|key| (format!("{}.{key}", S::SECTION), S::variable(key)))
     }
-    of::<Defaults>().chain(of::<Limits>()).unzip()
+    of::<Defaults>().chain(of::<Limits>()).chain(of::<Retention>()).unzip()
 }

@@ -6,10 +6,12 @@
 //! machine-wide folders are handed in as [`Sources`].
 
 mod built_in;
+mod condition;
 mod cron;
 mod defaults;
 #[cfg(test)]
 mod documented;
+mod escalate;
 mod fault;
 mod file;
 mod hosts;
@@ -22,6 +24,7 @@ mod metric;
 mod need;
 mod probe_file;
 mod reader;
+mod retention;
 mod schedule;
 mod settings;
 mod state;
@@ -29,6 +32,7 @@ mod value;
 
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
+pub use escalate::Escalate;
 pub use fault::{Fault, Faults, Place};
 pub use file::MAX_FILE;
 pub use layers::{Flag, Origin, Sources, System};
@@ -36,6 +40,7 @@ pub use library::{Library, ProbeSource, Shelved};
 pub use limits::Limits;
 pub use load::load;
 pub use probe_file::{MAX_SCRIPT, parse_probe, read_probe};
+pub use retention::Retention;
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};
 pub use state::state_dir;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::defaults::Defaults;
+use super::escalate::Escalate;
 use super::fault::Place;
 use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
 use super::library::Library;
 use super::limits::Limits;
 use super::reader::WrittenValue;
+use super::retention::Retention;
 use super::schedule::Schedule;
 use crate::inventory::Fleet;
 
@@ -24,9 +26,11 @@ pub struct Settings {
     pub state_origin: Origin,
     pub defaults: Defaults,
     pub limits: Limits,
+    pub retention: Retention,
     pub fleet: Fleet,
     pub probes: Library,
     pub schedules: Vec<Schedule>,
+    pub escalations: Vec<Escalate>,
     pub(crate) shown: Vec<Shown>,
 }
 

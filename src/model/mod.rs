@@ -1,6 +1,7 @@
 //! The nouns: plain data that every floor above shares. This module does no I/O, has no clock and
 //! formats nothing for a person.
 
+mod condition;
 mod host;
 mod name;
 mod need;
@@ -12,6 +13,7 @@ mod sample;
 mod sweep;
 mod time;
 
+pub use condition::{Comparison, Condition, Threshold};
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
 pub use need::{Bound, Capability, Need, Versioned};
@@ -20,5 +22,5 @@ pub use probe::{Cost, Format, Kind, Measured, MetricSpec, Privilege, Probe, Prob
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
-pub use sweep::{Plan, PlannedHost, SweepEnd, Trigger};
+pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
 pub use time::{CollectorTime, HostTime};

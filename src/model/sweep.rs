@@ -28,6 +28,31 @@ impl Trigger {
     }
 }
 
+/// What is still there of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Every byte that came off the wire.
+    #[default]
+    Raw,
+    /// What was read out of them.
+    Numbers,
+    /// The same, where a reading's numbers stand for those of several sweeps or went into another's.
+    Merged,
+}
+
+impl Kept {
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Numbers, Self::Merged];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Numbers => "numbers",
+            Self::Merged => "merged",
+        }
+    }
+}
+
 /// One host of a plan. The labels are the inventory's at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +60,20 @@ pub struct PlannedHost {
     pub name: HostName,
     pub labels: Labels,
     pub probes: Vec<ProbeName>,
+}
+
+/// What made an escalated sweep run: the first of the hosts that met a rule, the one that is worst off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// The rule's name in the configuration.
+    pub rule: String,
+    /// The sweep that it was met in.
+    pub sweep: SweepId,
+    pub metric: String,
+    pub host: HostName,
+    /// `None` for a value that JSON has no number for: it was infinite.
+    pub value: Option<f64>,
 }
 
 /// Who runs what now. It is the first member of the sweep's archive: after a crash it says which
@@ -45,6 +84,9 @@ pub struct Plan {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// Of an escalated sweep. Archives of before there were any lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     pub started: CollectorTime,
     pub hosts: Vec<PlannedHost>,
 }

@@ -10,8 +10,8 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::escape::is_unprintable;
 use crate::model::{
-    CollectorTime, Histogram, Host, HostName, Kind, LabelPairs, Labels, Outcome, Parsed, ProbeName, Reading,
-    Sample, Span, SweepId, Trigger,
+    Cause, CollectorTime, Histogram, Host, HostName, Kind, LabelPairs, Labels, Outcome, Parsed, ProbeName,
+    Reading, Sample, Span, SweepId, Trigger,
 };
 
 /// The version of these shapes: the number 1.
@@ -30,6 +30,8 @@ pub struct SweepReport {
     pub schema: Schema,
     pub sweep: SweepId,
     pub trigger: Trigger,
+    /// What made an escalation run; null for all others.
+    pub cause: Option<Cause>,
     /// RFC 3339.
     pub started: String,
     pub elapsed_s: f64,
@@ -46,6 +48,7 @@ impl SweepReport {
             schema: Schema,
             sweep,
             trigger,
+            cause: None,
             started: started.rfc3339(),
             elapsed_s: 0.0,
             planned: 0,

@@ -36,7 +36,7 @@ fn a_sweep() {
     (report.elapsed_s, report.planned) = (1.25, 1);
     report.push(ReadingReport::new(&reading(), 7));
     let expected = concat!(
-        r#"{"schema":1,"sweep":"20261122T230000Z-1f2e3d4c","trigger":"adhoc","started":"2026-11-22T21:00:00Z","#,
+        r#"{"schema":1,"sweep":"20261122T230000Z-1f2e3d4c","trigger":"adhoc","cause":null,"started":"2026-11-22T21:00:00Z","#,
         r#""elapsed_s":1.25,"planned":1,"outcomes":{"ok":0,"unsupported":0,"failed":0,"timed_out":1,"#,
         r#""truncated":0,"incomplete":0,"unreachable":0,"auth_failed":0,"host_key_changed":0,"#,
         r#""host_key_unknown":0,"denied":0,"skipped":0},"readings":[{"host":"web01","probe":"proc","#,

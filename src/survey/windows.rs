@@ -123,6 +123,8 @@ mod tests {
                 sweep: SweepId::at(started, nth as u32),
                 trigger: Trigger::Scheduled,
                 schedule: None,
+                cause: None,
+                kept: crate::model::Kept::Raw,
                 started,
                 ended: Some(started),
                 elapsed: None,

@@ -32,6 +32,8 @@ mod house;
 #[cfg(test)]
 mod incident;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
 mod lenses;
@@ -70,6 +72,8 @@ mod sweep;
 mod tools;
 #[cfg(test)]
 mod tracing;
+#[cfg(test)]
+mod unattended;
 #[cfg(test)]
 mod verbs;
 #[cfg(test)]

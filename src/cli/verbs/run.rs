@@ -51,6 +51,7 @@ impl Run {
         let mut errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             cursors: Default::default(),
             held: Default::default(),
             targets,
@@ -99,7 +100,7 @@ impl Run {
             style.paint(Ink::Bold, reading.host.as_str()),
             reading.probe,
             units::elapsed(reading.elapsed),
-            counted(kept.samples as usize, "sample")
+            counted(kept.samples, "sample")
         );
         if !kept.parsed.histograms.is_empty() {
             text.push_str(&format!(" · {}", counted(kept.parsed.histograms.len(), "histogram")));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{CollectorTime, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{Cause, CollectorTime, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -55,6 +55,7 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
             [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
         })?,
         schedule: row.get("schedule")?,
+        cause: cause(row, column("cause")?)?,
         started: CollectorTime::from_unix_ns(row.get("started_ns")?),
         ended: row.get::<_, Option<i64>>("ended_ns")?.map(CollectorTime::from_unix_ns),
         elapsed: row.get::<_, Option<i64>>("elapsed_ns")?.map(nanos),
@@ -63,7 +64,12 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
         readings: unsigned(row, column("readings")?)?,
         ok: unsigned(row, column("ok")?)?,
         archived: unsigned(row, column("archived")?)?,
+        kept: kept(row, column("kept")?)?,
     })
+}
+
+pub(super) fn kept(row: &Row<'_>, at: usize) -> SqlResult<Kept> {
+    word(row, at, |word| Kept::ALL.into_iter().find(|kept| kept.as_str() == word))
 }
 
 pub(super) const READING: &str = "SELECT w.name, h.name, p.name, r.outcome, r.detail, r.exit, r.started_ns, r.elapsed_ns,
@@ -137,6 +143,13 @@ fn kind(row: &Row<'_>, at: usize) -> SqlResult<Kind> {
     word(row, at, |word| {
         [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| kind.as_str() == word)
     })
+}
+
+fn cause(row: &Row<'_>, at: usize) -> SqlResult<Option<Cause>> {
+    if row.get_ref(at)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    word(row, at, |text| serde_json::from_str(text).ok()).map(Some)
 }
 
 pub(super) fn labels(row: &Row<'_>, at: usize) -> SqlResult<Labels> {

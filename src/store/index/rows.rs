@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    CollectorTime, Histogram, HostName, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId, Trigger,
-    Worse,
+    Cause, CollectorTime, Histogram, HostName, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId,
+    Trigger, Worse,
 };
 
 /// One sweep's line in the ledger.
@@ -14,6 +14,8 @@ pub struct SweepRow {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// Of an escalation.
+    pub cause: Option<Cause>,
     pub started: CollectorTime,
     /// `None` while it runs.
     pub ended: Option<CollectorTime>,
@@ -24,6 +26,7 @@ pub struct SweepRow {
     pub ok: u64,
     /// Bytes of its tar that the index holds.
     pub archived: u64,
+    pub kept: Kept,
 }
 
 /// One reading's line in the ledger.

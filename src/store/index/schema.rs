@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Version n is what the first n entries make of an empty file.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// Marks the file as ours, for `file` and for whoever opens the wrong one ("Drop").
 const APPLICATION_ID: i64 = 0x4472_6f70;

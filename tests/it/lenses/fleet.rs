@@ -175,6 +175,7 @@ impl Fleet {
             sweep: self.id(sweep),
             trigger: self.trigger,
             schedule: (self.trigger == Trigger::Scheduled).then(|| "hourly".to_owned()),
+            cause: None,
             started,
             hosts: hosts.iter().map(planned).collect(),
         };
