@@ -19,6 +19,7 @@ mod rarity;
 mod shape;
 mod sides;
 mod spread;
+mod step;
 
 pub use counts::{fisher_exact, quantile_interval};
 pub use course::{Band, Course};
@@ -37,3 +38,4 @@ pub use ranking::{Ranked, rank, ratio, worst, worst_first};
 pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};
 pub use spread::Spread;
+pub use step::step;
