@@ -18,6 +18,8 @@ pub struct Outliers {
     pub answered: usize,
     /// Metrics that have a value in it.
     pub metrics: usize,
+    /// Those of them that nobody is named for, as their probes say.
+    pub unjudged: Vec<String>,
     /// The label whose values make the groups of peers.
     pub peers_by: Option<String>,
     /// The sweeps of the history, the oldest first, the judged one last.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    CollectorTime, Histogram, HostName, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId, Trigger,
-    Worse,
+    CollectorTime, Histogram, HostName, Judged, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId,
+    Trigger, Worse,
 };
 
 /// One sweep's line in the ledger.
@@ -64,6 +64,8 @@ pub struct MetricRow {
     pub help: String,
     pub worse: Worse,
     pub warn: Option<f64>,
+    pub resolution: Option<f64>,
+    pub judged: Judged,
 }
 
 /// What a value is a value of.

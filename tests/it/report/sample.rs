@@ -77,6 +77,7 @@ impl Sample {
                 planned: names.len(),
                 answered: names.len(),
                 metrics: 480,
+                unjudged: Vec::new(),
                 peers_by: None,
                 sweeps: moments.to_vec(),
                 findings: Vec::new(),
