@@ -10,6 +10,7 @@ pub mod check;
 mod dir;
 mod error;
 pub mod index;
+pub mod note;
 pub mod quarantine;
 mod seq;
 

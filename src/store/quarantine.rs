@@ -3,14 +3,12 @@
 //! of its own, because no rebuild of the index may take it back.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{self, Mode};
 use super::index::{Reader, StrikeRow};
+use super::note::Note;
 use super::{StateDir, StoreError};
 use crate::model::{CollectorTime, HostName, ProbeName};
 
@@ -52,14 +50,7 @@ pub struct Releases(BTreeMap<(HostName, ProbeName), CollectorTime>);
 
 impl Releases {
     pub fn read(root: &Path) -> Result<Self, StoreError> {
-        let path = file(root);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(StoreError::io("read", &path, error)),
-        };
-        let read: File = serde_json::from_slice(&text)
-            .map_err(|error| StoreError::io("read the releases in", &path, error.into()))?;
+        let read: File = note(root).read()?;
         let entry = |entry: Entry| ((entry.host, entry.probe), CollectorTime::from_unix_ns(entry.at_ns));
         Ok(Self(read.released.into_iter().map(entry).collect()))
     }
@@ -95,12 +86,10 @@ pub fn held(root: &Path) -> Result<Vec<Held>, StoreError> {
 
 /// Lets probes run again. Returns when that is on the disk.
 pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(), StoreError> {
-    let state = StateDir::create(root)?;
+    StateDir::create(root)?;
+    let note = note(root);
     // Two people at once must not lose each other's release.
-    let lock_path = state.root().join("quarantine.lock");
-    let lock =
-        dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
-    lock.lock().map_err(|error| StoreError::io("lock", &lock_path, error))?;
+    let mut pen = note.pen()?;
     let mut all = Releases::read(root)?;
     for held in released {
         // A clock that was set back must not make a release older than what it forgives.
@@ -112,31 +101,17 @@ pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(),
         at_ns: at.unix_ns(),
     };
     let file = File { schema: 1, released: all.0.into_iter().map(entry).collect() };
-    replace(&state, &serde_json::to_vec_pretty(&file).unwrap_or_default())
+    pen.replace(&file)
 }
 
-/// The old file or the new one, whatever happens in between.
-fn replace(state: &StateDir, text: &[u8]) -> Result<(), StoreError> {
-    let (path, new) = (file(state.root()), state.root().join("quarantine.json.new"));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(StoreError::io("remove", &new, error));
-        }
-        _ => {}
-    }
-    dir::open(&new, Mode::New)
-        .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
-        .map_err(|error| StoreError::io("write", &new, error))?;
-    fs::rename(&new, &path).map_err(|error| StoreError::io("rename", &new, error))?;
-    dir::sync_folder(state.root())
-}
-
-fn file(root: &Path) -> PathBuf {
-    root.join("quarantine.json")
+fn note(root: &Path) -> Note {
+    Note::new(StateDir::at(root), "quarantine")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn strike(count: u64, before_s: Option<i64>, last_s: i64) -> StrikeRow {
@@ -175,7 +150,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("quarantine.json"), "{").unwrap();
         let error = Releases::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("quarantine.json") && error.starts_with("read the releases in"), "{error}");
+        assert!(
+            error.contains("quarantine.json") && error.starts_with("read what is remembered in"),
+            "{error}"
+        );
         // What a kill in the middle of a release has left is in nobody's way.
         fs::write(folder.path().join("quarantine.json"), "{\"schema\":1,\"released\":[]}").unwrap();
         fs::write(folder.path().join("quarantine.json.new"), "half").unwrap();

@@ -73,4 +73,6 @@ mod tracing;
 #[cfg(test)]
 mod verbs;
 #[cfg(test)]
+mod watch;
+#[cfg(test)]
 mod writing_probes;
