@@ -176,6 +176,12 @@ impl<'a> From<&'a Histogram> for HistogramReport<'a> {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CompareReport {
     pub schema: Schema,
+    /// Sweeps of each side.
+    pub sweeps: [usize; 2],
+    /// Each host is compared with itself, at two times.
+    pub same_hosts: bool,
+    /// The sides are of the same hours of the day; else there is no p.
+    pub same_hours: bool,
     pub rows: Vec<CompareRow>,
 }
 
@@ -190,11 +196,14 @@ pub struct CompareRow {
     pub b: Option<f64>,
     /// `b` over `a`.
     pub ratio: Option<f64>,
-    /// How many values each side has.
+    /// How many hosts each side has.
     pub n: [u64; 2],
+    /// `[k, of]`: in how many sweeps, or on how many hosts that are compared with themselves, `b` is above `a`.
+    pub above: Option<[u64; 2]>,
     /// Lower bound, estimate and upper bound of the shift from `a` to `b`.
     pub shift: Option<[f64; 3]>,
     pub delta: Option<f64>,
+    /// Null where no p would be true.
     pub p: Option<f64>,
     pub p_bh: Option<f64>,
     /// Of a histogram, whose `a` and `b` are 99th percentiles; null for other kinds.

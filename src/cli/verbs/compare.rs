@@ -35,12 +35,17 @@ A and B are selectors: a host, a node set, @group, label=value. Values are the s
 is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
 none: --all shows it. A host on both sides counts for the smaller one only.
 
-A --at TIME is A before and after that time. With --to, A at the one time is compared with A (or B) at the
-other. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
+A --at TIME is A since that time against A in the same hours of the day before. With --over it is so long before
+and after. With --to, A at the one time is compared with A (or B) at the other. Sweeps without a counterpart
+on the other side are left out. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
 
-SHIFT is by how much B lies above A (Hodges and Lehmann), with the interval that holds it at 95 %. P is Mann
-and Whitney's, corrected for the number of rows (Benjamini and Hochberg). Each host counts once; where a
-side has fewer than 4, each sweep. Under 4 numbers a side there is no P: `~ (need \u{2265} 4)`.
+N is how many hosts a side has: each counts once, with its median, as the sweeps of one host are no sample. Two
+groups are compared by Mann and Whitney's test; hosts at two times each with itself, by Wilcoxon's. P is
+corrected for the number of rows (Benjamini and Hochberg). Under 4 hosts a side there is none: `~ (need \u{2265} 4)`.
+Nor is there where the hours of the day are not the same: `~`. SHIFT is by how much B lies above A (Hodges and
+Lehmann), with the interval that holds it at 95 %. B > A says in how many sweeps, or on how many hosts.
+
+Rows with a P below 0.05 stand first. Those and the others each begin with the largest difference.
 
 Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie
 between, and the distance of the two shapes, from 0% (the same) to 100% (all of one side below the other).
@@ -112,7 +117,13 @@ impl Compare {
             lines.truncate(self.limit.unwrap_or(usize::MAX));
             shapes.truncate(self.limit.unwrap_or(usize::MAX));
             let rows = lines.iter().map(Line::row).chain(shapes.iter().map(distributions::Line::row));
-            context.print_json(&CompareReport { rows: rows.collect(), ..Default::default() })?;
+            context.print_json(&CompareReport {
+                sweeps: [sides.a.sweeps.len(), sides.b.sweeps.len()],
+                same_hosts: sides.same_hosts,
+                same_hours: sides.same_hours,
+                rows: rows.collect(),
+                ..Default::default()
+            })?;
             return Ok(Exit::Good);
         }
         self.print(context, &recorded, (&sides, &metrics), lines)?;
@@ -154,9 +165,7 @@ impl Compare {
         let histories = histories(recorded, sides, &lines)?;
         let table = table(&lines, &histories, metrics).render(context.out_style());
         context.print(&format!("{}{table}", sides.title()))?;
-        if lines.iter().any(|line| line.test.is_none()) && self.over.is_none() && self.at.is_none() {
-            context.remark("~: too few hosts for a test; --over 24h takes the sweeps of a day as numbers");
-        }
+        remark_on_chance(context, sides, &lines);
         if differing > lines.len() {
             context
                 .remark(&format!("{} more differ; --limit {differing} shows them", differing - lines.len()));
@@ -202,6 +211,20 @@ impl Compare {
     }
 }
 
+/// Why there is no P.
+fn remark_on_chance(context: &Context, sides: &Sides, lines: &[Line]) {
+    if lines.iter().any(|line| line.test.is_none()) {
+        let once =
+            if sides.a.sweeps.len() > 1 { "" } else { "; --over 24h says in how many sweeps of a day" };
+        context.remark(&format!("~: fewer than {LEAST} hosts on a side are no sample of hosts{once}"));
+    } else if !sides.same_hours {
+        context.remark(
+            "no P: the sides are of different hours of the day, and a daily course would pass for a change; \
+             --over 24h compares whole days",
+        );
+    }
+}
+
 /// Both sides over time, where they are of one: two times are no series.
 fn histories(recorded: &Recorded<'_>, sides: &Sides, lines: &[Line]) -> Result<Vec<[Vec<Option<f64>>; 2]>> {
     let Some(sweep) = sides.at_once() else { return Ok(vec![Default::default(); lines.len()]) };
@@ -243,7 +266,10 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
     let mut columns = vec![Column::left("METRIC")];
     columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
-    columns.extend(["A", "B", "RATIO", "N", "SHIFT", "P"].map(Column::right));
+    let above = lines.iter().any(|line| line.above.is_some());
+    columns.extend(["A", "B", "RATIO", "N"].map(Column::right));
+    columns.extend(above.then(|| Column::right("B > A")));
+    columns.extend(["SHIFT", "P"].map(Column::right));
     let history = kept.len() > 1;
     columns.extend(
         history.then(|| [Column::left("A OVER TIME"), Column::left("B OVER TIME")]).into_iter().flatten(),
@@ -262,8 +288,10 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
         cells.extend(labelled.then(|| Cell::new(labels_text(&series.labels))));
         cells.extend([Cell::new(text(contrast.a)), Cell::new(text(contrast.b)), ratio]);
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));
+        let share = |[above, all]: [u64; 2]| format!("{above}/{all}");
+        cells.extend(above.then(|| Cell::new(line.above.map_or("-".to_owned(), share))));
         cells.push(Cell::new(shift_text(line, text)));
-        cells.push(Cell::new(line.p_bh.map_or_else(|| format!("~ (need ≥ {LEAST})"), chance)));
+        cells.push(Cell::new(chance_text(line)));
         if history {
             cells.extend(sparklines(sides, &kept));
         }
@@ -282,8 +310,13 @@ fn shift_text(line: &Line, text: impl Fn(Option<f64>) -> String) -> String {
     }
 }
 
-fn chance(p: f64) -> String {
-    if p < 0.01 { format!("{p:.0e}") } else { format!("{p:.2}") }
+fn chance_text(line: &Line) -> String {
+    match (line.p_bh, line.test) {
+        (Some(p), _) if p < 0.01 => format!("{p:.0e}"),
+        (Some(p), _) => format!("{p:.2}"),
+        (None, None) => format!("~ (need ≥ {LEAST})"),
+        (None, Some(_)) => "~".to_owned(),
+    }
 }
 
 fn is_worse(contrast: &Contrast, worse: Worse) -> bool {

@@ -186,7 +186,7 @@ pub(super) fn find_probe(settings: &Settings, name: &str) -> Result<Arc<Probe>> 
     Ok(Arc::clone(settings.probes.get(name).ok_or_else(unknown)?))
 }
 
-fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
+pub(super) fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
     let unknown = || {
         let known: Vec<&str> = settings.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
         let near = match nearest(name, known.iter().copied()).first() {

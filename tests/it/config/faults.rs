@@ -232,7 +232,7 @@ fn schedules_name_what_is_there() {
         &[
             "6:11: \"25\" is not a time in `schedule.cron`; expected hours from 0 to 23; *, ranges a-b and steps /n",
             "7:10: a schedule without probes; expected at least one probe's name",
-            "8:12: `schedule.timezone` cannot be \"CEST!\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\"",
+            "8:12: `schedule.timezone` cannot be \"CEST!\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\", perhaps \"CET\"",
         ],
     );
     check(
@@ -252,6 +252,25 @@ fn schedules_name_what_is_there() {
     check(
         "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\n[[schedule]]\nname = \"h\"\ncron = \"@daily\"\nprobes = [\"uptime\"]\n",
         &["9:8: the schedule h is here a second time; first here (etc/config.toml:5:8)"],
+    );
+    check(
+        "name = \"h\"\ncron = \"0 0 31 2 *\"\nprobes = [\"uptime\"]\ntimezone = \"Europe/Berlyn\"\n",
+        &[
+            "8:12: `schedule.timezone` cannot be \"Europe/Berlyn\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\", perhaps \"Europe/Berlin\"",
+        ],
+    );
+    check(
+        "name = \"h\"\ncron = \"0 0 31 2 *\"\nprobes = [\"uptime\"]\nmin_success = 1.5\n",
+        &[
+            "6:8: the cron expression \"0 0 31 2 *\" names a day that never comes",
+            "8:15: `schedule.min_success` cannot be 1.5; expected a share above 0 and up to 1, as in 0.9",
+        ],
+    );
+    check(
+        "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\nsplay = \"5m\"\ndeadline = \"5m\"\n",
+        &[
+            "9:12: the deadline is over before the last visit of the splay begins; `schedule.splay` (etc/config.toml:8:9)",
+        ],
     );
     check(
         "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\n[limits]\nvisit_timeout = \"1s\"\n",
