@@ -17,6 +17,7 @@ pub mod reports;
 mod sparkline;
 mod style;
 mod table;
+mod template;
 pub mod units;
 
 pub use chart::{Chart, line_ink};
@@ -28,3 +29,4 @@ pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
+pub use template::{BadTemplate, Template};

@@ -51,6 +51,12 @@ impl StateDir {
         self.root.join("index.lock")
     }
 
+    /// A file of this name to take a lock on; made where it is missing.
+    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
+    }
+
     /// The archive of one sweep.
     pub fn tar(&self, sweep: &SweepId) -> PathBuf {
         self.archive().join(sweep.day_folder()).join(format!("{sweep}.tar"))

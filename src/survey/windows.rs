@@ -123,6 +123,7 @@ mod tests {
                 sweep: SweepId::at(started, nth as u32),
                 trigger: Trigger::Scheduled,
                 schedule: None,
+                cause: None,
                 started,
                 ended: Some(started),
                 elapsed: None,
