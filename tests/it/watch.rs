@@ -1,5 +1,6 @@
 //! What follows a sweep: the built program, a real sshd, real receivers.
 
+mod alerts;
 mod escalation;
 
 use std::fs;
@@ -12,7 +13,7 @@ use crate::support::sshd::{Setup, Sshd};
 /// is the host's `hello_value`, and the probe `heavy` leaves a line there.
 struct Fleet {
     program: Program,
-    _sshd: Sshd,
+    sshd: Sshd,
 }
 
 impl Fleet {
@@ -36,7 +37,7 @@ impl Fleet {
             ));
         }
         program.configure("[[schedule]]\nname = \"hourly\"\ncron = \"@hourly\"\nprobes = [\"load\"]");
-        let fleet = Self { program, _sshd: sshd };
+        let fleet = Self { program, sshd };
         names.iter().for_each(|name| fleet.load(name, "1"));
         fleet
     }
@@ -47,6 +48,13 @@ impl Fleet {
 
     fn load(&self, host: &str, value: &str) {
         fs::write(self.folder(host).join("load"), format!("{value}\n")).unwrap();
+    }
+
+    /// Whether the hosts refuse our key.
+    fn lock_out(&self, out: bool) {
+        let (keys, hidden) = (self.sshd.dir().join("authorized_keys"), self.sshd.dir().join("hidden"));
+        let (from, to) = if out { (keys, hidden) } else { (hidden, keys) };
+        fs::rename(from, to).unwrap();
     }
 
     /// How often the heavy probe was there.
