@@ -8,6 +8,7 @@ mod exit;
 mod failure;
 mod findings;
 mod following;
+mod outfile;
 mod progress;
 mod recorded;
 mod summary;

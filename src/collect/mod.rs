@@ -10,6 +10,7 @@ mod dial;
 mod errand;
 mod event;
 mod gate;
+pub mod keep;
 mod ledger;
 mod limits;
 mod record;

@@ -10,18 +10,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::scribe::Job;
 use super::{Caps, Recovered, recover};
 use crate::model::{ByteSize, Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
-use crate::store::{StateDir, StoreError};
+use crate::store::{Reserve, StateDir, StoreError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Bytes of readings, on the wire and inflated, that wait to be written; more make the callers wait.
     pub queue: ByteSize,
     pub caps: Caps,
+    /// Kept free by a file that is given up when the disk is full; 0 is none.
+    pub reserve: ByteSize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: ByteSize(32 << 20), caps: Caps::default() }
+        Self { queue: ByteSize(32 << 20), caps: Caps::default(), reserve: ByteSize(0) }
     }
 }
 
@@ -69,7 +71,8 @@ impl Recorder {
     /// blocking thread.
     pub fn open(root: &Path, options: Options) -> Result<(Self, Vec<Recovered>), StoreError> {
         let state = StateDir::create(root)?;
-        let (scribe, recovered) = recover::open(state, options.caps)?;
+        let reserve = Reserve::new(&state, options.reserve);
+        let (scribe, recovered) = recover::open(state, options.caps, reserve)?;
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
         let thread = std::thread::Builder::new()
             .name("dropsonde-record".to_owned())

@@ -31,8 +31,8 @@ pub use grid::Grid;
 pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
-    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather, most_important_first,
-    warns,
+    About, Judged, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather,
+    most_important_first, warns,
 };
 pub use paired::{SignedRank, paired_shift, signed_rank};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};

@@ -12,6 +12,7 @@ use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
 use super::reader::Document;
+use super::retention::Retention;
 use super::{escalate, hosts, load, receiver, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
@@ -43,7 +44,7 @@ fn written() -> BTreeMap<String, serde_json::Value> {
     let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
-        for section in ["defaults", "limits", "alerts"] {
+        for section in ["defaults", "limits", "retention", "alerts"] {
             let table = root.open_section(section, faults).unwrap();
             written.extend(table.written().map(|given| (format!("{section}.{}", given.key), given.value)));
         }
@@ -60,7 +61,11 @@ fn defaults<S: Knobs>() -> impl Iterator<Item = (String, String, serde_json::Val
 }
 
 fn all_defaults() -> Vec<(String, String, serde_json::Value)> {
-    defaults::<Defaults>().chain(defaults::<Limits>()).chain(defaults::<Alerts>()).collect()
+    defaults::<Defaults>()
+        .chain(defaults::<Limits>())
+        .chain(defaults::<Alerts>())
+        .chain(defaults::<Retention>())
+        .collect()
 }
 
 /// The one default that depends on who asks.

@@ -15,13 +15,24 @@ use super::library::Library;
 use super::limits::{self, Limits};
 use super::reader::{Document, Located, Section};
 use super::receiver;
+use super::retention::Retention;
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
 use crate::model::OwnAlert;
 
 pub(crate) const KEYS: &[&str] = &[
-    "state", "defaults", "limits", "hosts", "groups", "schedule", "escalate", "alerts", "alert", "receiver",
+    "state",
+    "defaults",
+    "limits",
+    "retention",
+    "hosts",
+    "groups",
+    "schedule",
+    "escalate",
+    "alerts",
+    "alert",
+    "receiver",
 ];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
@@ -59,6 +70,7 @@ struct Gathered<'s> {
     state: Option<Located<PathBuf>>,
     defaults: Layered<Defaults>,
     limits: Layered<Limits>,
+    retention: Layered<Retention>,
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
@@ -79,6 +91,7 @@ impl<'s> Gathered<'s> {
             state: None,
             defaults: Layered::new(Defaults::default()),
             limits: Layered::new(Limits::default()),
+            retention: Layered::new(Retention::default()),
             hosts: Vec::new(),
             groups: Groups::new(),
             schedules: Vec::new(),
@@ -115,6 +128,9 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("limits", Limits::KEYS, faults) {
             self.limits.file(&section, faults);
         }
+        if let Some(section) = root.section("retention", Retention::KEYS, faults) {
+            self.retention.file(&section, faults);
+        }
         let before = faults.iter().count();
         self.hosts.extend(hosts::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
@@ -140,6 +156,7 @@ impl<'s> Gathered<'s> {
         self.defaults.environment_and_flags(self.sources, faults);
         self.limits.environment_and_flags(self.sources, faults);
         self.delivery.environment_and_flags(self.sources, faults);
+        self.retention.environment_and_flags(self.sources, faults);
     }
 
     fn settings(mut self, probes: Library, broken: bool, faults: &mut Faults) -> Option<Settings> {
@@ -170,6 +187,7 @@ impl<'s> Gathered<'s> {
             state_origin,
             defaults: self.defaults.value,
             limits: self.limits.value,
+            retention: self.retention.value,
             fleet,
             probes,
             schedules,
@@ -204,6 +222,7 @@ impl<'s> Gathered<'s> {
     fn shown(&self) -> Vec<Shown> {
         let mut shown: Vec<Shown> = section_entries(&self.defaults).collect();
         shown.extend(section_entries(&self.limits));
+        shown.extend(section_entries(&self.retention));
         for (number, hosts) in self.hosts.iter().enumerate() {
             shown.extend(written_entries(&format!("hosts.{}", number + 1), &hosts.written));
         }
@@ -241,5 +260,5 @@ fn names() -> (Vec<String>, Vec<String>) {
     fn of<S: Knobs>() -> impl Iterator<Item = (String, String)> {
         S::KEYS.iter().map(|key| (format!("{}.{key}", S::SECTION), S::variable(key)))
     }
-    of::<Defaults>().chain(of::<Limits>()).chain(of::<Alerts>()).unzip()
+    of::<Defaults>().chain(of::<Limits>()).chain(of::<Alerts>()).chain(of::<Retention>()).unzip()
 }

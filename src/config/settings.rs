@@ -13,6 +13,7 @@ use super::library::Library;
 use super::limits::Limits;
 use super::reader::WrittenValue;
 use super::receiver::Receiver;
+use super::retention::Retention;
 use super::schedule::Schedule;
 use crate::inventory::Fleet;
 
@@ -27,6 +28,7 @@ pub struct Settings {
     pub state_origin: Origin,
     pub defaults: Defaults,
     pub limits: Limits,
+    pub retention: Retention,
     pub fleet: Fleet,
     pub probes: Library,
     pub schedules: Vec<Schedule>,

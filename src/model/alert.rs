@@ -85,8 +85,8 @@ impl OwnAlert {
             alert: Self::LowSpace,
             name: "collector_low_space",
             severity: Severity::Critical,
-            meaning: "the file system of the state directory has less space left than it should",
-            remedy: "what takes it: the archive can be thinned out, or give it a larger disk",
+            meaning: "the file system of the state directory has less space left than `retention.low_space`",
+            remedy: "what may go: `dropsonde prune --dry-run`, or a larger disk",
             over: "there is enough space again",
         },
     ];

@@ -24,5 +24,5 @@ pub use probe::{Cost, Format, Kind, Measured, MetricSpec, Privilege, Probe, Prob
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
-pub use sweep::{Cause, Plan, PlannedHost, SweepEnd, Trigger};
+pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
 pub use time::{CollectorTime, HostTime};

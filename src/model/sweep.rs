@@ -28,6 +28,31 @@ impl Trigger {
     }
 }
 
+/// What is still there of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Every byte that came off the wire.
+    #[default]
+    Raw,
+    /// What was read out of them.
+    Numbers,
+    /// The same, where a reading's numbers stand for those of several sweeps or went into another's.
+    Merged,
+}
+
+impl Kept {
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Numbers, Self::Merged];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Numbers => "numbers",
+            Self::Merged => "merged",
+        }
+    }
+}
+
 /// One host of a plan. The labels are the inventory's at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,6 +19,7 @@ mod style;
 mod table;
 mod template;
 pub mod units;
+mod words;
 
 pub use chart::{Chart, line_ink};
 pub use diagnostic::{Diagnostic, Severity, Spot};
@@ -30,3 +31,4 @@ pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
 pub use template::{BadTemplate, Template};
+pub use words::{counted, shell_word};

@@ -130,3 +130,34 @@ pub struct DamageLine<'a> {
     pub sweep: &'a SweepId,
     pub what: &'a str,
 }
+
+/// `prune`.
+#[derive(Debug, Clone, Serialize)]
+pub struct PruneAnswer<'a> {
+    pub schema: Schema,
+    pub dry_run: bool,
+    pub drop: PruneStep<'a>,
+    pub thin: PruneStep<'a>,
+    /// Each of these shares its numbers.
+    pub merge: &'a [Vec<SweepId>],
+    /// What was done; null with `--dry-run`.
+    pub done: Option<PruneDone<'a>>,
+}
+
+/// What is due, as it was found.
+#[derive(Debug, Clone, Serialize)]
+pub struct PruneStep<'a> {
+    pub sweeps: &'a [SweepId],
+    /// Of their tars.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct PruneDone<'a> {
+    pub dropped: u64,
+    pub thinned: u64,
+    pub merged: u64,
+    pub freed_bytes: u64,
+    /// Sweeps that are damaged and keep their bytes.
+    pub kept_back: Vec<DamageLine<'a>>,
+}

@@ -10,11 +10,15 @@ pub mod check;
 mod dir;
 mod error;
 pub mod index;
+mod journal;
 pub mod note;
 pub mod quarantine;
 mod seq;
+mod space;
 
 pub use check::{CheckReport, Finding, Severity, check};
 pub use dir::StateDir;
 pub use error::StoreError;
+pub use journal::{Act, Journal};
 pub use seq::{Sequence, Turn};
+pub use space::{Reserve, Space};

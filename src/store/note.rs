@@ -3,13 +3,13 @@
 //! by one process at a time.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::dir::{self, Mode};
+use super::dir;
 use super::{StateDir, StoreError};
 
 /// One such file of a state directory.
@@ -50,9 +50,7 @@ impl Note {
 
     /// Waits until nobody else changes it. Blocks.
     pub fn pen(&self) -> Result<Pen<'_>, StoreError> {
-        let path = self.path("lock");
-        let lock = dir::open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
-        lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
+        let lock = self.state.lock(&format!("{}.lock", self.name))?;
         Ok(Pen { note: self, _lock: lock })
     }
 }
@@ -60,20 +58,10 @@ impl Note {
 impl Pen<'_> {
     /// Returns when the new content is on the disk.
     pub fn replace<T: Serialize>(&mut self, content: &T) -> Result<(), StoreError> {
-        let (path, new) = (self.note.path("json"), self.note.path("json.new"));
+        let path = self.note.path("json");
         let text = serde_json::to_vec_pretty(content)
-            .map_err(|error| StoreError::io("write", &new, error.into()))?;
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::io("remove", &new, error));
-            }
-            _ => {}
-        }
-        dir::open(&new, Mode::New)
-            .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-            .map_err(|error| StoreError::io("write", &new, error))?;
-        fs::rename(&new, &path).map_err(|error| StoreError::io("rename", &new, error))?;
-        dir::sync_folder(self.note.state.root())
+            .map_err(|error| StoreError::io("write", &path, error.into()))?;
+        dir::replace(&path, &text)
     }
 
     /// Moves a file that cannot be read out of the way, and returns its new name.

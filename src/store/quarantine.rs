@@ -3,12 +3,14 @@
 //! of its own, because no rebuild of the index may take it back.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::dir;
 use super::index::{Reader, StrikeRow};
-use super::note::Note;
 use super::{StateDir, StoreError};
 use crate::model::{CollectorTime, HostName, ProbeName};
 
@@ -50,7 +52,14 @@ pub struct Releases(BTreeMap<(HostName, ProbeName), CollectorTime>);
 
 impl Releases {
     pub fn read(root: &Path) -> Result<Self, StoreError> {
-        let read: File = note(root).read()?;
+        let path = file(root);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(StoreError::io("read", &path, error)),
+        };
+        let read: File = serde_json::from_slice(&text)
+            .map_err(|error| StoreError::io("read the releases in", &path, error.into()))?;
         let entry = |entry: Entry| ((entry.host, entry.probe), CollectorTime::from_unix_ns(entry.at_ns));
         Ok(Self(read.released.into_iter().map(entry).collect()))
     }
@@ -86,10 +95,9 @@ pub fn held(root: &Path) -> Result<Vec<Held>, StoreError> {
 
 /// Lets probes run again. Returns when that is on the disk.
 pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(), StoreError> {
-    StateDir::create(root)?;
-    let note = note(root);
+    let state = StateDir::create(root)?;
     // Two people at once must not lose each other's release.
-    let mut pen = note.pen()?;
+    let _lock = state.lock("quarantine.lock")?;
     let mut all = Releases::read(root)?;
     for held in released {
         // A clock that was set back must not make a release older than what it forgives.
@@ -101,17 +109,15 @@ pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(),
         at_ns: at.unix_ns(),
     };
     let file = File { schema: 1, released: all.0.into_iter().map(entry).collect() };
-    pen.replace(&file)
+    dir::replace(&self::file(state.root()), &serde_json::to_vec_pretty(&file).unwrap_or_default())
 }
 
-fn note(root: &Path) -> Note {
-    Note::new(StateDir::at(root), "quarantine")
+fn file(root: &Path) -> PathBuf {
+    root.join("quarantine.json")
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn strike(count: u64, before_s: Option<i64>, last_s: i64) -> StrikeRow {
@@ -150,10 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("quarantine.json"), "{").unwrap();
         let error = Releases::read(folder.path()).unwrap_err().to_string();
-        assert!(
-            error.contains("quarantine.json") && error.starts_with("read what is remembered in"),
-            "{error}"
-        );
+        assert!(error.contains("quarantine.json") && error.starts_with("read the releases in"), "{error}");
         // What a kill in the middle of a release has left is in nobody's way.
         fs::write(folder.path().join("quarantine.json"), "{\"schema\":1,\"released\":[]}").unwrap();
         fs::write(folder.path().join("quarantine.json.new"), "half").unwrap();

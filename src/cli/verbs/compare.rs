@@ -18,7 +18,7 @@ use crate::cli::{Context, Exit};
 use crate::compare::{Contrast, Sorted};
 use crate::model::{HostName, Kind, Span, SweepId, Worse};
 use crate::render::json::CompareReport;
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, sparkline_within, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, sparkline_within, units};
 use crate::select::matches_mask;
 use crate::store::index::Series;
 
@@ -126,8 +126,11 @@ impl Compare {
             })?;
             return Ok(Exit::Good);
         }
-        self.print(context, &recorded, (&sides, &metrics), lines)?;
-        self.print_shapes(context, &metrics, shapes)?;
+        let mut some = self.print(context, &recorded, (&sides, &metrics), lines)?;
+        some |= self.print_shapes(context, &metrics, shapes)?;
+        if !some {
+            context.print("Nothing differs.\n")?;
+        }
         Ok(Exit::Good)
     }
 
@@ -155,28 +158,28 @@ impl Compare {
         recorded: &Recorded<'_>,
         (sides, metrics): (&Sides, &Metrics),
         mut lines: Vec<Line>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let found = lines.len();
         if !self.all {
             lines.retain(|line| line.contrast.distance > 0.0);
         }
         let differing = lines.len();
         lines.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
-        let histories = histories(recorded, sides, &lines)?;
-        let table = table(&lines, &histories, metrics).render(context.out_style());
-        context.print(&format!("{}{table}", sides.title()))?;
-        remark_on_chance(context, sides, &lines);
+        context.print(&sides.title())?;
+        if !lines.is_empty() {
+            let histories = histories(recorded, sides, &lines)?;
+            context.print(&table(&lines, &histories, metrics).render(context.out_style()))?;
+            remark_on_chance(context, sides, &lines);
+        }
         if differing > lines.len() {
-            context
-                .remark(&format!("{} more differ; --limit {differing} shows them", differing - lines.len()));
+            let more = counted(differing - lines.len(), "more difference");
+            context.remark(&format!("{more}; --limit {differing} shows all"));
         }
         if found > differing {
-            context.remark(&format!(
-                "{} series are alike or on one side only; --all shows them",
-                found - differing
-            ));
+            let alike = counted(found - differing, "more row");
+            context.remark(&format!("{alike}, alike or on one side only; --all shows all"));
         }
-        Ok(())
+        Ok(!lines.is_empty())
     }
 }
 
@@ -186,28 +189,28 @@ impl Compare {
         context: &Context,
         metrics: &Metrics,
         mut shapes: Vec<distributions::Line>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let found = shapes.len();
         if !self.all {
             shapes.retain(distributions::Line::differs);
         }
         if found > shapes.len() {
-            let alike = found - shapes.len();
-            context.remark(&format!("{alike} histograms are alike or on one side only; --all shows them"));
+            let alike = counted(found - shapes.len(), "more histogram");
+            context.remark(&format!("{alike}, alike or on one side only; --all shows all"));
         }
         shapes.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
         if shapes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let table = distributions::table(&shapes, metrics).render(context.out_style());
         context.print(&format!("\n{table}"))?;
         let left_out: u64 = shapes.iter().map(distributions::Line::left_out).sum();
         if left_out > 0 {
-            context.remark(&format!(
-                "{left_out} histograms have other buckets than the first host of their side: left out"
-            ));
+            let left_out = counted(left_out as usize, "histogram");
+            context
+                .remark(&format!("left out: {left_out} with other buckets than the first host of the side"));
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod history;
 pub mod hosts;
 pub mod outliers;
 pub mod probes;
+pub mod prune;
 pub mod quarantine;
 pub mod query;
 pub mod reindex;

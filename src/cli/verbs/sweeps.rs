@@ -9,7 +9,7 @@ use crate::cli::{Context, Exit, summary};
 use crate::model::{Cause, HostName, Kind, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::render::reports::{SweepLine, SweepsReport};
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, units};
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 
@@ -141,7 +141,8 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
     let owed = sweep.planned.saturating_sub(report.readings.len() as u64);
     if owed > 0 {
         context.remark(&format!(
-            "{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"
+            "without an outcome yet: {}; the sweep runs, or its collector was stopped",
+            counted(owed as usize, "reading")
         ));
     }
     Ok(())
@@ -186,7 +187,7 @@ fn print_faults(context: &Context, recorded: &Recorded<'_>, sweep: &SweepId) -> 
     }
     context.print(&format!("\n{}", table.render(context.out_style())))?;
     if all > faults.len() {
-        context.remark(&format!("{} more faults; --verbose shows them", all - faults.len()));
+        context.remark(&format!("{}; --verbose shows all", counted(all - faults.len(), "more fault")));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{Cause, CollectorTime, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{Cause, CollectorTime, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -64,7 +64,12 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
         readings: unsigned(row, column("readings")?)?,
         ok: unsigned(row, column("ok")?)?,
         archived: unsigned(row, column("archived")?)?,
+        kept: kept(row, column("kept")?)?,
     })
+}
+
+pub(super) fn kept(row: &Row<'_>, at: usize) -> SqlResult<Kept> {
+    word(row, at, |word| Kept::ALL.into_iter().find(|kept| kept.as_str() == word))
 }
 
 pub(super) const READING: &str = "SELECT w.name, h.name, p.name, r.outcome, r.detail, r.exit, r.started_ns, r.elapsed_ns,

@@ -9,13 +9,10 @@ use super::own::{self, Trouble};
 use super::{rules, shelf};
 use crate::collect::Swept;
 use crate::config::Settings;
-use crate::model::{ByteSize, CollectorTime, HostName, OwnAlert, Severity};
+use crate::model::{CollectorTime, HostName, OwnAlert, Severity};
 use crate::store::StoreError;
 use crate::store::index::Reader;
 use crate::watch::sight::Sight;
-
-/// With less than this left on its file system the collector says so.
-const LEAST_SPACE: ByteSize = ByteSize(1 << 30);
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -38,7 +35,7 @@ pub(in crate::watch) fn take(
 ) -> Result<Taken, StoreError> {
     let reader = Reader::open(&settings.state_dir)?;
     let mut seen = own::observations(settings, &reader, (swept, &sight.sweep))?;
-    seen.extend(own::space(settings, LEAST_SPACE));
+    seen.push(own::space(settings)?);
     change(settings, now, |book, telling| {
         let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
         book.forget(|host| known.contains(host), telling);

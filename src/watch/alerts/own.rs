@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use super::book::Observation;
 use crate::collect::Swept;
 use crate::config::Settings;
-use crate::model::{ByteSize, OwnAlert, SweepId};
-use crate::store::StoreError;
+use crate::model::{OwnAlert, SweepId};
+use crate::render::units;
 use crate::store::index::{Reader, SweepRow};
+use crate::store::{Space, StoreError};
 
 /// Something that happened to the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +76,9 @@ pub(super) fn observations(
 }
 
 /// How much room the state directory's file system has left.
-pub(super) fn space(settings: &Settings, least: ByteSize) -> Option<Observation> {
-    let found = rustix::fs::statvfs(&settings.state_dir).ok()?;
-    let free = ByteSize(found.f_bavail.saturating_mul(found.f_frsize));
-    let low = (free < least).then(|| format!("{free} left, and {least} should be"));
-    Some(observation(OwnAlert::LowSpace, "state", low, None))
+pub(super) fn space(settings: &Settings) -> Result<Observation, StoreError> {
+    let (free_bytes, least) = (Space::of(&settings.state_dir)?.free_bytes, settings.retention.low_space);
+    let free = || units::value(free_bytes as f64, "bytes");
+    let low = (free_bytes < least.0).then(|| format!("{} left, retention.low_space is {least}", free()));
+    Ok(observation(OwnAlert::LowSpace, "state", low, None))
 }

@@ -57,6 +57,12 @@ fn hosts_with_the_same_text_are_one_group() {
     let shown = text(&three_incidents(), &["fold", "notes"]);
     assert!(shown.contains("  -scheduler = mq-deadline\n  +scheduler = none\n"), "{shown}");
     assert!(shown.contains("+tuned \\x1b[2J") && !shown.contains('\u{1b}'), "{shown}");
+    // A fact that each host has for itself is no difference, unless that is asked.
+    assert_eq!(answer["left_out"], serde_json::json!(["asset"]));
+    assert!(shown.contains("\nLeft out, as each host has its own: asset (--all keeps it)\n"), "{shown}");
+    assert!(!shown.contains("AT-0001"), "{shown}");
+    let all = json(&three_incidents(), &["fold", "notes", "--all"]);
+    assert_eq!((all["groups"].as_array().unwrap().len(), &all["left_out"]), (48, &serde_json::json!([])));
     let one = text(&three_incidents(), &["fold", "notes", "-H", "web03"]);
     assert!(one.contains("1 host · 1 group\n"), "{one}");
 }

@@ -21,7 +21,8 @@ fn fleet(place: &Place) -> Fleet {
     let mut fleet = Fleet::new(&["a", "b", "c"]);
     fleet.program.configure(RULE).configure(&format!(
         "[[receiver]]\nname = \"hook\"\nkind = \"webhook\"\nurl = {:?}\n\
-         [alerts]\nretry_first = \"50ms\"\nretry_longest = \"100ms\"\ndeliver_within = \"1s\"",
+         [alerts]\nretry_first = \"50ms\"\nretry_longest = \"100ms\"\ndeliver_within = \"1s\"\n\
+         [retention]\nlow_space = \"0B\"",
         place.url("/hook")
     ));
     fleet

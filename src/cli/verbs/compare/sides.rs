@@ -10,6 +10,7 @@ use crate::cli::Context;
 use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::model::{CollectorTime, HostName, Outcome, SweepId};
+use crate::render::counted;
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 use crate::survey;
@@ -30,7 +31,9 @@ impl Side {
         let hosts = format!("{name} {} ({})", fold(&self.hosts), self.hosts.len());
         match self.sweeps.as_slice() {
             [only] if differ => format!("{hosts} in {only}"),
-            [first, .., last] => format!("{hosts} in {} sweeps, {first} to {last}", self.sweeps.len()),
+            [first, .., last] => {
+                format!("{hosts} in {}, {first} to {last}", counted(self.sweeps.len(), "sweep"))
+            }
             _ => hosts,
         }
     }

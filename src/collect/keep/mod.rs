@@ -1,0 +1,13 @@
+//! Keeping what was recorded for as long as it is wanted: bytes first, numbers longer, then nothing. What is
+//! still wanted is never in fewer places than one: the new file is whole before the old one goes, and a
+//! prune that was stopped is finished by whoever opens the state directory next.
+
+mod finish;
+mod merge;
+mod plan;
+mod prune;
+mod thin;
+
+pub(super) use finish::{finish, finish_files};
+pub use plan::Steps;
+pub use prune::{Pruned, Pruning, prune, steps};
