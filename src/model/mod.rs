@@ -1,6 +1,7 @@
 //! The nouns: plain data that every floor above shares. This module does no I/O, has no clock and
 //! formats nothing for a person.
 
+mod alert;
 mod condition;
 mod host;
 mod name;
@@ -13,6 +14,7 @@ mod sample;
 mod sweep;
 mod time;
 
+pub use alert::{OwnAlert, OwnAlertFacts, Severity};
 pub use condition::{Comparison, Condition, Threshold};
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
