@@ -62,6 +62,12 @@ impl StateDir {
         self.root.join("index.lock")
     }
 
+    /// A file of this name to take a lock on; made where it is missing.
+    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
+    }
+
     /// Locks that end with the processes that hold them.
     pub(super) fn run(&self) -> PathBuf {
         self.root.join("run")

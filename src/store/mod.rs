@@ -12,6 +12,7 @@ mod dir;
 mod error;
 pub mod index;
 mod journal;
+pub mod note;
 pub mod quarantine;
 mod seq;
 mod sole;

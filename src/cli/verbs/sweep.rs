@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::dry_run;
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit, summary, sweeping};
+use crate::cli::{Context, Exit, following, summary, sweeping};
 use crate::collect::{Errand, Pace, Target, complete};
 use crate::config::{Schedule, Settings};
 use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
@@ -64,16 +64,25 @@ impl Sweep {
             Some(recorder) => recorder,
             None => sweeping::open_recorder(context, &settings.state_dir)?,
         };
+        let scheduled = errand.trigger == Trigger::Scheduled;
         complete(&mut errand, &settings.state_dir)?;
         let work = (recorder, errand, self.pace(settings)?);
-        let (swept, report) = sweeping::conduct(context, settings, work, |kept| {
+        let (swept, mut report) = sweeping::conduct(context, settings, work, |kept| {
             if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
         })?;
-        if context.global.json {
-            context.print_json(&report)?;
-        } else if !self.ndjson {
+        let told = !context.global.json && !self.ndjson;
+        if told {
             context.print(&summary::text(&report, context.out_style()))?;
         }
+        let mut followed = Ok(());
+        if scheduled && !swept.finished.end.interrupted {
+            followed = following::follow(context, settings, (&swept, told), &mut report.escalated);
+        }
+        if context.global.json {
+            context.print_json(&report)?;
+        }
+        // Only now: the sweep was recorded, and its answer is owed whatever came after it.
+        followed?;
         let exit = sweeping::exit_of(&report, &swept);
         match self.found_schedule(settings)?.and_then(|schedule| schedule.shortfall(&report.outcomes)) {
             Some(shortfall) if exit == Exit::Partial => {

@@ -4,6 +4,7 @@ pub mod hostile;
 pub mod machine;
 pub mod program;
 pub mod proxy;
+pub mod receiver;
 pub mod runs;
 pub mod sshd;
 pub mod tracer;
