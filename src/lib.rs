@@ -26,6 +26,7 @@
 //! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
 //! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
 //! | 1 | [`compare`] | hosts against each other: who is worst, how two sides differ |
+//! | 1 | [`schedule`] | when a schedule is due, with both clocks handed in |
 //! | 1 | [`render`] | tables, units, diagnostics and JSON, into strings |
 //! | 0 | [`model`] | the nouns, as plain data |
 //!
@@ -53,6 +54,7 @@ pub mod model;
 pub mod parse;
 pub mod render;
 pub mod report;
+pub mod schedule;
 pub mod select;
 pub mod store;
 pub mod survey;

@@ -127,7 +127,7 @@ pub async fn carry_out(
 ) -> Result<(Swept, SweepReport)> {
     let (events, mut news) = mpsc::channel(EVENTS);
     let hosts = errand.targets.len();
-    let trigger = errand.trigger;
+    let (trigger, cause) = (errand.trigger, errand.cause.clone());
     let mut progress = Progress::new(context.shows_progress(), hosts);
     let mut readings = Vec::new();
     let mut refused = Ok(());
@@ -164,6 +164,7 @@ pub async fn carry_out(
     progress.finish();
     refused?;
     let mut report = SweepReport::new(swept.sweep.clone(), trigger, swept.started);
+    report.cause = cause;
     report.planned = swept.planned as u64;
     report.elapsed_s = swept.finished.end.elapsed.as_secs_f64();
     readings.into_iter().for_each(|reading| report.push(reading));

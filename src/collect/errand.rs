@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
-    CollectorTime, Host, HostName, Plan, PlannedHost, Probe, ProbeName, Reach, SweepId, Trigger,
+    Cause, CollectorTime, Host, HostName, Plan, PlannedHost, Probe, ProbeName, Reach, SweepId, Trigger,
 };
 use crate::wire::{self, Nonce, Request, RunTag};
 
@@ -27,6 +27,8 @@ pub type Held = HashMap<ProbeName, HashMap<HostName, String>>;
 pub struct Errand {
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// Of an escalation.
+    pub cause: Option<Cause>,
     pub targets: Vec<Target>,
     pub cursors: Cursors,
     pub held: Held,
@@ -49,7 +51,14 @@ impl Errand {
             }
         };
         let hosts = self.targets.iter().map(&mut planned).collect();
-        let plan = Plan { sweep, trigger: self.trigger, schedule: self.schedule.clone(), started, hosts };
+        let plan = Plan {
+            sweep,
+            trigger: self.trigger,
+            schedule: self.schedule.clone(),
+            cause: self.cause.clone(),
+            started,
+            hosts,
+        };
         (plan, probes)
     }
 

@@ -14,6 +14,7 @@ mod median;
 mod multiple;
 mod odd;
 mod outliers;
+mod paired;
 mod ranking;
 mod rarity;
 mod shape;
@@ -31,9 +32,10 @@ pub use grid::Grid;
 pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
-    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather, most_important_first,
-    warns,
+    About, Judged, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather,
+    most_important_first, warns,
 };
+pub use paired::{SignedRank, paired_shift, signed_rank};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};
 pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};

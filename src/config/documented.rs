@@ -11,7 +11,7 @@ use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
 use super::reader::Document;
-use super::{hosts, load, schedule};
+use super::{escalate, hosts, load, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -72,6 +72,7 @@ fn the_example_loads_as_it_is_and_with_everything_in_force() {
     assert_eq!(settings.fleet.hosts.len(), 50);
     assert_eq!(settings.fleet.groups["quiet"].len(), 44);
     assert_eq!(settings.schedules.len(), 1);
+    assert_eq!(settings.escalations.len(), 1);
     assert_eq!(settings.state_dir, Path::new("/home/ann/.local/state/dropsonde"));
     assert_eq!(settings.limits, Limits::default());
 }
@@ -93,7 +94,7 @@ fn the_example_has_every_setting_with_its_default() {
 fn the_example_has_every_key_of_hosts_and_schedules() {
     let lines = in_force();
     let has = |key: &str| lines.lines().any(|line| line.starts_with(&format!("{key} = ")));
-    for key in hosts::KEYS.iter().chain(schedule::KEYS) {
+    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
         assert!(has(key), "{key} is not in the example");
     }
     for section in load::KEYS {
@@ -117,7 +118,7 @@ fn the_manual_has_every_setting_with_its_default_and_variable() {
         let row = format!("| `{key}` | {default} | `{variable}` |");
         assert!(MANUAL.contains(&row), "no row {row}");
     }
-    for key in hosts::KEYS.iter().chain(schedule::KEYS) {
+    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
         assert!(MANUAL.contains(&format!("`{key}`")), "{key} is not in the manual");
     }
 }

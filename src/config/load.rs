@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::defaults::Defaults;
+use super::escalate;
 use super::fault::Faults;
 use super::file;
 use super::hosts::{self, Groups, Written};
@@ -16,7 +17,7 @@ use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
 
-pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule"];
+pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule", "escalate"];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
 pub fn load(sources: &Sources) -> Result<Settings, Faults> {
@@ -56,6 +57,7 @@ struct Gathered<'s> {
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
+    escalations: Vec<escalate::Draft>,
     /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
@@ -72,6 +74,7 @@ impl<'s> Gathered<'s> {
             hosts: Vec::new(),
             groups: Groups::new(),
             schedules: Vec::new(),
+            escalations: Vec::new(),
             whole: true,
         }
     }
@@ -112,6 +115,7 @@ impl<'s> Gathered<'s> {
         }
         self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
+        self.escalations.extend(escalate::read_all(root, faults));
     }
 
     fn environment_and_flags(&mut self, faults: &mut Faults) {
@@ -134,6 +138,7 @@ impl<'s> Gathered<'s> {
             limits: &self.limits.value,
         };
         let schedules = schedule::resolve(&self.schedules, &around, faults);
+        let escalations = escalate::resolve(&self.escalations, &around, faults);
         let shown = self.shown();
         let (state_dir, state_origin) =
             self.sources.state_dir(self.state).map_err(|more| faults.append(more)).ok()?;
@@ -147,6 +152,7 @@ impl<'s> Gathered<'s> {
             fleet,
             probes,
             schedules,
+            escalations,
             shown,
         })
     }
@@ -186,6 +192,9 @@ impl<'s> Gathered<'s> {
         }
         for draft in &self.schedules {
             shown.extend(written_entries(&format!("schedule.{}", draft.name.value), &draft.written));
+        }
+        for (number, draft) in self.escalations.iter().enumerate() {
+            shown.extend(written_entries(&format!("escalate.{}", number + 1), &draft.written));
         }
         shown
     }

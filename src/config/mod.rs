@@ -6,10 +6,12 @@
 //! machine-wide folders are handed in as [`Sources`].
 
 mod built_in;
+mod condition;
 mod cron;
 mod defaults;
 #[cfg(test)]
 mod documented;
+mod escalate;
 mod fault;
 mod file;
 mod hosts;
@@ -29,6 +31,7 @@ mod value;
 
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
+pub use escalate::Escalate;
 pub use fault::{Fault, Faults, Place};
 pub use file::MAX_FILE;
 pub use layers::{Flag, Origin, Sources, System};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::defaults::Defaults;
+use super::escalate::Escalate;
 use super::fault::Place;
 use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
@@ -27,6 +28,7 @@ pub struct Settings {
     pub fleet: Fleet,
     pub probes: Library,
     pub schedules: Vec<Schedule>,
+    pub escalations: Vec<Escalate>,
     pub(crate) shown: Vec<Shown>,
 }
 

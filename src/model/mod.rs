@@ -1,6 +1,7 @@
 //! The nouns: plain data that every floor above shares. This module does no I/O, has no clock and
 //! formats nothing for a person.
 
+mod condition;
 mod host;
 mod name;
 mod need;
@@ -12,13 +13,14 @@ mod sample;
 mod sweep;
 mod time;
 
+pub use condition::{Comparison, Condition, Threshold};
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
 pub use need::{Bound, Capability, Need, Versioned};
 pub use outcome::Outcome;
-pub use probe::{Cost, Format, Judged, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
+pub use probe::{Cost, Format, Judging, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
-pub use sweep::{Plan, PlannedHost, SweepEnd, Trigger};
+pub use sweep::{Cause, Plan, PlannedHost, SweepEnd, Trigger};
 pub use time::{CollectorTime, HostTime};

@@ -18,6 +18,7 @@ mod sparkline;
 mod style;
 mod table;
 pub mod units;
+mod words;
 
 pub use chart::{Chart, line_ink};
 pub use diagnostic::{Diagnostic, Severity, Spot};
@@ -28,3 +29,4 @@ pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
+pub use words::{counted, shell_word};

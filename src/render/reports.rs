@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::Schema;
-use crate::model::{HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Trigger, Worse};
+use crate::model::{Cause, HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Trigger, Worse};
 
 /// `sweeps`, the newest first.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -20,6 +20,8 @@ pub struct SweepLine {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// What made an escalation run; null for all others.
+    pub cause: Option<Cause>,
     /// RFC 3339.
     pub started: String,
     /// Null while it runs, as is `elapsed_s`.

@@ -10,7 +10,7 @@ use super::strip::anchor;
 use super::when;
 use crate::compare::{Band, Course, Outlier, OutlierHost};
 use crate::model::{CollectorTime, HostName};
-use crate::render::units;
+use crate::render::{counted, units};
 
 /// Pixels.
 const HEIGHT: usize = 170;
@@ -93,10 +93,10 @@ impl Frame<'_> {
         let first = self.it.first();
         let start = first.history.iter().flatten().next().copied().unwrap_or(f64::NAN);
         format!(
-            "{} over {} sweeps: where the middle eight of ten peers were, and {lines} of those that differ. \
+            "{} over {}: where the middle eight of ten peers were, and {lines} of those that differ. \
              {} went from {} to {}.",
             names::subject(&self.it.subject),
-            self.course.sweeps.len(),
+            counted(self.course.sweeps.len(), "sweep"),
             first.host,
             self.text(start),
             self.text(first.value)

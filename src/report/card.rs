@@ -3,11 +3,10 @@
 use super::commands;
 use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
 use super::page::Page;
-use super::verdict::counted;
 use super::{band, names, strip, when};
 use crate::compare::{Course, Lens, Outlier, OutlierHost};
 use crate::model::{HostName, Worse};
-use crate::render::units;
+use crate::render::{counted, units};
 
 /// Rows of the table of one finding.
 const ROWS: usize = 60;
@@ -105,7 +104,7 @@ fn table(html: &mut Html, page: &Page<'_>, it: &Outlier) {
     it.hosts.iter().take(ROWS).for_each(|host| row(html, page, (it, host)));
     html.raw("</tbody></table></div>");
     if it.hosts.len() > ROWS {
-        html.element(NOTE, &format!("{} more hosts are not in this table.", it.hosts.len() - ROWS));
+        html.element(NOTE, &format!("Not in this table: {}.", counted(it.hosts.len() - ROWS, "more host")));
     }
     let meaning = match it.lens {
         Lens::Changed => "Expected: the value if the host stood to its peers as ever. n: sweeps of history.",

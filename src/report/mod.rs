@@ -16,6 +16,6 @@ mod strip;
 mod verdict;
 mod when;
 
-pub use coverage::{Coverage, ProbeCoverage, Trouble};
+pub use coverage::{Coverage, ProbeCoverage, Trouble, shortage};
 pub use page::{MOST_CARDS, Page, page};
 pub use verdict::{Incident, incidents};

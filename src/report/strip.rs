@@ -9,7 +9,7 @@ use super::names;
 use super::scale::Scale;
 use crate::compare::{Course, Outlier};
 use crate::model::{HostName, Kind};
-use crate::render::units;
+use crate::render::{counted, units};
 
 /// Pixels: a row of labels, the dots, the axis.
 const ROW: usize = 15;
@@ -79,7 +79,8 @@ pub fn remark(it: &Outlier, course: &Course) -> Html {
 }
 
 fn describe(it: &Outlier, course: &Course, last: usize, value: &impl Fn(f64) -> String) -> String {
-    let mut text = format!("{} of {} hosts.", names::subject(&it.subject), course.present(last).count());
+    let mut text =
+        format!("{} of {}.", names::subject(&it.subject), counted(course.present(last).count(), "host"));
     if let Some(band) = course.band(last) {
         let _ = write!(
             text,
@@ -90,7 +91,13 @@ fn describe(it: &Outlier, course: &Course, last: usize, value: &impl Fn(f64) -> 
         );
     }
     let hosts: Vec<&HostName> = it.hosts.iter().map(|it| &it.host).collect();
-    let _ = write!(text, " {} differ, the first with {}.", names::hosts(&hosts), value(it.first().value));
+    let _ = write!(
+        text,
+        " {} {}, the first with {}.",
+        names::hosts(&hosts),
+        if hosts.len() == 1 { "differs" } else { "differ" },
+        value(it.first().value)
+    );
     text
 }
 

@@ -71,6 +71,8 @@ mod tools;
 #[cfg(test)]
 mod tracing;
 #[cfg(test)]
+mod unattended;
+#[cfg(test)]
 mod verbs;
 #[cfg(test)]
 mod writing_probes;

@@ -19,6 +19,7 @@ pub mod query;
 pub mod reindex;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod shell;
 pub mod show;
 pub mod sweep;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::export::whole_file;
 use crate::cli::failure::Usage;
 use crate::cli::findings::{self, Scope};
+use crate::cli::outfile::whole_file;
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit, summary};
 use crate::collect::{Archived, Caps};
@@ -55,15 +55,10 @@ impl Report {
             let why = "a report is HTML, not JSON; `dropsonde outliers --json` has the same findings";
             return Err(Usage(why.to_owned()).into());
         }
-        let to_stdout = self.out == Path::new("-");
-        if !to_stdout && self.out.is_dir() {
-            return Err(Usage(format!("--out {} is a folder; name a file in it", self.out.display())).into());
-        }
-        let text = self.text(context)?;
-        if to_stdout {
-            context.print(&text)?;
+        if self.out == Path::new("-") {
+            context.print(&self.text(context)?)?;
         } else {
-            whole_file(&self.out, |mut file| Ok(file.write_all(text.as_bytes())?))?;
+            whole_file(&self.out, |mut file| Ok(file.write_all(self.text(context)?.as_bytes())?))?;
         }
         Ok(Exit::Good)
     }

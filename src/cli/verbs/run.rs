@@ -11,7 +11,7 @@ use crate::cli::{Context, Exit, distributions, summary, sweeping};
 use crate::collect::{Errand, Kept, Target};
 use crate::config::Settings;
 use crate::model::{Host, HostName, Kind, Outcome, Probe, Reach, Sample, Trigger};
-use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
+use crate::render::{Cell, Column, Ink, Lines, Style, Table, counted, escape, escape_bytes, units};
 
 /// Run probes on a host now and print what they read
 #[derive(Debug, clap::Args)]
@@ -51,6 +51,7 @@ impl Run {
         let mut errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             cursors: Default::default(),
             held: Default::default(),
             targets,
@@ -95,16 +96,14 @@ impl Run {
             _ => style.paint(Ink::Red, outcome),
         };
         let mut text = format!(
-            "{} {} {shown} · {} · {} samples",
+            "{} {} {shown} · {} · {}",
             style.paint(Ink::Bold, reading.host.as_str()),
             reading.probe,
             units::elapsed(reading.elapsed),
-            kept.samples
+            counted(kept.samples, "sample")
         );
-        match kept.parsed.histograms.len() {
-            0 => {}
-            1 => text.push_str(" · 1 histogram"),
-            many => text.push_str(&format!(" · {many} histograms")),
+        if !kept.parsed.histograms.is_empty() {
+            text.push_str(&format!(" · {}", counted(kept.parsed.histograms.len(), "histogram")));
         }
         if let Some(detail) = &reading.detail {
             text.push_str(&format!(" · {}", escape(detail, Lines::Single)));
@@ -157,7 +156,7 @@ impl Run {
         }
         let mut text = if table.is_empty() { String::new() } else { table.render(style) };
         if hidden > 0 {
-            text.push_str(&format!("  {hidden} more are 0 (--all shows them)\n"));
+            text.push_str(&format!("  {} of 0 (--all shows all)\n", counted(hidden, "more value")));
         }
         text
     }

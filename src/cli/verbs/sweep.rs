@@ -113,6 +113,7 @@ impl Sweep {
         Ok(Errand {
             trigger: if schedule.is_some() { Trigger::Scheduled } else { Trigger::Adhoc },
             schedule: schedule.map(|schedule| schedule.name.clone()),
+            cause: None,
             targets: hosts.into_iter().map(target).collect(),
             cursors: Default::default(),
             held: Default::default(),
@@ -154,6 +155,7 @@ impl Sweep {
         Ok(Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             targets,
             cursors: Default::default(),
             held: Default::default(),
@@ -175,7 +177,7 @@ pub(super) fn find_probe(settings: &Settings, name: &str) -> Result<Arc<Probe>> 
     Ok(Arc::clone(settings.probes.get(name).ok_or_else(unknown)?))
 }
 
-fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
+pub(super) fn find_schedule<'a>(settings: &'a Settings, name: &str) -> Result<&'a Schedule> {
     let unknown = || {
         let known: Vec<&str> = settings.schedules.iter().map(|schedule| schedule.name.as_str()).collect();
         let near = match nearest(name, known.iter().copied()).first() {

@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit, summary};
-use crate::model::{HostName, Outcome, SweepId};
+use crate::model::{Cause, HostName, Kind, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::render::reports::{SweepLine, SweepsReport};
-use crate::render::{Cell, Column, Ink, Table, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, units};
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 
@@ -73,6 +73,7 @@ fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
         sweep: row.sweep,
         trigger: row.trigger,
         schedule: row.schedule,
+        cause: row.cause,
         started: row.started.rfc3339(),
         ended: row.ended.map(|ended| ended.rfc3339()),
         elapsed_s: row.elapsed.map(|elapsed| elapsed.as_secs_f64()),
@@ -103,9 +104,10 @@ fn cells(sweep: &SweepLine) -> [Cell; 7] {
     } else if sweep.ended.is_none() {
         others.push("running".to_owned());
     }
-    let trigger = match &sweep.schedule {
-        Some(schedule) => format!("{} {schedule}", sweep.trigger.as_str()),
-        None => sweep.trigger.as_str().to_owned(),
+    let trigger = match (&sweep.schedule, &sweep.cause) {
+        (Some(schedule), _) => format!("{} {schedule}", sweep.trigger.as_str()),
+        (None, Some(cause)) => format!("{} {}", sweep.trigger.as_str(), cause.rule),
+        (None, None) => sweep.trigger.as_str().to_owned(),
     };
     let all = sweep.ok == sweep.planned;
     [
@@ -122,12 +124,16 @@ fn cells(sweep: &SweepLine) -> [Cell; 7] {
 fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<()> {
     let mut report = SweepReport::new(sweep.sweep.clone(), sweep.trigger, sweep.started);
     report.planned = sweep.planned;
+    report.cause.clone_from(&sweep.cause);
     report.elapsed_s = sweep.elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
     recorded.reader.ledger(&sweep.sweep)?.iter().for_each(|row| report.push(reading(row)));
     if context.global.json {
         return context.print_json(&report);
     }
     context.print(&summary::text(&report, context.out_style()))?;
+    if let Some(cause) = &sweep.cause {
+        context.print(&format!("because of {}\n", because(recorded, cause)?))?;
+    }
     print_faults(context, recorded, &sweep.sweep)?;
     if context.global.verbose > 0 {
         context.print(&format!("\n{}", readings(&report).render(context.out_style())))?;
@@ -135,10 +141,20 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
     let owed = sweep.planned.saturating_sub(report.readings.len() as u64);
     if owed > 0 {
         context.remark(&format!(
-            "{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"
+            "without an outcome yet: {}; the sweep runs, or its collector was stopped",
+            counted(owed as usize, "reading")
         ));
     }
     Ok(())
+}
+
+/// What an escalation followed, in a person's words.
+fn because(recorded: &Recorded<'_>, cause: &Cause) -> Result<String> {
+    let metrics = recorded.metrics()?;
+    let kind = metrics.find(&cause.metric).map_or(Kind::Gauge, |row| row.kind);
+    let value = metrics.text(&cause.metric, kind, cause.value);
+    let rule = escape(&cause.rule, Lines::Single);
+    Ok(format!("{rule}: {} of {} was {value} in sweep {}", cause.metric, cause.host, cause.sweep))
 }
 
 /// Lines of faults for a person.
@@ -171,7 +187,7 @@ fn print_faults(context: &Context, recorded: &Recorded<'_>, sweep: &SweepId) -> 
     }
     context.print(&format!("\n{}", table.render(context.out_style())))?;
     if all > faults.len() {
-        context.remark(&format!("{} more faults; --verbose shows them", all - faults.len()));
+        context.remark(&format!("{}; --verbose shows all", counted(all - faults.len(), "more fault")));
     }
     Ok(())
 }

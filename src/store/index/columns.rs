@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{CollectorTime, Judged, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{Cause, CollectorTime, Judging, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -46,7 +46,7 @@ pub(super) fn metric_row(row: &Row<'_>) -> SqlResult<MetricRow> {
         worse,
         warn: row.get("warn")?,
         resolution: row.get("resolution")?,
-        judged: judged.and_then(|word| Judged::from_word(&word)).unwrap_or(Judged::usually(worse)),
+        judged: judged.and_then(|word| Judging::from_word(&word)).unwrap_or(Judging::usually(worse)),
     })
 }
 
@@ -59,6 +59,7 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
             [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
         })?,
         schedule: row.get("schedule")?,
+        cause: cause(row, column("cause")?)?,
         started: CollectorTime::from_unix_ns(row.get("started_ns")?),
         ended: row.get::<_, Option<i64>>("ended_ns")?.map(CollectorTime::from_unix_ns),
         elapsed: row.get::<_, Option<i64>>("elapsed_ns")?.map(nanos),
@@ -141,6 +142,13 @@ fn kind(row: &Row<'_>, at: usize) -> SqlResult<Kind> {
     word(row, at, |word| {
         [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| kind.as_str() == word)
     })
+}
+
+fn cause(row: &Row<'_>, at: usize) -> SqlResult<Option<Cause>> {
+    if row.get_ref(at)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    word(row, at, |text| serde_json::from_str(text).ok()).map(Some)
 }
 
 pub(super) fn labels(row: &Row<'_>, at: usize) -> SqlResult<Labels> {

@@ -178,8 +178,8 @@ impl Ingest<'_> {
     fn begin(&mut self, plan: &Plan) -> Result<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO sweep (name, trigger, schedule, started_ns, planned, archived, last_seq)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, 0)",
+                "INSERT INTO sweep (name, trigger, schedule, started_ns, planned, archived, last_seq, cause)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
             )?
             .execute(params![
                 plan.sweep.as_str(),
@@ -187,6 +187,7 @@ impl Ingest<'_> {
                 plan.schedule,
                 plan.started.unix_ns(),
                 plan.planned() as i64,
+                plan.cause.as_ref().map(|cause| serde_json::json!(cause).to_string()),
             ])?;
         for host in &plan.hosts {
             let id = self.catalog.host(self.conn, &host.name)?;

@@ -99,7 +99,10 @@ fn a_new_definition_keeps_the_history_and_a_new_unit_begins_one() {
     );
     assert_eq!(lacking["enough_at"], "2026-11-24T21:00:00Z");
     let shown = text(state.path(), &["outliers"]);
-    assert!(shown.contains("Not enough data of 6 metrics (noise_0, noise_1, noise_2, …)"), "{shown}");
+    assert!(
+        shown.contains("Not enough data of 6 metrics (noise_0, noise_1, noise_2, noise_3, …)"),
+        "{shown}"
+    );
     let output = run(state.path(), &["compare", "web*", "--at", "20261122T12", "--to", "latest"]);
     assert!(
         stderr(&output).contains("noise_0 is a gauge in bytes on A and a gauge in pages on B: not compared"),
@@ -127,6 +130,10 @@ fn a_metrics_probe_says_what_a_host_is_named_for() {
     // has hundredths of a second.
     assert_eq!(found, ["softirq_seconds_total", "wait_seconds"]);
     assert_eq!((&answer["metrics"], &answer["lacking"]), (&16.into(), &Value::Array(Vec::new())));
+    assert_eq!(
+        (&answer["judged"]["metrics"]["judged"], &answer["judged"]["metrics"]["unjudged"]),
+        (&15.into(), &1.into())
+    );
 }
 
 #[test]

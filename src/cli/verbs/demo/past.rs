@@ -11,6 +11,7 @@ use crate::cli::{Context, sweeping};
 use crate::collect::{Recorder, Stop, backfill, clock};
 use crate::demo::{History, Mark, PastSweep, hours};
 use crate::model::{CollectorTime, Trigger};
+use crate::render::counted;
 use crate::store::index::Reader;
 
 /// What a state directory has of a demo.
@@ -69,7 +70,9 @@ pub(super) async fn record(
     }
     if sweeps > 0 {
         context.remark(&format!(
-            "{sweeps} hourly sweeps of the past, {readings} readings, were recorded in {:.1} s.",
+            "recorded {} of the past, {}, in {:.1} s.",
+            counted(sweeps, "hourly sweep"),
+            counted(readings, "reading"),
             began.elapsed().as_secs_f64()
         ));
     }
