@@ -7,6 +7,7 @@ mod distributions;
 mod exit;
 mod failure;
 mod findings;
+mod following;
 mod outfile;
 mod progress;
 mod recorded;

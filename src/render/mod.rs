@@ -17,6 +17,7 @@ pub mod reports;
 mod sparkline;
 mod style;
 mod table;
+mod template;
 pub mod units;
 mod words;
 
@@ -29,4 +30,5 @@ pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
+pub use template::{BadTemplate, Template};
 pub use words::{counted, shell_word};

@@ -61,6 +61,12 @@ impl StateDir {
         self.root.join("index.lock")
     }
 
+    /// A file of this name to take a lock on; made where it is missing.
+    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
+    }
+
     /// Waits for a lock of this directory. It is held until the file is dropped, or its process gone.
     pub fn lock(&self, name: &str) -> Result<File, StoreError> {
         let path = self.root.join(name);

@@ -11,6 +11,7 @@ mod dir;
 mod error;
 pub mod index;
 mod journal;
+pub mod note;
 pub mod quarantine;
 mod seq;
 mod space;

@@ -77,4 +77,6 @@ mod unattended;
 #[cfg(test)]
 mod verbs;
 #[cfg(test)]
+mod watch;
+#[cfg(test)]
 mod writing_probes;

@@ -1,5 +1,6 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod alerts;
 pub mod check;
 pub mod compare;
 pub mod config;

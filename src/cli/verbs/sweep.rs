@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::dry_run;
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit, summary, sweeping};
+use crate::cli::{Context, Exit, following, summary, sweeping};
 use crate::collect::{Errand, Target};
 use crate::config::{Schedule, Settings};
 use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
@@ -67,14 +67,23 @@ impl Sweep {
         };
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
         errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
-        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+        let scheduled = errand.trigger == Trigger::Scheduled;
+        let (swept, mut report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
             if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
         })?;
-        if context.global.json {
-            context.print_json(&report)?;
-        } else if !self.ndjson {
+        let told = !context.global.json && !self.ndjson;
+        if told {
             context.print(&summary::text(&report, context.out_style()))?;
         }
+        let mut followed = Ok(());
+        if scheduled && !swept.finished.end.interrupted {
+            followed = following::follow(context, settings, (&swept, told), &mut report.escalated);
+        }
+        if context.global.json {
+            context.print_json(&report)?;
+        }
+        // Only now: the sweep was recorded, and its answer is owed whatever came after it.
+        followed?;
         Ok(sweeping::exit_of(&report, &swept))
     }
 
