@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::logging::Logging;
 use super::verbs;
 use super::{Context, Exit};
 
@@ -54,6 +55,7 @@ pub struct Global {
 pub enum Verb {
     Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
+    Daemon(verbs::daemon::Daemon),
     Doctor(verbs::doctor::Doctor),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
@@ -86,6 +88,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Daemon(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
@@ -111,6 +114,16 @@ impl Verb {
             Self::Reindex(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
+        }
+    }
+}
+
+impl Verb {
+    /// How the verb logs.
+    pub(super) fn logging(&self) -> Logging {
+        match self {
+            Self::Daemon(verb) => verb.logging(),
+            _ => Logging::default(),
         }
     }
 }

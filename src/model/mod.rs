@@ -12,6 +12,7 @@ mod quantity;
 mod reading;
 mod sample;
 mod sweep;
+mod tick;
 mod time;
 
 pub use alert::{OwnAlert, OwnAlertFacts, Severity};
@@ -25,4 +26,5 @@ pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
 pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
+pub use tick::{Fate, Tick};
 pub use time::{CollectorTime, HostTime};

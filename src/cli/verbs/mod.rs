@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod check;
 pub mod compare;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod doctor;
 mod dry_run;
