@@ -49,6 +49,8 @@ pub struct JudgedMetrics {
     pub provisional: usize,
     /// No host has enough peers.
     pub without_peers: usize,
+    /// Their probe lets nobody be named for them.
+    pub never: usize,
 }
 
 /// One metric in which some hosts differ. The numbers are those of the first host.

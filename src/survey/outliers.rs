@@ -307,7 +307,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
             }
         }
     }
-    let present = answers.iter().filter(|answer| answer.present && answer.judged).count();
+    let present = answers.iter().filter(|answer| answer.present && answer.nameable).count();
     for shortage in found.iter_mut().filter(|it| it.metrics.len() == present) {
         shortage.metrics.clear();
     }
