@@ -22,6 +22,7 @@ mod scribe;
 mod stop;
 mod sweep;
 mod sweeping;
+mod totals;
 mod visit;
 
 pub use archived::Archived;
@@ -36,3 +37,4 @@ pub use recover::Recovered;
 pub use reindex::{Progress, ReindexReport, reindex};
 pub use stop::Stop;
 pub use sweep::{Sweeper, Swept, wire_limits};
+pub use totals::each_total;

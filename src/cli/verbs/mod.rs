@@ -1,5 +1,6 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod report;
 pub mod run;
 pub mod shell;
 pub mod show;
+pub mod snapshot;
 pub mod sweep;
 pub mod sweeps;
 pub mod top;

@@ -55,7 +55,7 @@ impl Run {
             held: Default::default(),
             targets,
         };
-        let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
+        let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
         // Only now: an index that was broken is mended by opening.
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
         errand.held = sweeping::held(context, &settings.state_dir, &probes)?;

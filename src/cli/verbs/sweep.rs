@@ -51,7 +51,9 @@ impl Sweep {
         // A retry asks the index, so a broken one is mended first; a new sweep is checked first, so
         // that a slip leaves no state directory behind.
         let mends = self.retry_failed.is_some() && !self.dry_run && settings.state_dir.exists();
-        let mended = mends.then(|| sweeping::open_recorder(context, &settings.state_dir)).transpose()?;
+        let mended = mends
+            .then(|| sweeping::open_recorder(context, &settings.state_dir, &settings.retention))
+            .transpose()?;
         let mut errand = self.errand(context, settings)?;
         let probes: Vec<Arc<Probe>> =
             errand.targets.iter().flat_map(|target| target.probes.iter().cloned()).collect();
@@ -63,7 +65,7 @@ impl Sweep {
         }
         let recorder = match mended {
             Some(recorder) => recorder,
-            None => sweeping::open_recorder(context, &settings.state_dir)?,
+            None => sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?,
         };
         errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
         errand.held = sweeping::held(context, &settings.state_dir, &probes)?;

@@ -102,7 +102,9 @@ fn unknown_sections_and_keys() {
     check("[limit]\nx = 1\n", &["1:2: unknown key `limit`; did you mean `limits`?"]);
     check(
         "[zebra]\n",
-        &["1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule"],
+        &[
+            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule",
+        ],
     );
     check(
         "[[hosts]]\nnames = \"a\"\nadress = \"b\"\n",
