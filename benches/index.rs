@@ -88,6 +88,7 @@ impl Fleet {
             sweep: SweepId::at(started, 0),
             trigger: Trigger::Scheduled,
             schedule: None,
+            cause: None,
             started,
             hosts: self.hosts.iter().map(planned).collect(),
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::logging::Logging;
 use super::verbs;
 use super::{Context, Exit};
 
@@ -54,11 +55,13 @@ pub struct Global {
 pub enum Verb {
     Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
+    Daemon(verbs::daemon::Daemon),
     Doctor(verbs::doctor::Doctor),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
     Quarantine(verbs::quarantine::Quarantine),
     Run(verbs::run::Run),
+    Schedule(verbs::schedule::Schedule),
     Sweep(verbs::sweep::Sweep),
     Sweeps(verbs::sweeps::Sweeps),
     Show(verbs::show::Show),
@@ -66,6 +69,7 @@ pub enum Verb {
     Compare(verbs::compare::Compare),
     Outliers(verbs::outliers::Outliers),
     Report(verbs::report::Report),
+    Alerts(verbs::alerts::Alerts),
     Explain(verbs::explain::Explain),
     History(verbs::history::History),
     Fold(verbs::fold::Fold),
@@ -86,11 +90,13 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Daemon(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
             Self::Quarantine(verb) => verb.run(context),
             Self::Run(verb) => verb.run(context),
+            Self::Schedule(verb) => verb.run(context),
             Self::Sweep(verb) => verb.run(context),
             Self::Sweeps(verb) => verb.run(context),
             Self::Show(verb) => verb.run(context),
@@ -98,6 +104,7 @@ impl Verb {
             Self::Compare(verb) => verb.run(context),
             Self::Outliers(verb) => verb.run(context),
             Self::Report(verb) => verb.run(context),
+            Self::Alerts(verb) => verb.run(context),
             Self::Explain(verb) => verb.run(context),
             Self::History(verb) => verb.run(context),
             Self::Fold(verb) => verb.run(context),
@@ -111,6 +118,16 @@ impl Verb {
             Self::Reindex(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
+        }
+    }
+}
+
+impl Verb {
+    /// How the verb logs.
+    pub(super) fn logging(&self) -> Logging {
+        match self {
+            Self::Daemon(verb) => verb.logging(),
+            _ => Logging::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Error;
 
 use super::{Context, Exit};
 use crate::config;
-use crate::render::{Diagnostic, Lines, Severity, Spot, escape};
+use crate::render::{Diagnostic, Lines, Severity, Spot, counted, escape};
 use crate::select::SelectError;
 use crate::store::StoreError;
 
@@ -112,8 +112,7 @@ fn faults_exit(faults: &config::Faults, context: &Context) -> Exit {
         context.tell(&drawn.render(context.err_style()));
     }
     let count = faults.iter().count();
-    let plural = if count == 1 { "" } else { "s" };
-    context.tell(&format!("dropsonde: {count} fault{plural} in the configuration\n"));
+    context.tell(&format!("dropsonde: {} in the configuration\n", counted(count, "fault")));
     Exit::Usage
 }
 

@@ -6,15 +6,15 @@ use anyhow::Result;
 
 use super::failure::Usage;
 use super::recorded::{Metrics, Recorded, labels_text};
-use crate::compare::{Lacking, Lens, Moment, Outlier, OutlierHost, Shortage, Subject};
+use crate::compare::{Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Subject, Tally};
 use crate::model::CollectorTime;
-use crate::render::findings::{FindingReport, HostFinding, LackingReport};
+use crate::render::findings::{
+    FindingReport, HostFinding, JudgedHosts, JudgedMetrics, JudgedReport, LackingReport,
+};
 use crate::render::{Lines, escape, units};
+use crate::report;
 use crate::select::matches_mask;
 use crate::survey::{self, Question};
-
-/// Metrics that are named where data is missing.
-const NAMED: usize = 3;
 
 /// What a person said of it.
 pub struct Scope<'a> {
@@ -99,15 +99,6 @@ pub fn since(since: Option<CollectorTime>, sweeps: &[Moment]) -> String {
     }
 }
 
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@=/%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 pub fn finding(it: &Outlier) -> FindingReport<'_> {
     let first = it.first();
     FindingReport {
@@ -153,29 +144,26 @@ fn host(it: &OutlierHost) -> HostFinding<'_> {
     }
 }
 
+/// How much was judged, and why the rest was not.
+pub fn judged(it: &Outliers) -> JudgedReport {
+    let Tally { hosts, metrics, provisional } = it.judged;
+    JudgedReport {
+        hosts: JudgedHosts {
+            judged: hosts,
+            unanswered: it.planned - it.answered,
+            without_peers: it.answered.saturating_sub(hosts),
+        },
+        metrics: JudgedMetrics {
+            judged: metrics,
+            provisional,
+            without_peers: it.metrics - metrics - provisional,
+        },
+    }
+}
+
 /// What is missing, in a line.
 pub fn shortage(it: &Shortage) -> String {
-    let of = match it.metrics.as_slice() {
-        [] => String::new(),
-        few if few.len() <= NAMED => format!(" of {}", few.join(", ")),
-        many => format!(" of {} metrics ({}, …)", many.len(), many[..NAMED].join(", ")),
-    };
-    let group = it.group.as_ref().map_or(String::new(), |group| {
-        let name = if group.is_empty() { "no value" } else { group };
-        format!(" in the group {}", escape(name, Lines::Single))
-    });
-    let when = |at: CollectorTime| format!("; enough at {}Z", at.utc().format("%Y-%m-%d %H:%M"));
-    match it.lacking {
-        Lacking::Peers { have, need } => {
-            format!("Not enough data{of}{group}: {have} peers for a host, {need} are needed.\n")
-        }
-        Lacking::Sweeps { have, need } => {
-            let when = it.enough_at.map_or(String::new(), when);
-            format!(
-                "Not enough data{of}{group} to tell a change from a habit: {have} sweeps of {need}{when}.\n"
-            )
-        }
-    }
+    format!("{}\n", escape(&report::shortage(it), Lines::Single))
 }
 
 pub fn lacking(it: &Shortage) -> LackingReport<'_> {

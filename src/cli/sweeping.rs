@@ -15,15 +15,13 @@ use super::{Context, Exit};
 use crate::collect::clock;
 use crate::collect::keep::{self, Pruned, Upkeep};
 use crate::collect::{
-    Cursors, Errand, Event, Held, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Retention, Settings};
-use crate::model::{Format, Outcome, Probe, SweepId, duration_text};
+use crate::model::{Outcome, SweepId, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
 use crate::render::units;
-use crate::store::index::Reader;
-use crate::store::quarantine::Releases;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -81,8 +79,9 @@ fn remarks(upkeep: &Upkeep) -> Vec<String> {
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
-    let limits = Limits { concurrency: hosts_at_once(limits.concurrency), ..limits.clone() };
-    Sweeper { limits, ssh, stop: stop.clone() }
+    let limits =
+        Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
+    Sweeper { limits, ssh, stop: stop.clone(), pace: Pace::default() }
 }
 
 /// Where ssh-agent listens.
@@ -90,62 +89,15 @@ pub fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Where each probe goes on from that has to know. Without an index nothing was read yet.
-pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
-    let mut cursors = Cursors::new();
-    let wanted: Vec<_> = probes.iter().filter(|probe| probe.format == Format::KernelLog).collect();
-    if wanted.is_empty() || !state.join("index.sqlite").exists() {
-        return Ok(cursors);
-    }
-    let reader = Reader::open(state)?;
-    for probe in wanted {
-        cursors.insert(probe.name.clone(), reader.cursors(&probe.name)?);
-    }
-    Ok(cursors)
-}
-
-/// Which of these probes are in quarantine where, in the words of their readings. Only the definition that
-/// offended is: a probe that was mended runs again.
-pub fn held(context: &Context, state: &Path, probes: &[Arc<Probe>]) -> Result<Held> {
-    let mut held = Held::new();
-    if !state.join("index.sqlite").exists() {
-        return Ok(held);
-    }
-    let strikes = Reader::open(state)?.strikes()?;
-    if strikes.is_empty() {
-        return Ok(held);
-    }
-    let releases = Releases::read(state).unwrap_or_else(|error| {
-        // A sweep of everything else is worth more than this file, and hosts are spared meanwhile.
-        context.remark(&format!("dropsonde: nothing counts as released: {error}"));
-        Releases::default()
-    });
-    for it in releases.held(strikes) {
-        if probes.iter().any(|probe| probe.name == it.probe && probe.hash.to_string() == it.hash) {
-            let why = format!(
-                "quarantined since {} after {} offences in a row, the last: {}; release with: dropsonde \
-                 quarantine release {} {}",
-                it.since.rfc3339(),
-                it.count,
-                it.what,
-                it.host,
-                it.probe
-            );
-            held.entry(it.probe).or_default().insert(it.host, why);
-        }
-    }
-    Ok(held)
-}
-
 /// Runs one errand with the limits and keys of `settings`, obeying signals, and closes the recorder.
 pub fn conduct(
     context: &Context,
     settings: &Settings,
-    (recorder, errand): (Recorder, Errand),
+    (recorder, errand, pace): (Recorder, Errand, Pace),
     each: impl FnMut(&Kept) -> Result<()>,
 ) -> Result<(Swept, SweepReport)> {
     let stop = Stop::default();
-    let sweeper = sweeper(&settings.limits, &settings.defaults, &stop);
+    let sweeper = Sweeper { pace, ..sweeper(&settings.limits, &settings.defaults, &stop) };
     runtime()?.block_on(async {
         let work = async {
             let done = carry_out(context, &recorder, (&sweeper, errand), each).await;
@@ -168,7 +120,7 @@ pub async fn carry_out(
 ) -> Result<(Swept, SweepReport)> {
     let (events, mut news) = mpsc::channel(EVENTS);
     let hosts = errand.targets.len();
-    let trigger = errand.trigger;
+    let (trigger, cause) = (errand.trigger, errand.cause.clone());
     let mut progress = Progress::new(context.shows_progress(), hosts);
     let mut readings = Vec::new();
     let mut refused = Ok(());
@@ -205,6 +157,7 @@ pub async fn carry_out(
     progress.finish();
     refused?;
     let mut report = SweepReport::new(swept.sweep.clone(), trigger, swept.started);
+    report.cause = cause;
     report.planned = swept.planned as u64;
     report.elapsed_s = swept.finished.end.elapsed.as_secs_f64();
     readings.into_iter().for_each(|reading| report.push(reading));

@@ -91,7 +91,7 @@ fn least(a: Option<&f64>, b: Option<&f64>) -> Option<f64> {
     a.into_iter().chain(b).copied().reduce(f64::min)
 }
 
-fn upper_normal(z: f64) -> f64 {
+pub(super) fn upper_normal(z: f64) -> f64 {
     0.5 * libm::erfc(z / std::f64::consts::SQRT_2)
 }
 
@@ -161,12 +161,12 @@ fn nth_difference(a: &Sorted, b: &Sorted, rank: u64) -> f64 {
 }
 
 /// Bits whose order as whole numbers is the order of the floats.
-fn ordered(value: f64) -> u64 {
+pub(super) fn ordered(value: f64) -> u64 {
     let bits = value.to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
 }
 
-fn unordered(bits: u64) -> f64 {
+pub(super) fn unordered(bits: u64) -> f64 {
     f64::from_bits(if bits >> 63 == 1 { bits & !(1 << 63) } else { !bits })
 }
 

@@ -14,11 +14,13 @@ mod median;
 mod multiple;
 mod odd;
 mod outliers;
+mod paired;
 mod ranking;
 mod rarity;
 mod shape;
 mod sides;
 mod spread;
+mod step;
 
 pub use counts::{fisher_exact, quantile_interval};
 pub use course::{Band, Course};
@@ -30,10 +32,12 @@ pub use grid::Grid;
 pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
-    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather, most_important_first,
-    warns,
+    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, Tally, gather,
+    most_important_first, warns,
 };
+pub use paired::{SignedRank, paired_shift, signed_rank};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};
 pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};
 pub use spread::Spread;
+pub use step::step;

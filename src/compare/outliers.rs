@@ -18,6 +18,9 @@ pub struct Outliers {
     pub answered: usize,
     /// Metrics that have a value in it.
     pub metrics: usize,
+    pub judged: Tally,
+    /// Those of them that nobody is named for, as their probes say.
+    pub unjudged: Vec<String>,
     /// The label whose values make the groups of peers.
     pub peers_by: Option<String>,
     /// The sweeps of the history, the oldest first, the judged one last.
@@ -26,6 +29,17 @@ pub struct Outliers {
     pub findings: Vec<Outlier>,
     /// What could not be judged.
     pub lacking: Vec<Shortage>,
+}
+
+/// How much of what was asked the findings speak of: no finding is good news of these only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Hosts that stand beside enough others in some metric.
+    pub hosts: usize,
+    /// Metrics with enough of a past.
+    pub metrics: usize,
+    /// Metrics of which the hosts could only be put beside each other: their past is too short.
+    pub provisional: usize,
 }
 
 /// A sweep of the history.

@@ -69,6 +69,9 @@ knobs! {
         max_label_values: u32 = 10_000, between(1, 1_000_000);
         /// What is kept of a probe's stderr.
         max_stderr: ByteSize = kib(16), between(ByteSize(256), kib(1 << 10));
+
+        /// Hosts that all escalations together go to in any hour, whatever else their rules allow.
+        escalations_per_hour: u32 = 30, between(1, 100_000);
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::alert::{self, Alerts};
 use super::defaults::Defaults;
+use super::escalate;
 use super::fault::Faults;
 use super::file;
 use super::hosts::{self, Groups, Written};
@@ -12,12 +14,26 @@ use super::layers::{Layer, Sources};
 use super::library::Library;
 use super::limits::{self, Limits};
 use super::reader::{Document, Located, Section};
+use super::receiver;
 use super::retention::Retention;
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
+use crate::model::OwnAlert;
 
-pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "retention", "hosts", "groups", "schedule"];
+pub(crate) const KEYS: &[&str] = &[
+    "state",
+    "defaults",
+    "limits",
+    "retention",
+    "hosts",
+    "groups",
+    "schedule",
+    "escalate",
+    "alerts",
+    "alert",
+    "receiver",
+];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
 pub fn load(sources: &Sources) -> Result<Settings, Faults> {
@@ -58,6 +74,10 @@ struct Gathered<'s> {
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
+    escalations: Vec<escalate::Draft>,
+    delivery: Layered<Alerts>,
+    alerts: Vec<alert::Draft>,
+    receivers: Vec<receiver::Draft>,
     /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
@@ -75,6 +95,10 @@ impl<'s> Gathered<'s> {
             hosts: Vec::new(),
             groups: Groups::new(),
             schedules: Vec::new(),
+            escalations: Vec::new(),
+            delivery: Layered::new(Alerts::default()),
+            alerts: Vec::new(),
+            receivers: Vec::new(),
             whole: true,
         }
     }
@@ -118,6 +142,12 @@ impl<'s> Gathered<'s> {
         }
         self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
+        self.escalations.extend(escalate::read_all(root, faults));
+        if let Some(section) = root.section("alerts", Alerts::KEYS, faults) {
+            self.delivery.file(&section, faults);
+        }
+        self.alerts.extend(alert::read_all(root, faults));
+        self.receivers.extend(receiver::read_all(root, faults));
     }
 
     fn environment_and_flags(&mut self, faults: &mut Faults) {
@@ -125,6 +155,7 @@ impl<'s> Gathered<'s> {
         self.sources.refuse_unknown(&keys, &variables, faults);
         self.defaults.environment_and_flags(self.sources, faults);
         self.limits.environment_and_flags(self.sources, faults);
+        self.delivery.environment_and_flags(self.sources, faults);
         self.retention.environment_and_flags(self.sources, faults);
     }
 
@@ -141,6 +172,11 @@ impl<'s> Gathered<'s> {
             limits: &self.limits.value,
         };
         let schedules = schedule::resolve(&self.schedules, &around, faults);
+        let escalations = escalate::resolve(&self.escalations, &around, faults);
+        let alerts = alert::resolve(&self.alerts, &around, faults);
+        let own = OwnAlert::ALL.iter().map(|facts| facts.name);
+        let names: Vec<&str> = alerts.iter().map(|alert| alert.name.as_str()).chain(own).collect();
+        let receivers = receiver::resolve(&self.receivers, &names, faults);
         let shown = self.shown();
         let (state_dir, state_origin) =
             self.sources.state_dir(self.state).map_err(|more| faults.append(more)).ok()?;
@@ -155,6 +191,10 @@ impl<'s> Gathered<'s> {
             fleet,
             probes,
             schedules,
+            escalations,
+            delivery: self.delivery.value,
+            alerts,
+            receivers,
             shown,
         })
     }
@@ -196,6 +236,16 @@ impl<'s> Gathered<'s> {
         for draft in &self.schedules {
             shown.extend(written_entries(&format!("schedule.{}", draft.name.value), &draft.written));
         }
+        for (number, draft) in self.escalations.iter().enumerate() {
+            shown.extend(written_entries(&format!("escalate.{}", number + 1), &draft.written));
+        }
+        shown.extend(section_entries(&self.delivery));
+        for (number, draft) in self.alerts.iter().enumerate() {
+            shown.extend(written_entries(&format!("alert.{}", number + 1), &draft.written));
+        }
+        for draft in &self.receivers {
+            shown.extend(written_entries(&format!("receiver.{}", draft.name.value), &draft.written));
+        }
         shown
     }
 }
@@ -210,5 +260,5 @@ fn names() -> (Vec<String>, Vec<String>) {
     fn of<S: Knobs>() -> impl Iterator<Item = (String, String)> {
         S::KEYS.iter().map(|key| (format!("{}.{key}", S::SECTION), S::variable(key)))
     }
-    of::<Defaults>().chain(of::<Limits>()).chain(of::<Retention>()).unzip()
+    of::<Defaults>().chain(of::<Limits>()).chain(of::<Alerts>()).chain(of::<Retention>()).unzip()
 }

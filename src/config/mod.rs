@@ -5,11 +5,14 @@
 //! that makes no sense is a fault, not a default. It reads no global state: environment, flags and
 //! machine-wide folders are handed in as [`Sources`].
 
+mod alert;
 mod built_in;
+mod condition;
 mod cron;
 mod defaults;
 #[cfg(test)]
 mod documented;
+mod escalate;
 mod fault;
 mod file;
 mod hosts;
@@ -22,14 +25,17 @@ mod metric;
 mod need;
 mod probe_file;
 mod reader;
+mod receiver;
 mod retention;
 mod schedule;
 mod settings;
 mod state;
 mod value;
 
+pub use alert::{Alert, Alerts};
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
+pub use escalate::Escalate;
 pub use fault::{Fault, Faults, Place};
 pub use file::MAX_FILE;
 pub use layers::{Flag, Origin, Sources, System};
@@ -37,6 +43,7 @@ pub use library::{Library, ProbeSource, Shelved};
 pub use limits::Limits;
 pub use load::load;
 pub use probe_file::{MAX_SCRIPT, parse_probe, read_probe};
+pub use receiver::{Address, PLACES, Receiver, ReceiverKind, Secret, Url, check_url, is_open};
 pub use retention::Retention;
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};

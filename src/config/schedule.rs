@@ -5,26 +5,30 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::cron;
-use super::fault::{Fault, Faults, Place};
+use super::fault::{Fault, Faults, Place, closest};
 use super::hosts::selector_fault;
 use super::knob::between;
 use super::library::Library;
 use super::limits::Limits;
 use super::reader::{Located, Section, WrittenValue, inside};
 use crate::inventory::Fleet;
-use crate::model::{ProbeName, duration_text};
+use crate::model::{Outcome, ProbeName, duration_text};
+use crate::schedule::{BadTimetable, Timetable, zones};
 use crate::select::Selector;
 
-pub(crate) const KEYS: &[&str] = &["name", "cron", "timezone", "splay", "hosts", "probes", "deadline"];
+pub(crate) const KEYS: &[&str] =
+    &["name", "cron", "timezone", "splay", "hosts", "probes", "deadline", "min_success"];
 
 /// What runs by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     pub name: String,
     /// Five or six fields, or `@hourly` and the like.
     pub cron: String,
     /// An IANA name (`Europe/Berlin`) or `UTC`.
     pub timezone: String,
+    /// What the two above come to.
+    pub timetable: Timetable,
     /// The start of each visit is spread over this time.
     pub splay: Duration,
     /// A selector.
@@ -32,6 +36,23 @@ pub struct Schedule {
     pub probes: Vec<ProbeName>,
     /// When a sweep of this schedule must have ended; `None`: when its last visit has.
     pub deadline: Option<Duration>,
+    /// The share of its readings that must succeed, above 0 and up to 1: with fewer the sweep has failed.
+    pub min_success: Option<f64>,
+}
+
+impl Schedule {
+    /// In words, if fewer of a sweep's readings succeeded than must.
+    pub fn shortfall(&self, outcomes: &BTreeMap<Outcome, u64>) -> Option<String> {
+        let least = self.min_success?;
+        let planned: u64 = outcomes.values().sum();
+        let good: u64 =
+            outcomes.iter().filter(|(outcome, _)| outcome.is_success()).map(|(_, count)| count).sum();
+        // Rounded as if in its favour: 0.9 of 10 readings are 9, whatever the fraction's last bit says.
+        let needed = (least * planned as f64 - 1e-9).ceil();
+        ((good as f64) < needed).then(|| {
+            format!("{good} of {planned} readings succeeded, and the schedule {} needs {needed}", self.name)
+        })
+    }
 }
 
 /// A schedule as it is written.
@@ -40,10 +61,12 @@ pub(crate) struct Draft {
     pub name: Located<String>,
     cron: String,
     timezone: String,
+    timetable: Timetable,
     splay: Duration,
     hosts: Located<String>,
     probes: Vec<Located<String>>,
     deadline: Option<Duration>,
+    min_success: Option<f64>,
     /// All of it, for `config show`.
     pub written: Vec<WrittenValue>,
 }
@@ -57,9 +80,21 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
     const DAY: Duration = Duration::from_secs(86_400);
     let name = name(section, faults);
     let cron = cron(section, faults);
-    let timezone = section.read_checked("timezone", |name: &String| timezone(name), faults);
+    let timezone = match section.field("timezone") {
+        Some(_) => section.read_checked("timezone", |name: &String| timezone(name), faults),
+        None => Some(Located { value: "UTC".to_owned(), place: section.place() }),
+    };
+    let timetable =
+        cron.as_ref().zip(timezone.as_ref()).and_then(|(cron, zone)| timetable(cron, zone, faults));
     let splay = section.read_checked("splay", between(Duration::ZERO, DAY), faults);
     let deadline = section.read_checked("deadline", between(Duration::from_secs(1), DAY), faults);
+    let min_success = section.read_checked("min_success", share, faults);
+    if let (Some(deadline), Some(splay)) = (&deadline, &splay)
+        && deadline.value <= splay.value
+    {
+        let title = "the deadline is over before the last visit of the splay begins";
+        faults.push(Fault::new(deadline.place.clone(), title).also(splay.place.clone(), "`schedule.splay`"));
+    }
     let hosts = match section.field("hosts") {
         Some(field) => field.read::<String>(faults),
         None => Some(Located { value: "*".to_owned(), place: section.place() }),
@@ -74,12 +109,14 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
     }
     Some(Draft {
         name: name?,
-        cron: cron?,
-        timezone: timezone.map_or_else(|| "UTC".to_owned(), |given| given.value),
+        cron: cron?.value,
+        timezone: timezone?.value,
+        timetable: timetable?,
         splay: splay.map(|given| given.value).unwrap_or_default(),
         hosts: hosts?,
         probes: probes?,
         deadline: deadline.map(|given| given.value),
+        min_success: min_success.map(|given| given.value),
         written: section.written().collect(),
     })
 }
@@ -95,10 +132,18 @@ fn name(section: &Section<'_>, faults: &mut Faults) -> Option<Located<String>> {
     section.read_checked("name", valid, faults)
 }
 
-fn cron(section: &Section<'_>, faults: &mut Faults) -> Option<String> {
+fn share(value: &f64) -> Result<(), String> {
+    if *value > 0.0 && *value <= 1.0 {
+        Ok(())
+    } else {
+        Err("a share above 0 and up to 1, as in 0.9".to_owned())
+    }
+}
+
+fn cron(section: &Section<'_>, faults: &mut Faults) -> Option<Located<String>> {
     let given = section.require::<String>("cron", faults)?;
     match cron::check(&given.value) {
-        Ok(()) => Some(given.value),
+        Ok(()) => Some(given),
         Err(bad) => {
             let written = given.value.get(bad.span.clone()).unwrap_or_default();
             let title = format!("{written:?} is not a time in `schedule.cron`");
@@ -109,12 +154,25 @@ fn cron(section: &Section<'_>, faults: &mut Faults) -> Option<String> {
     }
 }
 
-/// The form of an IANA name. Whether the machine knows it is asked where times are computed.
+/// That the time zone database has it. The database is the program's own: a collector without one installed
+/// must not run at other times than its neighbour.
 fn timezone(name: &str) -> Result<(), String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
-    let part = |part: &str| !part.is_empty() && !part.starts_with(['-', '+']) && part.bytes().all(plain);
-    let fits = name.len() <= 64 && (name == "UTC" || name.contains('/') && name.split('/').all(part));
-    if fits { Ok(()) } else { Err("a time zone such as \"UTC\" or \"Europe/Berlin\"".to_owned()) }
+    if zones().any(|zone| zone == name) {
+        return Ok(());
+    }
+    let near = closest(name, zones()).map(|near| format!(", perhaps {near:?}"));
+    Err(format!("a time zone such as \"UTC\" or \"Europe/Berlin\"{}", near.unwrap_or_default()))
+}
+
+fn timetable(cron: &Located<String>, zone: &Located<String>, faults: &mut Faults) -> Option<Timetable> {
+    match Timetable::parse(&cron.value, &zone.value) {
+        Ok(timetable) => Some(timetable),
+        Err(error) => {
+            let place = if matches!(error, BadTimetable::Zone(_)) { &zone.place } else { &cron.place };
+            faults.push(Fault::new(place.clone(), error.to_string()));
+            None
+        }
+    }
 }
 
 /// What drafts are checked against.
@@ -137,29 +195,37 @@ pub(crate) fn resolve(drafts: &[Draft], around: &Surroundings<'_>, faults: &mut 
         } else {
             first.insert(draft.name.value.clone(), draft.name.place.clone());
         }
-        check_hosts(&draft.hosts, around, faults);
+        check_hosts("schedule.hosts", &draft.hosts, around, faults);
         let probes = probes(&draft.probes, around, faults);
         schedules.push(Schedule {
             name: draft.name.value.clone(),
             cron: draft.cron.clone(),
             timezone: draft.timezone.clone(),
+            timetable: draft.timetable.clone(),
             splay: draft.splay,
             hosts: draft.hosts.value.clone(),
             probes,
             deadline: draft.deadline,
+            min_success: draft.min_success,
         });
     }
     schedules
 }
 
-fn check_hosts(hosts: &Located<String>, around: &Surroundings<'_>, faults: &mut Faults) {
+/// Refuses a selector that cannot be read or that selects nothing; `key` is what it is written as.
+pub(super) fn check_hosts(
+    key: &str,
+    hosts: &Located<String>,
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) {
     let parsed = Selector::parse(&hosts.value);
     let selected = match around.fleet {
         Some(fleet) => parsed.and_then(|selector| selector.select(&fleet.catalog())),
         None => parsed.map(|_| vec![0]),
     };
     match selected {
-        Err(error) => faults.push(selector_fault("schedule.hosts", hosts, &error)),
+        Err(error) => faults.push(selector_fault(key, hosts, &error)),
         Ok(selected) if selected.is_empty() => {
             let fault = Fault::new(hosts.place.clone(), format!("{:?} selects no host", hosts.value));
             faults.push(fault.expected("a selector of at least one host"));
@@ -168,7 +234,12 @@ fn check_hosts(hosts: &Located<String>, around: &Surroundings<'_>, faults: &mut 
     }
 }
 
-fn probes(names: &[Located<String>], around: &Surroundings<'_>, faults: &mut Faults) -> Vec<ProbeName> {
+/// The probes of these names; each that is not there, or stands there twice, is a fault.
+pub(super) fn probes(
+    names: &[Located<String>],
+    around: &Surroundings<'_>,
+    faults: &mut Faults,
+) -> Vec<ProbeName> {
     let mut probes: Vec<ProbeName> = Vec::with_capacity(names.len());
     for Located { value, place } in names {
         let Some(probe) = around.library.get(value) else {

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::alert::{Alert, Alerts};
 use super::defaults::Defaults;
+use super::escalate::Escalate;
 use super::fault::Place;
 use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
 use super::library::Library;
 use super::limits::Limits;
 use super::reader::WrittenValue;
+use super::receiver::Receiver;
 use super::retention::Retention;
 use super::schedule::Schedule;
 use crate::inventory::Fleet;
@@ -29,6 +32,11 @@ pub struct Settings {
     pub fleet: Fleet,
     pub probes: Library,
     pub schedules: Vec<Schedule>,
+    pub escalations: Vec<Escalate>,
+    /// How alerts are delivered.
+    pub delivery: Alerts,
+    pub alerts: Vec<Alert>,
+    pub receivers: Vec<Receiver>,
     pub(crate) shown: Vec<Shown>,
 }
 

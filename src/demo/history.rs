@@ -102,6 +102,7 @@ impl History {
             sweep: SweepId::at(at, self.mark.salt()),
             trigger: Trigger::Backfill,
             schedule: Some("hourly".to_owned()),
+            cause: None,
             started: at,
             hosts: self.hosts.iter().map(planned).collect(),
         };

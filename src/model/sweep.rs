@@ -62,6 +62,20 @@ pub struct PlannedHost {
     pub probes: Vec<ProbeName>,
 }
 
+/// What made an escalated sweep run: the first of the hosts that met a rule, the one that is worst off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// The rule's name in the configuration.
+    pub rule: String,
+    /// The sweep that it was met in.
+    pub sweep: SweepId,
+    pub metric: String,
+    pub host: HostName,
+    /// `None` for a value that JSON has no number for: it was infinite.
+    pub value: Option<f64>,
+}
+
 /// Who runs what now. It is the first member of the sweep's archive: after a crash it says which
 /// readings are owed an outcome.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +84,9 @@ pub struct Plan {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// Of an escalated sweep. Archives of before there were any lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     pub started: CollectorTime,
     pub hosts: Vec<PlannedHost>,
 }

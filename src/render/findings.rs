@@ -17,11 +17,38 @@ pub struct OutliersReport<'a> {
     pub planned: usize,
     pub answered: usize,
     pub metrics: usize,
+    /// Of how many hosts and metrics no finding is good news.
+    pub judged: JudgedReport,
     /// How many sweeps the history has, the judged one with it.
     pub sweeps: usize,
     /// The most important first.
     pub findings: Vec<FindingReport<'a>>,
     pub lacking: Vec<LackingReport<'a>>,
+}
+
+/// How much was judged, and how much was not and why.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedReport {
+    pub hosts: JudgedHosts,
+    pub metrics: JudgedMetrics,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedHosts {
+    pub judged: usize,
+    /// The sweep asked them and they did not answer.
+    pub unanswered: usize,
+    /// They answered, and have in no metric both a number and enough peers.
+    pub without_peers: usize,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct JudgedMetrics {
+    pub judged: usize,
+    /// Judged by the peers alone: there are too few sweeps to know a habit.
+    pub provisional: usize,
+    /// No host has enough peers.
+    pub without_peers: usize,
 }
 
 /// One metric in which some hosts differ. The numbers are those of the first host.
@@ -192,18 +219,20 @@ pub struct FoldReport<'a> {
     pub probe: &'a ProbeName,
     pub sweep: &'a SweepId,
     pub groups: Vec<FoldGroup>,
+    /// First words of the lines that were not compared, as each host has its own.
+    pub left_out: Vec<&'a str>,
     /// Hosts without output, and why.
     pub without: Vec<WithoutOutput>,
 }
 
-/// Hosts whose output is the same to the byte.
+/// Hosts whose output is the same.
 #[derive(Debug, Clone, Serialize)]
 pub struct FoldGroup {
     pub hosts: Vec<HostName>,
     /// The same, folded.
     pub folded: String,
     pub bytes: usize,
-    /// Of the output; cut where it is long.
+    /// What was compared; cut where it is long.
     pub text: String,
     /// Against the largest group, as `diff -u` writes it; null for that one.
     pub diff: Option<String>,

@@ -10,8 +10,8 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::escape::is_unprintable;
 use crate::model::{
-    CollectorTime, Histogram, Host, HostName, Kind, LabelPairs, Labels, Outcome, Parsed, ProbeName, Reading,
-    Sample, Span, SweepId, Trigger,
+    Cause, CollectorTime, Histogram, Host, HostName, Kind, LabelPairs, Labels, Outcome, Parsed, ProbeName,
+    Reading, Sample, Span, SweepId, Trigger,
 };
 
 /// The version of these shapes: the number 1.
@@ -30,12 +30,16 @@ pub struct SweepReport {
     pub schema: Schema,
     pub sweep: SweepId,
     pub trigger: Trigger,
+    /// What made an escalation run; null for all others.
+    pub cause: Option<Cause>,
     /// RFC 3339.
     pub started: String,
     pub elapsed_s: f64,
     pub planned: u64,
     /// Every outcome, those that did not occur with 0.
     pub outcomes: BTreeMap<Outcome, u64>,
+    /// Sweeps that this one called for, as they were run.
+    pub escalated: Vec<SweepId>,
     pub readings: Vec<ReadingReport>,
 }
 
@@ -46,10 +50,12 @@ impl SweepReport {
             schema: Schema,
             sweep,
             trigger,
+            cause: None,
             started: started.rfc3339(),
             elapsed_s: 0.0,
             planned: 0,
             outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome, 0)).collect(),
+            escalated: Vec::new(),
             readings: Vec::new(),
         }
     }
@@ -170,6 +176,12 @@ impl<'a> From<&'a Histogram> for HistogramReport<'a> {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CompareReport {
     pub schema: Schema,
+    /// Sweeps of each side.
+    pub sweeps: [usize; 2],
+    /// Each host is compared with itself, at two times.
+    pub same_hosts: bool,
+    /// The sides are of the same hours of the day; else there is no p.
+    pub same_hours: bool,
     pub rows: Vec<CompareRow>,
 }
 
@@ -184,11 +196,14 @@ pub struct CompareRow {
     pub b: Option<f64>,
     /// `b` over `a`.
     pub ratio: Option<f64>,
-    /// How many values each side has.
+    /// How many hosts each side has.
     pub n: [u64; 2],
+    /// `[k, of]`: in how many sweeps, or on how many hosts that are compared with themselves, `b` is above `a`.
+    pub above: Option<[u64; 2]>,
     /// Lower bound, estimate and upper bound of the shift from `a` to `b`.
     pub shift: Option<[f64; 3]>,
     pub delta: Option<f64>,
+    /// Null where no p would be true.
     pub p: Option<f64>,
     pub p_bh: Option<f64>,
     /// Of a histogram, whose `a` and `b` are 99th percentiles; null for other kinds.

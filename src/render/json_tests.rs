@@ -36,10 +36,10 @@ fn a_sweep() {
     (report.elapsed_s, report.planned) = (1.25, 1);
     report.push(ReadingReport::new(&reading(), 7));
     let expected = concat!(
-        r#"{"schema":1,"sweep":"20261122T230000Z-1f2e3d4c","trigger":"adhoc","started":"2026-11-22T21:00:00Z","#,
+        r#"{"schema":1,"sweep":"20261122T230000Z-1f2e3d4c","trigger":"adhoc","cause":null,"started":"2026-11-22T21:00:00Z","#,
         r#""elapsed_s":1.25,"planned":1,"outcomes":{"ok":0,"unsupported":0,"failed":0,"timed_out":1,"#,
         r#""truncated":0,"incomplete":0,"unreachable":0,"auth_failed":0,"host_key_changed":0,"#,
-        r#""host_key_unknown":0,"denied":0,"skipped":0},"readings":[{"host":"web01","probe":"proc","#,
+        r#""host_key_unknown":0,"denied":0,"skipped":0},"escalated":[],"readings":[{"host":"web01","probe":"proc","#,
         r#""outcome":"timed_out","detail":"no answer","exit":null,"elapsed_s":1.5,"bytes_wire":3,"#,
         r#""bytes_raw":10,"samples":7,"histograms":null}]}"#,
     );
@@ -84,6 +84,8 @@ fn a_probe() {
 #[test]
 fn a_comparison() {
     let report = CompareReport {
+        sweeps: [7, 7],
+        same_hours: true,
         rows: vec![CompareRow {
             metric: "node_load1".to_owned(),
             probe: ProbeName::new("proc").unwrap(),
@@ -92,6 +94,7 @@ fn a_comparison() {
             b: Some(2.0),
             ratio: Some(2.0),
             n: [1, 1],
+            above: Some([5, 7]),
             shift: None,
             delta: Some(f64::INFINITY),
             p: None,
@@ -107,9 +110,9 @@ fn a_comparison() {
         ..CompareReport::default()
     };
     let expected = concat!(
-        r#"{"schema":1,"rows":[{"metric":"node_load1","probe":"proc","labels":{"cpu":"0"},"#,
+        r#"{"schema":1,"sweeps":[7,7],"same_hosts":false,"same_hours":true,"rows":[{"metric":"node_load1","probe":"proc","labels":{"cpu":"0"},"#,
         r#""a":1.0,"b":2.0,"ratio":2.0,"#,
-        r#""n":[1,1],"shift":null,"delta":null,"p":null,"p_bh":null,"distribution":{"p50":[[0.0,1.0],null],"#,
+        r#""n":[1,1],"above":[5,7],"shift":null,"delta":null,"p":null,"p_bh":null,"distribution":{"p50":[[0.0,1.0],null],"#,
         r#""p99":[[1.0,null],null],"max":[null,2.0],"observations":[100,0],"distance":null}}]}"#,
     );
     assert_eq!(to_line(&report).unwrap(), expected);

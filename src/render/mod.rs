@@ -17,7 +17,9 @@ pub mod reports;
 mod sparkline;
 mod style;
 mod table;
+mod template;
 pub mod units;
+mod words;
 
 pub use chart::{Chart, line_ink};
 pub use diagnostic::{Diagnostic, Severity, Spot};
@@ -28,3 +30,5 @@ pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};
 pub use style::{Ink, Style};
 pub use table::{Cell, Column, Table};
+pub use template::{BadTemplate, Template};
+pub use words::{counted, shell_word};

@@ -6,13 +6,28 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::Schema;
-use crate::model::{HostName, Kept, Kind, Labels, Outcome, ProbeName, Span, SweepId, Trigger, Worse};
+use crate::model::{Cause, HostName, Kept, Kind, Labels, Outcome, ProbeName, Span, SweepId, Trigger, Worse};
 
 /// `sweeps`, the newest first.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct SweepsReport {
+pub struct SweepsReport<'a> {
     pub schema: Schema,
     pub sweeps: Vec<SweepLine>,
+    /// What was due since the oldest of them and not run, the newest first.
+    pub not_run: Vec<NotRun<'a>>,
+}
+
+/// Ticks of a schedule that were not run.
+#[derive(Debug, Clone, Serialize)]
+pub struct NotRun<'a> {
+    pub schedule: &'a str,
+    /// RFC 3339: the first and the last of them.
+    pub due: String,
+    pub until: String,
+    pub count: u64,
+    /// `skipped` (its last sweep still ran) or `missed` (nobody was there to run it).
+    pub fate: &'static str,
+    pub why: &'a str,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +35,10 @@ pub struct SweepLine {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// How long after it was due it began, where that was late.
+    pub late_s: Option<f64>,
+    /// What made an escalation run; null for all others.
+    pub cause: Option<Cause>,
     /// RFC 3339.
     pub started: String,
     /// Null while it runs, as is `elapsed_s`.

@@ -3,15 +3,7 @@
 use super::html::Html;
 use super::page::Page;
 use crate::compare::Outlier;
-
-/// A word as a shell takes it.
-pub fn word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@=/%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
+use crate::render::shell_word;
 
 /// What the first host sent.
 pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
@@ -22,7 +14,7 @@ pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
 /// What leads further from one finding.
 pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> {
     let (host, sweep) = (&it.first().host, &page.outliers.sweep);
-    let metric = word(&it.subject.metric);
+    let metric = shell_word(&it.subject.metric);
     vec![
         ("what they share", format!("dropsonde explain {metric} --sweep {sweep}{}", scope(page))),
         ("over time", format!("dropsonde history {metric} -H {host}")),
@@ -33,8 +25,8 @@ pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> 
 /// Of the whole page.
 pub fn of_page(page: &Page<'_>) -> Vec<(&'static str, String)> {
     let sweep = &page.outliers.sweep;
-    let hosts = page.hosts.map(|hosts| format!(" {}", word(hosts))).unwrap_or_default();
-    let peers = page.outliers.peers_by.as_ref().map(|label| format!(" --peers {}", word(label)));
+    let hosts = page.hosts.map(|hosts| format!(" {}", shell_word(hosts))).unwrap_or_default();
+    let peers = page.outliers.peers_by.as_ref().map(|label| format!(" --peers {}", shell_word(label)));
     let peers = peers.unwrap_or_default();
     vec![
         ("the same in a terminal", format!("dropsonde outliers{hosts} --sweep {sweep}{peers}")),
@@ -43,8 +35,8 @@ pub fn of_page(page: &Page<'_>) -> Vec<(&'static str, String)> {
 }
 
 fn scope(page: &Page<'_>) -> String {
-    let hosts = page.hosts.map(|hosts| format!(" -H {}", word(hosts))).unwrap_or_default();
-    let peers = page.outliers.peers_by.as_ref().map(|label| format!(" --peers {}", word(label)));
+    let hosts = page.hosts.map(|hosts| format!(" -H {}", shell_word(hosts))).unwrap_or_default();
+    let peers = page.outliers.peers_by.as_ref().map(|label| format!(" --peers {}", shell_word(label)));
     format!("{hosts}{}", peers.unwrap_or_default())
 }
 
@@ -54,15 +46,4 @@ pub fn list(html: &mut Html, commands: &[(&'static str, String)]) {
         html.raw("<div><dt>").raw(what).raw("</dt><dd><code>").text(command).raw("</code></dd></div>");
     }
     html.raw("</dl>");
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_word_is_one_word_to_a_shell() {
-        assert_eq!(super::word("disk_await"), "disk_await");
-        assert_eq!(super::word("a b"), "'a b'");
-        assert_eq!(super::word("it's;rm"), "'it'\\''s;rm'");
-        assert_eq!(super::word(""), "''");
-    }
 }

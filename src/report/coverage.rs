@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
 use super::page::Page;
-use super::verdict::counted;
 use super::when;
 use crate::compare::{Lacking, Shortage};
 use crate::model::{CollectorTime, Outcome, ProbeName};
-use crate::render::{escape_limited, units};
+use crate::render::{counted, escape_limited, units};
 
 const TROUBLES: usize = 40;
 const DETAIL: usize = 300;
@@ -121,16 +120,20 @@ fn troubles(html: &mut Html, coverage: &Coverage) {
     }
     html.raw("</tbody></table></div>");
     if coverage.troubles.len() > TROUBLES {
-        html.element(NOTE, &format!("{} more kinds of failure.", coverage.troubles.len() - TROUBLES));
+        html.element(
+            NOTE,
+            &format!("{} of failure.", counted(coverage.troubles.len() - TROUBLES, "more kind")),
+        );
     }
     html.raw("</details>");
 }
 
-fn shortage(it: &Shortage) -> String {
+/// What is missing, in a sentence.
+pub fn shortage(it: &Shortage) -> String {
     let of = match it.metrics.as_slice() {
         [] => String::new(),
         few if few.len() <= NAMED => format!(" of {}", few.join(", ")),
-        many => format!(" of {} metrics ({}, …)", many.len(), many[..NAMED].join(", ")),
+        many => format!(" of {} ({}, …)", counted(many.len(), "metric"), many[..NAMED].join(", ")),
     };
     let group = it.group.as_ref().map_or(String::new(), |group| {
         format!(" in the group {}", if group.is_empty() { "without a value" } else { group })

@@ -10,12 +10,14 @@ mod heat;
 mod html;
 mod names;
 mod page;
+mod picture;
 mod scale;
 mod shared;
 mod strip;
 mod verdict;
 mod when;
 
-pub use coverage::{Coverage, ProbeCoverage, Trouble};
+pub use coverage::{Coverage, ProbeCoverage, Trouble, shortage};
 pub use page::{MOST_CARDS, Page, page};
+pub use picture::Picture;
 pub use verdict::{Incident, incidents};

@@ -4,11 +4,10 @@
 use super::html::{CELL, Html, NOTE, NUMBER};
 use super::names;
 use super::page::Page;
-use super::verdict::counted;
 use super::when;
 use crate::compare::{Explanation, KernelLine, SharedLabel};
 use crate::model::HostName;
-use crate::render::{escape_limited, units};
+use crate::render::{counted, escape_limited, units};
 
 /// Rows of each table.
 const LABELS: usize = 12;
@@ -129,6 +128,6 @@ fn kernel(html: &mut Html, lines: &[KernelLine]) {
     }
     html.raw("</ul>");
     if lines.len() > LINES {
-        html.element(NOTE, &format!("{} more lines.", lines.len() - LINES));
+        html.element(NOTE, &format!("{}.", counted(lines.len() - LINES, "more line")));
     }
 }

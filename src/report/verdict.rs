@@ -7,7 +7,7 @@ use super::names;
 use super::when;
 use crate::compare::{Explanation, Outlier, Outliers, SharedLabel};
 use crate::model::HostName;
-use crate::render::units;
+use crate::render::{counted, units};
 
 /// Incidents in the sentence.
 const TOLD: usize = 3;
@@ -72,7 +72,7 @@ fn told(incident: &Incident<'_>, answer: &Outliers, explanations: &[Explanation]
     }
     match incident.findings.len() {
         1 => {}
-        many => text = format!("{text} and {}", counted_more(many - 1, "metric")),
+        many => text = format!("{text} and {}", counted(many - 1, "more metric")),
     }
     let since = when::since(first.since(), answer);
     if !since.is_empty() {
@@ -98,13 +98,4 @@ fn cause<'a>(incident: &Incident<'_>, explanations: &'a [Explanation]) -> Option
         explained.shared.labels.first().filter(|_| own)
     };
     incident.findings.iter().find_map(of)
-}
-
-/// `1 host`, `2 hosts`.
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-fn counted_more(count: usize, what: &str) -> String {
-    format!("{count} more {what}{}", if count == 1 { "" } else { "s" })
 }

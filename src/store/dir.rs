@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -11,7 +11,8 @@ use rustix::fs::OFlags;
 use super::StoreError;
 use crate::model::SweepId;
 
-/// One state directory: `archive/`, `index.sqlite`, `baseline.sqlite`, `seq` and locks. Several processes may
+/// One state directory: `archive/`, `index.sqlite`, `baseline.sqlite`, `seq`, `ticks.jsonl`, `run/` and locks.
+/// Several processes may
 /// share it.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -74,6 +75,17 @@ impl StateDir {
     /// Makes the folder of a sweep's archive.
     pub fn make_day(&self, sweep: &SweepId) -> Result<(), StoreError> {
         make_folders(self.tar(sweep).parent().unwrap_or(Path::new(".")))
+    }
+
+    /// A file of this name to take a lock on; made where it is missing.
+    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
+    }
+
+    /// Locks that end with the processes that hold them.
+    pub(super) fn run(&self) -> PathBuf {
+        self.root.join("run")
     }
 
     /// Waits for a lock of this directory. It is held until the file is dropped, or its process gone.
@@ -203,6 +215,13 @@ pub(super) fn open(path: &Path, mode: Mode) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(path)
+}
+
+/// Whether the name still leads to the file that was opened.
+pub(super) fn is_still(path: &Path, file: &File) -> bool {
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (named, opened) = (path.symlink_metadata().map(number), file.metadata().map(number));
+    matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
 }
 
 /// Writes a small file: afterwards it is the old one or the new one, whatever happens in between.

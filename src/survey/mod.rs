@@ -7,9 +7,11 @@ mod outliers;
 mod series;
 mod sweeps;
 mod texts;
+mod windows;
 
 pub use explain::{Output, explain, explain_found};
 pub use outliers::{Question, outliers};
 pub use series::{course, subjects_of, whole};
 pub use sweeps::{WEEK, history, sweeps_in, usual_sweep};
-pub use texts::{SameText, Texts, same_texts};
+pub use texts::{SameText, Texts, own_words, same_texts, without_words};
+pub use windows::{Windows, aligned, around};

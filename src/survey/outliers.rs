@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -13,9 +13,9 @@ use super::series::{load, moments, subjects};
 use super::sweeps::{WEEK, after, gap_of, history};
 use crate::compare::{
     Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
-    find, gather, most_important_first, ratio,
+    Tally, find, gather, most_important_first, ratio,
 };
-use crate::model::{CollectorTime, HostName, Labels};
+use crate::model::{CollectorTime, HostName, Judged, Labels};
 use crate::select::matches_mask;
 use crate::store::StoreError;
 use crate::store::index::{Described, Frame, Reader, SweepRow};
@@ -57,15 +57,23 @@ struct Survey<'a> {
     groups: Vec<Group>,
     /// The series of one metric each.
     metrics: Vec<Vec<Described>>,
+    /// By the frame's rows: who was judged in some metric.
+    judged: Vec<AtomicBool>,
     next: AtomicUsize,
     answers: Mutex<Vec<Result<Answer, StoreError>>>,
 }
 
 /// What came out of one metric.
+#[derive(Default)]
 struct Answer {
     at: usize,
     /// Whether any host has it.
     present: bool,
+    /// Whether some of its hosts were judged; and by their past.
+    judged: bool,
+    by_past: bool,
+    /// Whether its probe lets somebody be named for it.
+    nameable: bool,
     findings: Vec<Outlier>,
     lacking: Vec<(Option<String>, Lacking)>,
 }
@@ -86,6 +94,7 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         groups: groups(&reader, question, &frame)?,
         metrics: metrics(&reader, question)?,
         gap_s: gap_of(&moments(&frame)) as f64 / 1e9,
+        judged: frame.hosts().iter().map(|_| AtomicBool::new(false)).collect(),
         frame,
         next: AtomicUsize::new(0),
         answers: Mutex::new(Vec::new()),
@@ -103,6 +112,13 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
     answers.sort_by_key(|answer| answer.at);
     let lacking = shortages(&names, &answers, &moments(&survey.frame));
     let metrics = answers.iter().filter(|answer| answer.present).count();
+    let judged = Tally {
+        hosts: survey.judged.iter().filter(|judged| judged.load(Ordering::Relaxed)).count(),
+        metrics: answers.iter().filter(|answer| answer.by_past).count(),
+        provisional: answers.iter().filter(|answer| answer.judged && !answer.by_past).count(),
+    };
+    let unjudged = answers.iter().filter(|answer| answer.present && !answer.nameable);
+    let unjudged = unjudged.map(|answer| names[answer.at].clone()).collect();
     let mut findings: Vec<Outlier> = answers.into_iter().flat_map(|answer| answer.findings).collect();
     most_important_first(&mut findings);
     Ok(Outliers {
@@ -111,6 +127,8 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         planned: planned.len(),
         answered: asked.iter().filter(|(_, answered)| *answered).count(),
         metrics,
+        judged,
+        unjudged,
         peers_by: question.peers_by.clone(),
         sweeps: moments(&survey.frame),
         findings,
@@ -177,12 +195,12 @@ impl Survey<'_> {
         scratch: &mut Vec<f64>,
     ) -> Result<Answer, StoreError> {
         let members = subjects(reader, &self.frame, series)?;
-        let mut answer =
-            Answer { at, present: !members.is_empty(), findings: Vec::new(), lacking: Vec::new() };
+        let nameable = members.iter().any(|it| it.judged != Judged::Never);
+        let mut answer = Answer { at, present: !members.is_empty(), nameable, ..Answer::default() };
         let mut singles = Vec::new();
-        for member in &members {
+        for member in members.iter().filter(|it| it.judged != Judged::Never) {
             let course = load(reader, &self.frame, member, std::mem::take(scratch))?;
-            let lacking = self.judge(member, &course, &mut singles);
+            let lacking = self.judge((member, &course), &mut answer, &mut singles);
             answer.lacking =
                 if answer.lacking.is_empty() { lacking } else { least(answer.lacking, &lacking) };
             *scratch = course.into_values();
@@ -193,14 +211,14 @@ impl Survey<'_> {
 
     fn judge(
         &self,
-        member: &Member,
-        course: &Course,
+        (member, course): (&Member, &Course),
+        answer: &mut Answer,
         singles: &mut Vec<Single>,
     ) -> Vec<(Option<String>, Lacking)> {
         let columns = course.telling();
         let values = course.by_host(&columns);
         let grid = Grid::new(&values, columns.len());
-        let measure = member.measure(values.iter().copied().filter(|value| value.is_finite()), self.gap_s);
+        let measure = member.measure(grid, self.gap_s);
         let last = course.sweeps.len() - 1;
         let mut lacking = Vec::new();
         for group in &self.groups {
@@ -213,9 +231,17 @@ impl Survey<'_> {
             let Found { mut findings, lacking: lacks } = find(grid, &rows, measure);
             // Without peers more sweeps would not help.
             let alone = lacks.iter().any(|it| matches!(it, Lacking::Peers { .. }));
+            let by_past = !lacks.iter().any(|it| matches!(it, Lacking::Sweeps { .. }));
+            if by_past || !alone {
+                (answer.judged, answer.by_past) = (true, answer.by_past || by_past);
+                let there = rows.iter().filter(|row| course.at(last, **row).is_some());
+                there.for_each(|row| self.judged[*row].store(true, Ordering::Relaxed));
+            }
             let told = lacks.into_iter().filter(|it| !alone || matches!(it, Lacking::Peers { .. }));
             lacking.extend(told.map(|it| (group.name.clone(), it)));
             findings.retain(|it| self.question.lens.is_none_or(|lens| it.lens == lens));
+            // A size that is another one for good is no finding.
+            findings.retain(|it| it.lens == Lens::Changed || member.judged == Judged::Always);
             if findings.is_empty() {
                 continue;
             }
@@ -281,7 +307,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
             }
         }
     }
-    let present = answers.iter().filter(|answer| answer.present).count();
+    let present = answers.iter().filter(|answer| answer.present && answer.judged).count();
     for shortage in found.iter_mut().filter(|it| it.metrics.len() == present) {
         shortage.metrics.clear();
     }

@@ -193,7 +193,7 @@ fn a_demo_goes_on_with_its_past() {
     let program = Program::alone();
     let demo = |arguments: &[&str]| program.run(&[&["demo", "--once", "--hosts", "12"], arguments].concat());
     let first = demo(&[]);
-    first.expect(0, &["48 hourly sweeps of the past", "12 synthetic hosts", "is sick"]);
+    first.expect(0, &["recorded 48 hourly sweeps of the past", "12 synthetic hosts", "is sick"]);
     let sick = first.err.split(" is sick").next().unwrap().rsplit(' ').next().unwrap();
     for (verb, must) in
         [("top ", sick), ("compare ", sick), ("outliers", "changed"), ("explain ", "changed since")]
@@ -214,7 +214,7 @@ fn a_demo_goes_on_with_its_past() {
     let again = demo(&[]);
     again.expect(0, &["12 synthetic hosts"]);
     assert!((1..=2).contains(&(program.sweeps().len() - sweeps)), "{again:?}");
-    assert_eq!(again.err.contains("hourly sweeps of the past"), program.sweeps().len() == sweeps + 2);
+    assert_eq!(again.err.contains("hourly sweep of the past"), program.sweeps().len() == sweeps + 2);
     // Another fleet's hosts have other pasts.
     let sweeps = program.sweeps().len();
     demo(&["--seed", "2"]).expect(2, &["the history of another demo fleet", "--dir"]);

@@ -73,6 +73,10 @@ mod tools;
 #[cfg(test)]
 mod tracing;
 #[cfg(test)]
+mod unattended;
+#[cfg(test)]
 mod verbs;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod writing_probes;

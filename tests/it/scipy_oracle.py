@@ -51,6 +51,50 @@ def shift(a, b):
     return [np.median(ends), ends[held[0] - 1], ends[held[-1]]]
 
 
+def signed_rank(differences):
+    d = np.clip(np.array(differences, dtype=float), -1e300, 1e300)
+    delta = (d > 0).mean() - (d < 0).mean()
+    d = d[d != 0]
+    if len(d) == 0:
+        return [0, 1, delta]
+    ranks = stats.rankdata(abs(d))
+    w = ranks[d > 0].sum()
+    if len(d) > 30:
+        return [w, stats.wilcoxon(d, mode="approx", correction=True).pvalue, delta]
+    if len(set(ranks)) == len(ranks):
+        return [w, stats.wilcoxon(d, mode="exact").pvalue, delta]
+    # SciPy counts out no ties: by definition, each sign tossed, in whole numbers.
+    orders = [1]
+    for rank in (2 * ranks).astype(int):
+        orders = np.convolve(np.array(orders, dtype=object), [1] + [0] * (rank - 1) + [1])
+    tail = int(2 * min(w, ranks.sum() - w))
+    return [w, min(1.0, 2 * sum(orders[: tail + 1]) / sum(orders)), delta]
+
+
+def walsh(differences):
+    i, j = np.triu_indices(len(differences))
+    d = np.array(differences)
+    return np.sort((d[i] + d[j]) / 2)
+
+
+def means(differences):
+    if not np.isfinite(differences).all():
+        return [NAN]
+    return [np.median(walsh(differences))]
+
+
+def paired_shift(differences):
+    ends = walsh(differences)
+    between = np.concatenate([[ends[0] - 1], (ends[1:] + ends[:-1]) / 2, [ends[-1] + 1]])
+    mode = dict(mode="exact") if len(differences) <= 30 else dict(mode="approx", correction=True)
+    shifted = np.array(differences)[None, :] - between[:, None]
+    held = [at for at, d in enumerate(shifted) if stats.wilcoxon(d, **mode).pvalue > 0.05]
+    # A shift beyond all means that is not rejected: there is no end.
+    if held[0] == 0:
+        return [np.median(ends), NAN, NAN]
+    return [np.median(ends), ends[held[0] - 1], ends[held[-1]]]
+
+
 def fisher(table):
     p = stats.fisher_exact(table)[1]
     # By definition, in whole numbers: SciPy's own rounding makes it miss tables that are as likely as

@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use dropsonde::compare::{
-    Shift, Sorted, Spread, benjamini_hochberg, fisher_exact, holm, quantile_interval, rank_sum, shift,
+    Shift, Sorted, Spread, benjamini_hochberg, fisher_exact, holm, paired_shift, quantile_interval, rank_sum,
+    shift, signed_rank,
 };
 use serde_json::{Value, json};
 
@@ -179,6 +180,53 @@ fn the_shift_of_numbers_with_ties() {
         &cases,
         |[a, b]| json!(["differences", numbers(a), numbers(b)]),
         |[a, b]| shift_numbers(shift(&sorted(a), &sorted(b), 0.95))[..1].to_vec(),
+    );
+}
+
+#[test]
+fn the_signed_rank_test() {
+    let mut random = Random(9);
+    let case = |case| {
+        let len = 1 + random.below([6, 30, 90][case % 3]);
+        let mut sample = random.sample(len, case);
+        // Some that did not change, and signs that are even.
+        sample.iter_mut().step_by(7).for_each(|value| *value = 0.0);
+        sample.iter_mut().for_each(|value| *value *= if random.below(3) == 0 { -1.0 } else { 1.0 });
+        sample
+    };
+    let cases: Vec<Vec<f64>> = (0..CASES).map(case).collect();
+    check(
+        &cases,
+        |differences| json!(["signed_rank", numbers(differences)]),
+        |differences| {
+            let found = signed_rank(&sorted(differences)).expect("some differences");
+            vec![found.w, found.p, found.delta]
+        },
+    );
+}
+
+#[test]
+fn the_paired_shift_and_its_interval() {
+    let mut random = Random(10);
+    let case = |case| {
+        let len = 1 + random.below(9) + if case % 200 == 0 { 30 } else { 0 };
+        random.distinct(len)
+    };
+    let cases: Vec<Vec<f64>> = (0..CASES).map(case).collect();
+    check(
+        &cases,
+        |differences| json!(["paired_shift", numbers(differences)]),
+        |differences| shift_numbers(paired_shift(&sorted(differences), 0.95)),
+    );
+}
+
+#[test]
+fn the_paired_shift_with_ties() {
+    let cases = Random(11).samples(60);
+    check(
+        &cases,
+        |[differences, _]| json!(["means", numbers(differences)]),
+        |[differences, _]| shift_numbers(paired_shift(&sorted(differences), 0.95))[..1].to_vec(),
     );
 }
 

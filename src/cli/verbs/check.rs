@@ -12,7 +12,7 @@ use crate::cli::{Context, Exit, sweeping};
 use crate::collect::{Options, Recorder};
 use crate::render::json::Schema;
 use crate::render::reports::{CheckAnswer, FindingLine};
-use crate::render::{Ink, Lines, Style, escape, units};
+use crate::render::{Ink, Lines, Style, counted, escape, units};
 use crate::store::{self, CheckReport, Finding, Severity, StoreError};
 
 /// Verify the archive against the index, and say how the state directory is
@@ -139,8 +139,9 @@ fn text(report: &CheckReport, deep: bool, style: &Style) -> String {
         running => format!(" ({running} running)"),
     };
     text.push_str(&format!(
-        "{verdict}: {} sweeps{running}, {} readings, {bytes}\n",
-        report.sweeps, report.readings
+        "{verdict}: {}{running}, {}, {bytes}\n",
+        counted(report.sweeps as usize, "sweep"),
+        counted(report.readings as usize, "reading")
     ));
     text
 }

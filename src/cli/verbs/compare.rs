@@ -18,7 +18,7 @@ use crate::cli::{Context, Exit};
 use crate::compare::{Contrast, Sorted};
 use crate::model::{HostName, Kind, Span, SweepId, Worse};
 use crate::render::json::CompareReport;
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, sparkline_within, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, sparkline_within, units};
 use crate::select::matches_mask;
 use crate::store::index::Series;
 
@@ -35,12 +35,17 @@ A and B are selectors: a host, a node set, @group, label=value. Values are the s
 is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
 none: --all shows it. A host on both sides counts for the smaller one only.
 
-A --at TIME is A before and after that time. With --to, A at the one time is compared with A (or B) at the
-other. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
+A --at TIME is A since that time against A in the same hours of the day before. With --over it is so long before
+and after. With --to, A at the one time is compared with A (or B) at the other. Sweeps without a counterpart
+on the other side are left out. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
 
-SHIFT is by how much B lies above A (Hodges and Lehmann), with the interval that holds it at 95 %. P is Mann
-and Whitney's, corrected for the number of rows (Benjamini and Hochberg). Each host counts once; where a
-side has fewer than 4, each sweep. Under 4 numbers a side there is no P: `~ (need \u{2265} 4)`.
+N is how many hosts a side has: each counts once, with its median, as the sweeps of one host are no sample. Two
+groups are compared by Mann and Whitney's test; hosts at two times each with itself, by Wilcoxon's. P is
+corrected for the number of rows (Benjamini and Hochberg). Under 4 hosts a side there is none: `~ (need \u{2265} 4)`.
+Nor is there where the hours of the day are not the same: `~`. SHIFT is by how much B lies above A (Hodges and
+Lehmann), with the interval that holds it at 95 %. B > A says in how many sweeps, or on how many hosts.
+
+Rows with a P below 0.05 stand first. Those and the others each begin with the largest difference.
 
 Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie
 between, and the distance of the two shapes, from 0% (the same) to 100% (all of one side below the other).
@@ -112,11 +117,20 @@ impl Compare {
             lines.truncate(self.limit.unwrap_or(usize::MAX));
             shapes.truncate(self.limit.unwrap_or(usize::MAX));
             let rows = lines.iter().map(Line::row).chain(shapes.iter().map(distributions::Line::row));
-            context.print_json(&CompareReport { rows: rows.collect(), ..Default::default() })?;
+            context.print_json(&CompareReport {
+                sweeps: [sides.a.sweeps.len(), sides.b.sweeps.len()],
+                same_hosts: sides.same_hosts,
+                same_hours: sides.same_hours,
+                rows: rows.collect(),
+                ..Default::default()
+            })?;
             return Ok(Exit::Good);
         }
-        self.print(context, &recorded, (&sides, &metrics), lines)?;
-        self.print_shapes(context, &metrics, shapes)?;
+        let mut some = self.print(context, &recorded, (&sides, &metrics), lines)?;
+        some |= self.print_shapes(context, &metrics, shapes)?;
+        if !some {
+            context.print("Nothing differs.\n")?;
+        }
         Ok(Exit::Good)
     }
 
@@ -144,30 +158,28 @@ impl Compare {
         recorded: &Recorded<'_>,
         (sides, metrics): (&Sides, &Metrics),
         mut lines: Vec<Line>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let found = lines.len();
         if !self.all {
             lines.retain(|line| line.contrast.distance > 0.0);
         }
         let differing = lines.len();
         lines.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
-        let histories = histories(recorded, sides, &lines)?;
-        let table = table(&lines, &histories, metrics).render(context.out_style());
-        context.print(&format!("{}{table}", sides.title()))?;
-        if lines.iter().any(|line| line.test.is_none()) && self.over.is_none() && self.at.is_none() {
-            context.remark("~: too few hosts for a test; --over 24h takes the sweeps of a day as numbers");
+        context.print(&sides.title())?;
+        if !lines.is_empty() {
+            let histories = histories(recorded, sides, &lines)?;
+            context.print(&table(&lines, &histories, metrics).render(context.out_style()))?;
+            remark_on_chance(context, sides, &lines);
         }
         if differing > lines.len() {
-            context
-                .remark(&format!("{} more differ; --limit {differing} shows them", differing - lines.len()));
+            let more = counted(differing - lines.len(), "more difference");
+            context.remark(&format!("{more}; --limit {differing} shows all"));
         }
         if found > differing {
-            context.remark(&format!(
-                "{} series are alike or on one side only; --all shows them",
-                found - differing
-            ));
+            let alike = counted(found - differing, "more row");
+            context.remark(&format!("{alike}, alike or on one side only; --all shows all"));
         }
-        Ok(())
+        Ok(!lines.is_empty())
     }
 }
 
@@ -177,28 +189,42 @@ impl Compare {
         context: &Context,
         metrics: &Metrics,
         mut shapes: Vec<distributions::Line>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let found = shapes.len();
         if !self.all {
             shapes.retain(distributions::Line::differs);
         }
         if found > shapes.len() {
-            let alike = found - shapes.len();
-            context.remark(&format!("{alike} histograms are alike or on one side only; --all shows them"));
+            let alike = counted(found - shapes.len(), "more histogram");
+            context.remark(&format!("{alike}, alike or on one side only; --all shows all"));
         }
         shapes.truncate(self.limit.unwrap_or(if self.all { usize::MAX } else { LINES }));
         if shapes.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let table = distributions::table(&shapes, metrics).render(context.out_style());
         context.print(&format!("\n{table}"))?;
         let left_out: u64 = shapes.iter().map(distributions::Line::left_out).sum();
         if left_out > 0 {
-            context.remark(&format!(
-                "{left_out} histograms have other buckets than the first host of their side: left out"
-            ));
+            let left_out = counted(left_out as usize, "histogram");
+            context
+                .remark(&format!("left out: {left_out} with other buckets than the first host of the side"));
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// Why there is no P.
+fn remark_on_chance(context: &Context, sides: &Sides, lines: &[Line]) {
+    if lines.iter().any(|line| line.test.is_none()) {
+        let once =
+            if sides.a.sweeps.len() > 1 { "" } else { "; --over 24h says in how many sweeps of a day" };
+        context.remark(&format!("~: fewer than {LEAST} hosts on a side are no sample of hosts{once}"));
+    } else if !sides.same_hours {
+        context.remark(
+            "no P: the sides are of different hours of the day, and a daily course would pass for a change; \
+             --over 24h compares whole days",
+        );
     }
 }
 
@@ -243,7 +269,10 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
     let mut columns = vec![Column::left("METRIC")];
     columns.extend(ambiguous.then(|| Column::left("PROBE")));
     columns.extend(labelled.then(|| Column::left("LABELS").elastic()));
-    columns.extend(["A", "B", "RATIO", "N", "SHIFT", "P"].map(Column::right));
+    let above = lines.iter().any(|line| line.above.is_some());
+    columns.extend(["A", "B", "RATIO", "N"].map(Column::right));
+    columns.extend(above.then(|| Column::right("B > A")));
+    columns.extend(["SHIFT", "P"].map(Column::right));
     let history = kept.len() > 1;
     columns.extend(
         history.then(|| [Column::left("A OVER TIME"), Column::left("B OVER TIME")]).into_iter().flatten(),
@@ -262,8 +291,10 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
         cells.extend(labelled.then(|| Cell::new(labels_text(&series.labels))));
         cells.extend([Cell::new(text(contrast.a)), Cell::new(text(contrast.b)), ratio]);
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));
+        let share = |[above, all]: [u64; 2]| format!("{above}/{all}");
+        cells.extend(above.then(|| Cell::new(line.above.map_or("-".to_owned(), share))));
         cells.push(Cell::new(shift_text(line, text)));
-        cells.push(Cell::new(line.p_bh.map_or_else(|| format!("~ (need ≥ {LEAST})"), chance)));
+        cells.push(Cell::new(chance_text(line)));
         if history {
             cells.extend(sparklines(sides, &kept));
         }
@@ -282,8 +313,13 @@ fn shift_text(line: &Line, text: impl Fn(Option<f64>) -> String) -> String {
     }
 }
 
-fn chance(p: f64) -> String {
-    if p < 0.01 { format!("{p:.0e}") } else { format!("{p:.2}") }
+fn chance_text(line: &Line) -> String {
+    match (line.p_bh, line.test) {
+        (Some(p), _) if p < 0.01 => format!("{p:.0e}"),
+        (Some(p), _) => format!("{p:.2}"),
+        (None, None) => format!("~ (need ≥ {LEAST})"),
+        (None, Some(_)) => "~".to_owned(),
+    }
 }
 
 fn is_worse(contrast: &Contrast, worse: Worse) -> bool {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Context, Exit};
 use crate::config::{self, Entry, Fault, Faults, Settings};
-use crate::render::{Ink, Lines, Style, escape};
+use crate::render::{Ink, Lines, Style, counted, escape};
 
 /// Show or check the configuration
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,6 @@ fn good(settings: &Settings, context: &Context) -> Result<Exit> {
             "faults": [],
         }))?;
     } else {
-        let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let (hosts, probes) = (counted(hosts, "host"), counted(probes, "probe"));
         context.print(&format!("ok: {hosts}, {probes}, {}\n", counted(schedules, "schedule")))?;
     }

@@ -89,6 +89,7 @@ impl Demo {
         let errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             targets: fleet.hosts.iter().map(target).collect(),
             cursors: Default::default(),
             held: Default::default(),

@@ -11,7 +11,7 @@ use crate::collect::{Errand, Target, request, wire_limits};
 use crate::config::Limits;
 use crate::model::{Probe, Reach};
 use crate::render::json::Schema;
-use crate::render::{Lines, escape};
+use crate::render::{Lines, counted, escape};
 use crate::select::fold;
 use crate::wire::{Nonce, RunTag};
 
@@ -95,7 +95,8 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
             context.remark(&format!("dropsonde: {probe} on {host} would be skipped: {why}"));
         }
         context.remark(&format!(
-            "dropsonde: {planned} readings planned, nothing sent; {TAG} and {NONCE} stand for random digits"
+            "dropsonde: {} planned, nothing sent; {TAG} and {NONCE} stand for random digits",
+            counted(planned, "reading")
         ));
     }
     Ok(Exit::Good)

@@ -10,7 +10,7 @@ use crate::compare::{Companion, Explanation, KernelLine, Outlier, SharedLabel};
 use crate::model::{CollectorTime, ProbeName};
 use crate::render::findings::{CompanionReport, ExplainReport, KernelLineReport, SharedReport};
 use crate::render::json::Schema;
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, shell_word, units};
 use crate::select::fold;
 use crate::store::StateDir;
 use crate::store::index::ReadingRow;
@@ -97,7 +97,7 @@ impl Explain {
         let host = &first.first().host;
         let profile = ProbeName::new(PROFILE).ok();
         let taken = profile.map(|probe| recorded.reader.latest(host, &probe)).transpose()?.flatten();
-        let others = self.hosts.as_deref().map_or("'*'".to_owned(), findings::quoted);
+        let others = self.hosts.as_deref().map_or("'*'".to_owned(), shell_word);
         let mut text = "\n".to_owned();
         text.push_str(&match taken {
             Some(_) => format!("Stacks:  dropsonde flame {host} --vs {others} -o {host}.svg\n"),
@@ -143,12 +143,14 @@ fn headline(first: &Outlier, found: &Explanation) -> String {
 fn shared(found: &Explanation, context: &Context) -> String {
     let (bad, all) = (found.hosts.len(), found.looked_at);
     if found.shared.labels.is_empty() {
-        let plural = if bad == 1 { "1 host differs".to_owned() } else { format!("{bad} hosts differ") };
+        let plural = format!("{} {}", counted(bad, "host"), if bad == 1 { "differs" } else { "differ" });
         return match found.shared.tested {
             0 => format!("{plural}: too few to share a label that says anything.\n"),
             tested => format!(
-                "{plural} and {} no label beyond chance ({tested} splits of {all} hosts tested).\n",
-                if bad == 1 { "shares" } else { "share" }
+                "{plural} and {} no label beyond chance ({} of {} tested).\n",
+                if bad == 1 { "shares" } else { "share" },
+                counted(tested, "split"),
+                counted(all, "host")
             ),
         };
     }

@@ -5,16 +5,15 @@ mod rows;
 mod totals;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
 use crate::cli::failure::Usage;
+use crate::cli::outfile::{whole_file, whole_path};
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit};
 use crate::model::{HostName, Kind, ProbeName, SweepId, parse_duration};
@@ -130,9 +129,7 @@ impl Export {
         let Some(path) = &self.out else {
             return Err(Usage("a sqlite export needs --out FILE".to_owned()).into());
         };
-        let temporary = Temporary::beside(path)?;
-        recorded.reader.export_plain(&temporary.path, None)?;
-        temporary.become_whole(path)
+        whole_path(path, |path| Ok(recorded.reader.export_plain(path, None)?))
     }
 
     fn stream(&self, recorded: &Recorded<'_>, out: &mut dyn Write) -> Result<()> {
@@ -231,53 +228,5 @@ impl Export {
             }
         })?;
         written
-    }
-}
-
-/// Writes a file that is there whole or not at all: half an export would pass for one.
-pub(super) fn whole_file(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<()> {
-    let temporary = Temporary::beside(path)?;
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.path);
-    let file = made.with_context(|| format!("make {}", temporary.path.display()))?;
-    write(&file).with_context(|| format!("write {}", temporary.path.display()))?;
-    file.sync_all().with_context(|| format!("sync {}", temporary.path.display()))?;
-    temporary.become_whole(path)
-}
-
-/// A file in the folder of the one that it is going to be, so that it can be renamed; removed unless it
-/// gets that far.
-pub(super) struct Temporary {
-    pub path: PathBuf,
-    whole: bool,
-}
-
-impl Temporary {
-    pub fn beside(path: &Path) -> Result<Self> {
-        let Some(name) = path.file_name() else {
-            return Err(Usage(format!("{} is not a file's name", path.display())).into());
-        };
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(format!(".partial-{}", std::process::id()));
-        Ok(Self { path: path.with_file_name(temporary), whole: false })
-    }
-
-    pub fn become_whole(mut self, path: &Path) -> Result<()> {
-        fs::rename(&self.path, path).with_context(|| format!("rename to {}", path.display()))?;
-        self.whole = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.whole {
-            match fs::remove_file(&self.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!("remove {}: {error}", self.path.display());
-                }
-                _ => {}
-            }
-        }
     }
 }

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::export::whole_file;
 use crate::cli::failure::Usage;
+use crate::cli::outfile::whole_file;
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit};
 use crate::collect::{Archived, Caps};
 use crate::model::{Format, HostName, Outcome, ProbeName};
 use crate::parse::{Stacks, stacks};
-use crate::render::{Caption, FlameError, Folded, Lines, Widths, escape, flame, flame_diff};
+use crate::render::{Caption, FlameError, Folded, Lines, Widths, counted, escape, flame, flame_diff};
 use crate::select::fold;
 use crate::store::StateDir;
 use crate::store::index::ReadingRow;
@@ -120,7 +120,10 @@ impl Flame {
         if stacks.samples == 0 {
             let what = match idle {
                 0 => format!("the profile of {host} holds no samples, it is {}", row.outcome),
-                idle => format!("all {idle} samples of {host} were idle (--idle draws them)"),
+                idle => format!(
+                    "{host} did nothing in any of {} (--idle draws them)",
+                    counted(idle as usize, "sample")
+                ),
             };
             return Err(Usage(what).into());
         }
@@ -167,7 +170,7 @@ impl Flame {
             false => format!("{host} against {others}: red is more on {host}"),
             true => format!("{others}, of which {host} does more (red) or less (blue)"),
         };
-        let subtitle = format!("{} · the others: {samples} samples", ours.subtitle());
+        let subtitle = format!("{} · the others: {}", ours.subtitle(), counted(samples as usize, "sample"));
         let widths = if self.reverse { Widths::Theirs } else { Widths::Ours };
         drawn(flame_diff(
             Caption { title: &title, subtitle: &subtitle },
@@ -181,13 +184,17 @@ impl Flame {
 impl Profile {
     fn subtitle(&self) -> String {
         let cut = if self.row.outcome == Outcome::Truncated { " · cut at the size limit" } else { "" };
-        format!("{} · {} samples{cut}", self.row.started.rfc3339(), self.stacks.samples)
+        format!("{} · {}{cut}", self.row.started.rfc3339(), counted(self.stacks.samples as usize, "sample"))
     }
 
     fn remark(&self, context: &Context) {
         if self.idle > 0 {
             let all = self.idle + self.stacks.samples;
-            context.remark(&format!("dropsonde: {} of {all} samples were idle: left out", self.idle));
+            context.remark(&format!(
+                "dropsonde: left out as idle: {} of {}",
+                self.idle,
+                counted(all as usize, "sample")
+            ));
         }
         for fault in self.stacks.faults.iter().take(3) {
             context.remark(&format!("dropsonde: {}", escape(fault, Lines::Single)));

@@ -1,19 +1,21 @@
 //! `fold`: hosts by what a probe printed there, and what sets each group apart from the largest.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit};
 use crate::collect::{Archived, Caps};
-use crate::model::HostName;
+use crate::model::{HostName, Outcome};
 use crate::render::findings::{FoldGroup, FoldReport, WithoutOutput};
 use crate::render::json::Schema;
-use crate::render::{Ink, Lines, Style, escape, unified, units};
+use crate::render::{Ink, Lines, Style, counted, escape, unified, units};
 use crate::select::fold;
 use crate::store::StateDir;
 use crate::store::index::{ReadingRow, SweepRow};
-use crate::survey::{SameText, same_texts};
+use crate::survey::{SameText, own_words, same_texts, without_words};
 
 /// Groups that are shown; JSON has all.
 const GROUPS: usize = 10;
@@ -28,9 +30,12 @@ const MOST_LINES: usize = 60;
 /// Group hosts by what a probe printed there, and show what sets them apart
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Hosts whose output is the same to the byte are one group. The largest is shown whole, the others by what
-sets them apart from it, as `diff -u` writes it. For probes whose format is text; one that prints numbers
-makes a group of every host.
+Hosts whose output is the same are one group. The largest is shown whole, the others by what sets them apart
+from it, as `diff -u` writes it. For probes whose format is text; one that prints numbers makes a group of every host.
+
+Lines that each host has for itself would do so, too, and are left out: those that begin with boot_id, hostname or
+machine_id, and with a word behind which at least 8 hosts, and half of all, have each something else. --all keeps
+them.
 
 Examples:
   dropsonde fold host_context
@@ -44,6 +49,9 @@ pub struct Fold {
     /// An id, the beginning of one, or `latest` [default: the newest with this probe]
     #[arg(long, value_name = "SWEEP")]
     sweep: Option<String>,
+    /// Compare all lines, also those that each host has for itself
+    #[arg(long)]
+    all: bool,
     /// How many groups [default: 10; all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -72,21 +80,29 @@ impl Fold {
             return Err(Usage(why).into());
         }
         let state = StateDir::at(&context.state_dir()?);
-        let output = |row: &ReadingRow| output(&state, row);
-        let texts = same_texts(rows, output);
+        let own = if self.all { BTreeSet::new() } else { own(&state, &rows) };
+        let source = Source { state: &state, own: &own };
+        let texts = same_texts(rows, |row| source.output(row));
         let shown = self.limit.unwrap_or(if context.global.json { usize::MAX } else { GROUPS });
         let mut groups = Vec::new();
-        let largest = texts.groups.first().map(|it| text(&state, it));
+        let largest = texts.groups.first().map(|it| source.text(it));
         for (nth, group) in texts.groups.iter().take(shown).enumerate() {
             groups.push(folded(
-                &state,
+                &source,
                 group,
                 (nth > 0).then_some(&largest).and_then(Option::as_ref),
                 &texts.groups[0],
             ));
         }
         let without = texts.without.into_iter().map(|(why, hosts)| WithoutOutput { hosts, why }).collect();
-        let report = FoldReport { schema: Schema, probe: &probe, sweep: &sweep.sweep, groups, without };
+        let report = FoldReport {
+            schema: Schema,
+            probe: &probe,
+            sweep: &sweep.sweep,
+            groups,
+            left_out: own.iter().map(String::as_str).collect(),
+            without,
+        };
         if context.global.json {
             context.print_json(&report)?;
             return Ok(Exit::Good);
@@ -94,7 +110,10 @@ impl Fold {
         context.print(&paper(&report, &texts.groups, context.out_style()))?;
         if texts.groups.len() > report.groups.len() {
             let all = texts.groups.len();
-            context.remark(&format!("{} more groups; --limit {all} shows them", all - report.groups.len()));
+            context.remark(&format!(
+                "{}; --limit {all} shows all",
+                counted(all - report.groups.len(), "more group")
+            ));
         }
         Ok(Exit::Good)
     }
@@ -124,13 +143,32 @@ fn output(state: &StateDir, row: &ReadingRow) -> Result<Vec<u8>, String> {
     archived.output(Caps::default()).map_err(|error| error.to_string())
 }
 
-/// A group's text, whole; it was read before, so a failure now is an empty text.
-fn text(state: &StateDir, group: &SameText) -> String {
-    String::from_utf8_lossy(&output(state, &group.reading).unwrap_or_default()).into_owned()
+/// The first words of the lines that each host has for itself.
+fn own(state: &StateDir, rows: &[ReadingRow]) -> BTreeSet<String> {
+    let whole = rows.iter().filter(|row| row.outcome == Outcome::Ok);
+    own_words(whole.filter_map(|row| output(state, row).ok()))
 }
 
-fn folded(state: &StateDir, group: &SameText, largest: Option<&String>, first: &SameText) -> FoldGroup {
-    let own = text(state, group);
+/// What is compared: outputs without the lines that each host has for itself.
+struct Source<'a> {
+    state: &'a StateDir,
+    own: &'a BTreeSet<String>,
+}
+
+impl Source<'_> {
+    fn output(&self, row: &ReadingRow) -> Result<Vec<u8>, String> {
+        let text = output(self.state, row)?;
+        Ok(if self.own.is_empty() { text } else { without_words(&text, self.own) })
+    }
+
+    /// A group's text, whole; it was read before, so a failure now is an empty text.
+    fn text(&self, group: &SameText) -> String {
+        String::from_utf8_lossy(&self.output(&group.reading).unwrap_or_default()).into_owned()
+    }
+}
+
+fn folded(source: &Source<'_>, group: &SameText, largest: Option<&String>, first: &SameText) -> FoldGroup {
+    let own = source.text(group);
     let hosts = fold(&group.hosts);
     let diff = largest.map(|largest| cut(&unified((&fold(&first.hosts), largest), (&hosts, &own))));
     FoldGroup { hosts: group.hosts.clone(), folded: hosts, bytes: group.bytes, text: cut(&own), diff }
@@ -144,15 +182,17 @@ fn cut(text: &str) -> String {
 
 fn paper(report: &FoldReport<'_>, all: &[SameText], style: &Style) -> String {
     let hosts: usize = all.iter().map(|group| group.hosts.len()).sum();
-    let plural = |n: usize| if n == 1 { "" } else { "s" };
     let mut text = format!(
-        "{} · sweep {} · {hosts} host{} · {} group{}\n",
+        "{} · sweep {} · {} · {}\n",
         style.paint(Ink::Bold, report.probe.as_str()),
         report.sweep,
-        plural(hosts),
-        all.len(),
-        plural(all.len())
+        counted(hosts, "host"),
+        counted(all.len(), "group")
     );
+    if !report.left_out.is_empty() {
+        let words = escape(&report.left_out.join(", "), Lines::Single).into_owned();
+        text.push_str(&format!("Left out, as each host has its own: {words} (--all keeps it)\n"));
+    }
     for group in &report.groups {
         let title = format!("{} ({})", group.folded, group.hosts.len());
         let bytes = units::value(group.bytes as f64, "bytes");
@@ -192,7 +232,7 @@ fn block(text: &str, ink: impl Fn(&str) -> Option<Ink>, style: &Style) -> String
     }
     let more = text.lines().count().saturating_sub(MOST_LINES);
     if more > 0 {
-        out.push_str(&format!("  … {more} more lines\n"));
+        out.push_str(&format!("  … {}\n", counted(more, "more line")));
     }
     out
 }

@@ -11,7 +11,7 @@ use crate::model::{CollectorTime, HostName, Kind, Span, SweepId};
 use crate::render::findings::{HistoryReport, HostHistory, SweepTime};
 use crate::render::json::Schema;
 use crate::render::{
-    Cell, Chart, Column, Ink, Lines, Table, escape, line_ink, sparkline_within, squeeze, units,
+    Cell, Chart, Column, Ink, Lines, Table, counted, escape, line_ink, sparkline_within, squeeze, units,
 };
 use crate::select::matches_mask;
 use crate::survey;
@@ -182,16 +182,16 @@ impl View<'_> {
         let name = escape(&subject_text(&course.subject), Lines::Single).into_owned();
         let worst = if course.subject.worst_of { " · each host's worst" } else { "" };
         let mut text = format!(
-            "{} · {}{worst} · {} sweeps\n",
+            "{} · {}{worst} · {}\n",
             style.paint(Ink::Bold, &name),
             course.subject.span.as_str(),
-            self.columns.len()
+            counted(self.columns.len(), "sweep")
         );
         text.push_str(&chart.render(style, spell));
         text.push_str(&self.axis(indent, chart.columns));
         text.push_str(&self.table(&histories).render(style));
         if self.rows.len() > HOSTS {
-            text.push_str(&format!("… and {} more hosts\n", self.rows.len() - HOSTS));
+            text.push_str(&format!("… and {}\n", counted(self.rows.len() - HOSTS, "more host")));
         }
         text
     }

@@ -10,7 +10,7 @@ use crate::compare::{Lens, Outlier, Outliers as Answer};
 use crate::model::Worse;
 use crate::render::findings::OutliersReport;
 use crate::render::json::Schema;
-use crate::render::{Cell, Column, Ink, Table, sparkline_within, squeeze, units};
+use crate::render::{Cell, Column, Ink, Table, counted, shell_word, sparkline_within, squeeze, units};
 use crate::select::fold;
 use crate::survey;
 
@@ -29,6 +29,10 @@ which makes it provisional. A host has at least 5 peers or is not judged. docs/c
 
 A line is one metric; VALUE, PEERS and RATIO are those of its first host, PEERS is the median of the others.
 `!` is a change for the worse or beyond what the metric warns at, `·` all else.
+
+With --fail-on-findings the status is 10 when a line is found, whatever else is amiss. When none is, it is 3 where a
+host of the sweep did not answer, else 0: that there is not enough data yet is no finding. --json says under
+`judged` how many hosts and metrics that speaks of.
 
 Examples:
   dropsonde outliers
@@ -54,7 +58,7 @@ pub struct Outliers {
     /// How many lines [default: 20; all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Exit with status 10 when a host differs
+    /// Exit with status 10 when a host differs; when none does, with 3 if a host did not answer, else 0
     #[arg(long)]
     fail_on_findings: bool,
 }
@@ -96,8 +100,17 @@ impl Outliers {
         } else {
             self.print(context, &answer)?;
         }
-        let found = self.fail_on_findings && !answer.findings.is_empty();
-        Ok(if found { Exit::Findings } else { Exit::Good })
+        Ok(self.exit(&answer))
+    }
+
+    /// What is not known is no finding; but a timer must not take a host that was not seen for a healthy one.
+    fn exit(&self, answer: &Answer) -> Exit {
+        match (self.fail_on_findings, answer.findings.is_empty()) {
+            (false, _) => Exit::Good,
+            (true, false) => Exit::Findings,
+            (true, true) if answer.answered < answer.planned => Exit::Partial,
+            (true, true) => Exit::Good,
+        }
     }
 
     fn report<'a>(&self, answer: &'a Answer) -> OutliersReport<'a> {
@@ -109,6 +122,7 @@ impl Outliers {
             planned: answer.planned,
             answered: answer.answered,
             metrics: answer.metrics,
+            judged: findings::judged(answer),
             sweeps: answer.sweeps.len(),
             findings: answer.findings.iter().take(shown).map(finding).collect(),
             lacking: answer.lacking.iter().map(lacking).collect(),
@@ -118,23 +132,28 @@ impl Outliers {
     fn print(&self, context: &Context, answer: &Answer) -> Result<()> {
         let style = context.out_style();
         let mut text = format!(
-            "sweep {} {}Z · {}/{} hosts · {} metrics\n",
+            "sweep {} {}Z · {}/{} · {}\n",
             style.paint(Ink::Bold, answer.sweep.as_str()),
             answer.started.utc().format("%Y-%m-%d %H:%M"),
             answer.answered,
-            answer.planned,
-            answer.metrics
+            counted(answer.planned, "host"),
+            counted(answer.metrics, "metric")
         );
         let shown = self.limit.unwrap_or(LINES).min(answer.findings.len());
         if shown > 0 {
             text.push_str(&table(answer, &answer.findings[..shown]).render(style));
         }
         answer.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
+        let alone = findings::judged(answer).hosts.without_peers;
+        if alone > 0 && answer.judged.hosts > 0 {
+            let hosts = counted(alone, "host");
+            text.push_str(&format!("Not judged, with too few peers in every metric: {hosts}.\n"));
+        }
         text.push_str(&self.summary(answer));
         context.print(&text)?;
         if answer.findings.len() > shown {
             let all = answer.findings.len();
-            context.remark(&format!("{} more lines; --limit {all} shows them", all - shown));
+            context.remark(&format!("{}; --limit {all} shows all", counted(all - shown, "more line")));
         }
         Ok(())
     }
@@ -152,16 +171,14 @@ impl Outliers {
         let options = [("-H", &self.hosts), ("--peers", &self.peers), ("--sweep", &self.sweep)];
         for (name, value) in options {
             if let Some(value) = value {
-                next.push_str(&format!(" {name} {}", findings::quoted(value)));
+                next.push_str(&format!(" {name} {}", shell_word(value)));
             }
         }
-        let plural = |n: usize| if n == 1 { "" } else { "s" };
         format!(
-            "{} of {} hosts, {} metric{}.  Next: {next}\n",
+            "{} of {}, {}.  Next: {next}\n",
             hosts.len(),
-            answer.planned,
-            metrics.len(),
-            plural(metrics.len())
+            counted(answer.planned, "host"),
+            counted(metrics.len(), "metric")
         )
     }
 }

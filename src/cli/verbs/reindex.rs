@@ -10,7 +10,7 @@ use crate::cli::{Context, Exit};
 use crate::collect::{self, Caps, ReindexReport};
 use crate::render::json::Schema;
 use crate::render::reports::{DamageLine, ReindexAnswer};
-use crate::render::{Lines, escape, units};
+use crate::render::{Lines, counted, escape, units};
 
 /// Rebuild the index from the archive
 #[derive(Debug, clap::Args)]
@@ -61,6 +61,10 @@ fn text(report: &ReindexReport, took: Duration) -> String {
         text.push_str(&format!("damaged: sweep {sweep}: {}\n", escape(what, Lines::Single)));
     }
     let took = units::elapsed(took);
-    text.push_str(&format!("indexed {} readings of {} sweeps in {took}\n", report.readings, report.sweeps));
+    text.push_str(&format!(
+        "indexed {} of {} in {took}\n",
+        counted(report.readings as usize, "reading"),
+        counted(report.sweeps as usize, "sweep")
+    ));
     text
 }

@@ -8,10 +8,10 @@ use anyhow::Result;
 use super::sweep::find_probe;
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, distributions, summary, sweeping};
-use crate::collect::{Errand, Kept, Target};
+use crate::collect::{Errand, Kept, Pace, Target, complete};
 use crate::config::Settings;
 use crate::model::{Host, HostName, Kind, Outcome, Probe, Reach, Sample, Trigger};
-use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, escape_bytes, units};
+use crate::render::{Cell, Column, Ink, Lines, Style, Table, counted, escape, escape_bytes, units};
 
 /// Run probes on a host now and print what they read
 #[derive(Debug, clap::Args)]
@@ -51,15 +51,16 @@ impl Run {
         let mut errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,
+            cause: None,
             cursors: Default::default(),
             held: Default::default(),
             targets,
         };
         let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
         // Only now: an index that was broken is mended by opening.
-        errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
-        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
-        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+        complete(&mut errand, &settings.state_dir)?;
+        let work = (recorder, errand, Pace::default());
+        let (swept, report) = sweeping::conduct(context, settings, work, |kept| {
             if self.ndjson {
                 summary::ndjson(context, kept)
             } else if context.global.json {
@@ -95,16 +96,14 @@ impl Run {
             _ => style.paint(Ink::Red, outcome),
         };
         let mut text = format!(
-            "{} {} {shown} · {} · {} samples",
+            "{} {} {shown} · {} · {}",
             style.paint(Ink::Bold, reading.host.as_str()),
             reading.probe,
             units::elapsed(reading.elapsed),
-            kept.samples
+            counted(kept.samples, "sample")
         );
-        match kept.parsed.histograms.len() {
-            0 => {}
-            1 => text.push_str(" · 1 histogram"),
-            many => text.push_str(&format!(" · {many} histograms")),
+        if !kept.parsed.histograms.is_empty() {
+            text.push_str(&format!(" · {}", counted(kept.parsed.histograms.len(), "histogram")));
         }
         if let Some(detail) = &reading.detail {
             text.push_str(&format!(" · {}", escape(detail, Lines::Single)));
@@ -157,7 +156,7 @@ impl Run {
         }
         let mut text = if table.is_empty() { String::new() } else { table.render(style) };
         if hidden > 0 {
-            text.push_str(&format!("  {hidden} more are 0 (--all shows them)\n"));
+            text.push_str(&format!("  {} of 0 (--all shows all)\n", counted(hidden, "more value")));
         }
         text
     }

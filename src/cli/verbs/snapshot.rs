@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::export::Temporary;
+use crate::cli::outfile::whole_path;
 use crate::cli::{Context, Exit};
 use crate::collect::clock;
 use crate::model::{CollectorTime, parse_duration};
@@ -39,11 +39,12 @@ impl Snapshot {
             let ago_ns = i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX);
             CollectorTime::from_unix_ns(clock::now().unix_ns().saturating_sub(ago_ns))
         };
-        let temporary = Temporary::beside(&self.file)?;
-        context.reader()?.export_plain(&temporary.path, self.since.map(ago))?;
-        let bytes = std::fs::metadata(&temporary.path).context("look at the snapshot")?.len();
-        keep_rights(&self.file, &temporary.path)?;
-        temporary.become_whole(&self.file)?;
+        let reader = context.reader()?;
+        whole_path(&self.file, |path| {
+            reader.export_plain(path, self.since.map(ago))?;
+            keep_rights(&self.file, path)
+        })?;
+        let bytes = self.file.metadata().context("look at the snapshot")?.len();
         let file = self.file.display().to_string();
         if context.global.json {
             context.print_json(&SnapshotAnswer { schema: Schema, file: &file, bytes })?;

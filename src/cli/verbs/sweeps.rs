@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::cli::recorded::Recorded;
+use crate::cli::ticks::Ticks;
 use crate::cli::{Context, Exit, summary};
-use crate::model::{HostName, Outcome, SweepId};
+use crate::model::{Cause, HostName, Kind, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::render::reports::{SweepLine, SweepsReport};
-use crate::render::{Cell, Column, Ink, Table, units};
+use crate::render::reports::{NotRun, SweepLine, SweepsReport};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, units};
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 
@@ -40,9 +41,16 @@ impl Sweeps {
     }
 
     fn list(&self, context: &Context, recorded: &Recorded<'_>) -> Result<()> {
+        let ticks = Ticks::read(context)?;
+        let late = ticks.lateness_s();
         let mut report = SweepsReport::default();
-        for row in recorded.reader.sweeps(self.limit)? {
-            report.sweeps.push(line(recorded, row)?);
+        let rows = recorded.reader.sweeps(self.limit)?;
+        // A list of the last few sweeps is one of what was not run meanwhile, too.
+        let since = rows.last().filter(|_| rows.len() >= self.limit).map(|row| row.started);
+        report.not_run = ticks.not_run(None, since);
+        for row in rows {
+            let late_s = late.get(&row.sweep).copied();
+            report.sweeps.push(SweepLine { late_s, ..line(recorded, row)? });
         }
         if context.global.json {
             return context.print_json(&report);
@@ -63,8 +71,40 @@ impl Sweeps {
         report.sweeps.iter().for_each(|sweep| {
             table.row(cells(sweep));
         });
-        context.print(&table.render(context.out_style()))
+        context.print(&table.render(context.out_style()))?;
+        print_not_run(context, &report.not_run)
     }
+}
+
+/// Rows of what was not run, for a person.
+const NOT_RUN: usize = 10;
+
+fn print_not_run(context: &Context, not_run: &[NotRun<'_>]) -> Result<()> {
+    if not_run.is_empty() {
+        return Ok(());
+    }
+    let shown = if context.global.verbose > 0 { not_run.len() } else { NOT_RUN };
+    let mut table = Table::new([
+        Column::left("NOT RUN"),
+        Column::left("DUE"),
+        Column::left("UNTIL"),
+        Column::right("N"),
+        Column::left("WHY").elastic(),
+    ]);
+    for it in not_run.iter().take(shown) {
+        table.row([
+            Cell::from(it.schedule),
+            Cell::from(it.due.as_str()),
+            Cell::from(if it.count > 1 { it.until.as_str() } else { "" }),
+            Cell::new(it.count.to_string()),
+            Cell::new(format!("{}: {}", it.fate, it.why)).ink(Ink::Yellow),
+        ]);
+    }
+    context.print(&format!("\n{}", table.render(context.out_style())))?;
+    if not_run.len() > shown {
+        context.remark(&format!("{} more that were not run; --verbose shows them", not_run.len() - shown));
+    }
+    Ok(())
 }
 
 fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
@@ -73,6 +113,8 @@ fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
         sweep: row.sweep,
         trigger: row.trigger,
         schedule: row.schedule,
+        late_s: None,
+        cause: row.cause,
         started: row.started.rfc3339(),
         ended: row.ended.map(|ended| ended.rfc3339()),
         elapsed_s: row.elapsed.map(|elapsed| elapsed.as_secs_f64()),
@@ -98,14 +140,16 @@ fn cells(sweep: &SweepLine) -> [Cell; 7] {
     };
     let others = sweep.outcomes.iter().filter(|(outcome, count)| **outcome != Outcome::Ok && **count > 0);
     let mut others: Vec<String> = others.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    others.extend(sweep.late_s.map(|late_s| format!("late by {}", units::value(late_s, "seconds"))));
     if sweep.interrupted {
         others.push("interrupted".to_owned());
     } else if sweep.ended.is_none() {
         others.push("running".to_owned());
     }
-    let trigger = match &sweep.schedule {
-        Some(schedule) => format!("{} {schedule}", sweep.trigger.as_str()),
-        None => sweep.trigger.as_str().to_owned(),
+    let trigger = match (&sweep.schedule, &sweep.cause) {
+        (Some(schedule), _) => format!("{} {schedule}", sweep.trigger.as_str()),
+        (None, Some(cause)) => format!("{} {}", sweep.trigger.as_str(), cause.rule),
+        (None, None) => sweep.trigger.as_str().to_owned(),
     };
     let all = sweep.ok == sweep.planned;
     [
@@ -122,12 +166,16 @@ fn cells(sweep: &SweepLine) -> [Cell; 7] {
 fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<()> {
     let mut report = SweepReport::new(sweep.sweep.clone(), sweep.trigger, sweep.started);
     report.planned = sweep.planned;
+    report.cause.clone_from(&sweep.cause);
     report.elapsed_s = sweep.elapsed.map_or(0.0, |elapsed| elapsed.as_secs_f64());
     recorded.reader.ledger(&sweep.sweep)?.iter().for_each(|row| report.push(reading(row)));
     if context.global.json {
         return context.print_json(&report);
     }
     context.print(&summary::text(&report, context.out_style()))?;
+    if let Some(cause) = &sweep.cause {
+        context.print(&format!("because of {}\n", because(recorded, cause)?))?;
+    }
     print_faults(context, recorded, &sweep.sweep)?;
     if context.global.verbose > 0 {
         context.print(&format!("\n{}", readings(&report).render(context.out_style())))?;
@@ -135,10 +183,20 @@ fn one(context: &Context, recorded: &Recorded<'_>, sweep: &SweepRow) -> Result<(
     let owed = sweep.planned.saturating_sub(report.readings.len() as u64);
     if owed > 0 {
         context.remark(&format!(
-            "{owed} readings have no outcome yet: the sweep runs, or its collector was stopped"
+            "without an outcome yet: {}; the sweep runs, or its collector was stopped",
+            counted(owed as usize, "reading")
         ));
     }
     Ok(())
+}
+
+/// What an escalation followed, in a person's words.
+fn because(recorded: &Recorded<'_>, cause: &Cause) -> Result<String> {
+    let metrics = recorded.metrics()?;
+    let kind = metrics.find(&cause.metric).map_or(Kind::Gauge, |row| row.kind);
+    let value = metrics.text(&cause.metric, kind, cause.value);
+    let rule = escape(&cause.rule, Lines::Single);
+    Ok(format!("{rule}: {} of {} was {value} in sweep {}", cause.metric, cause.host, cause.sweep))
 }
 
 /// Lines of faults for a person.
@@ -171,7 +229,7 @@ fn print_faults(context: &Context, recorded: &Recorded<'_>, sweep: &SweepId) -> 
     }
     context.print(&format!("\n{}", table.render(context.out_style())))?;
     if all > faults.len() {
-        context.remark(&format!("{} more faults; --verbose shows them", all - faults.len()));
+        context.remark(&format!("{}; --verbose shows all", counted(all - faults.len(), "more fault")));
     }
     Ok(())
 }

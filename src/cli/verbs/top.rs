@@ -14,7 +14,7 @@ use crate::compare::{self, Interval, Statistic};
 use crate::model::{HostName, Kind, Span, Worse};
 use crate::render::json::Schema;
 use crate::render::reports::{MetricLine, MetricsReport, TopReport, TopRow};
-use crate::render::{Cell, Column, Ink, Lines, Table, escape, sparkline_within, units};
+use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, sparkline_within, units};
 use crate::select::{matches_mask, nearest};
 use crate::store::index::{HostSample, MetricRow, Series, SweepRow};
 
@@ -135,7 +135,7 @@ impl Top {
         let title = title(metric, &sweep, &view, context);
         context.print(&format!("{title}{}", table(metric, &view).render(context.out_style())))?;
         if *rows > lines.len() {
-            context.remark(&format!("{} more rows; --limit {rows} shows them", rows - lines.len()));
+            context.remark(&format!("{}; --limit {rows} shows all", counted(rows - lines.len(), "more row")));
         }
         if let Some(worst) = lines.first() {
             let (host, probe) = (&worst.host, &worst.series.probe);
@@ -350,12 +350,12 @@ fn title(metric: &MetricRow, sweep: &SweepRow, view: &View, context: &Context) -
     let style = context.out_style();
     let name = escape(&metric.name, Lines::Single);
     let View { span, statistic, hosts, .. } = view;
-    let plural = if *hosts == 1 { "" } else { "s" };
     let mut text = format!(
-        "{} · {} · sweep {} · {hosts} host{plural}\n",
+        "{} · {} · sweep {} · {}\n",
         style.paint(Ink::Bold, &name),
         statistic.as_deref().unwrap_or(span.as_str()),
-        sweep.sweep
+        sweep.sweep,
+        counted(*hosts, "host")
     );
     if !metric.help.is_empty() {
         let help = escape(&metric.help, Lines::Single).into_owned();

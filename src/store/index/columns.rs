@@ -7,7 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{CollectorTime, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{
+    Cause, CollectorTime, Judged, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse,
+};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -32,17 +34,21 @@ pub(super) fn series_row(row: &Row<'_>) -> SqlResult<(i64, Arc<Series>)> {
 }
 
 pub(super) fn metric_row(row: &Row<'_>) -> SqlResult<MetricRow> {
+    let worse = match row.get::<_, String>("worse")?.as_str() {
+        "higher" => Worse::Higher,
+        "lower" => Worse::Lower,
+        _ => Worse::Either,
+    };
+    let judged = row.get::<_, Option<String>>("judged")?;
     Ok(MetricRow {
         name: row.get("name")?,
         unit: row.get("unit")?,
         kind: kind(row, row.as_ref().column_index("kind")?)?,
         help: row.get("help")?,
-        worse: match row.get::<_, String>("worse")?.as_str() {
-            "higher" => Worse::Higher,
-            "lower" => Worse::Lower,
-            _ => Worse::Either,
-        },
+        worse,
         warn: row.get("warn")?,
+        resolution: row.get("resolution")?,
+        judged: judged.and_then(|word| Judged::from_word(&word)).unwrap_or(Judged::usually(worse)),
     })
 }
 
@@ -55,6 +61,7 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
             [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
         })?,
         schedule: row.get("schedule")?,
+        cause: cause(row, column("cause")?)?,
         started: CollectorTime::from_unix_ns(row.get("started_ns")?),
         ended: row.get::<_, Option<i64>>("ended_ns")?.map(CollectorTime::from_unix_ns),
         elapsed: row.get::<_, Option<i64>>("elapsed_ns")?.map(nanos),
@@ -142,6 +149,13 @@ fn kind(row: &Row<'_>, at: usize) -> SqlResult<Kind> {
     word(row, at, |word| {
         [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| kind.as_str() == word)
     })
+}
+
+fn cause(row: &Row<'_>, at: usize) -> SqlResult<Option<Cause>> {
+    if row.get_ref(at)? == rusqlite::types::ValueRef::Null {
+        return Ok(None);
+    }
+    word(row, at, |text| serde_json::from_str(text).ok()).map(Some)
 }
 
 pub(super) fn labels(row: &Row<'_>, at: usize) -> SqlResult<Labels> {

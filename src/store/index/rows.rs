@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    CollectorTime, Histogram, HostName, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId,
-    Trigger, Worse,
+    Cause, CollectorTime, Histogram, HostName, Judged, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span,
+    SweepId, Trigger, Worse,
 };
 
 /// One sweep's line in the ledger.
@@ -14,6 +14,8 @@ pub struct SweepRow {
     pub sweep: SweepId,
     pub trigger: Trigger,
     pub schedule: Option<String>,
+    /// Of an escalation.
+    pub cause: Option<Cause>,
     pub started: CollectorTime,
     /// `None` while it runs.
     pub ended: Option<CollectorTime>,
@@ -65,6 +67,8 @@ pub struct MetricRow {
     pub help: String,
     pub worse: Worse,
     pub warn: Option<f64>,
+    pub resolution: Option<f64>,
+    pub judged: Judged,
 }
 
 /// What a value is a value of.

@@ -1,4 +1,6 @@
--- Version 3: what is still there of a sweep, and how many there were before the oldest.
+-- Version 3: what made an escalated sweep run, and what is still there of a sweep.
+
+ALTER TABLE sweep ADD COLUMN cause TEXT;    -- JSON object: rule, sweep, metric, host, value
 
 -- raw: every byte. numbers: the bytes were pruned, and a reading's offset is 0. merged: its numbers stand
 -- for several sweeps, or have gone into another one's.
@@ -20,5 +22,6 @@ SELECT
     ok,
     readings,
     interrupted,
+    cause,
     kept
 FROM sweep;

@@ -183,9 +183,10 @@ impl Ingest<'_> {
     fn begin(&mut self, plan: &Plan, kept: Kept) -> Result<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO sweep (id, name, trigger, schedule, started_ns, planned, kept, archived, last_seq)
+                "INSERT INTO sweep
+                     (id, name, trigger, schedule, started_ns, planned, kept, cause, archived, last_seq)
                  VALUES ((SELECT max(coalesce(max(s.id), 0), d.last) + 1 FROM dropped d LEFT JOIN sweep s),
-                     ?1, ?2, ?3, ?4, ?5, ?6, 0, 0)",
+                     ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0)",
             )?
             .execute(params![
                 plan.sweep.as_str(),
@@ -194,6 +195,7 @@ impl Ingest<'_> {
                 plan.started.unix_ns(),
                 plan.planned() as i64,
                 kept.as_str(),
+                plan.cause.as_ref().map(|cause| serde_json::json!(cause).to_string()),
             ])?;
         for host in &plan.hosts {
             let id = self.catalog.host(self.conn, &host.name)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use russh::{AlgorithmKind, keys};
 
 use crate::model::{Host, Outcome, duration_text};
+use crate::render::shell_word;
 use crate::transport::known_hosts::{HostId, KnownHosts, Verdict, fingerprint};
 
 /// What a server writes ends up in details: a line or two of it are enough.
@@ -97,8 +98,8 @@ pub(super) fn host_key(
                 "{} shows the key {shown}, but {at} has {fingerprint}: if the host was set up anew, run \
                  ssh-keygen -R {} -f {} and then dropsonde hosts trust {name}",
                 id.as_str(),
-                quoted(id.as_str()),
-                quoted(&at.file.display().to_string()),
+                shell_word(id.as_str()),
+                shell_word(&at.file.display().to_string()),
             ),
         ),
         Verdict::Unknown { authority } => {
@@ -127,12 +128,6 @@ pub(super) fn host_key(
 
 fn list(files: &[impl AsRef<Path>]) -> String {
     files.iter().map(|file| file.as_ref().display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// For a shell, where a plain word would not do.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:@+,".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// What went wrong on the line, without russh's own terms.

@@ -103,7 +103,7 @@ fn unknown_sections_and_keys() {
     check(
         "[zebra]\n",
         &[
-            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule",
+            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule, escalate, alerts, alert, receiver",
         ],
     );
     check(
@@ -128,7 +128,7 @@ fn several_syntax_errors_are_told_and_nothing_that_only_follows_from_them() {
     check(
         "a = 1\na = 2\n",
         &[
-            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, groups, schedule",
+            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, groups, schedule, escalate, alerts, alert, receiver",
             "2:1: the key `a` is here a second time",
         ],
     );
@@ -232,7 +232,7 @@ fn schedules_name_what_is_there() {
         &[
             "6:11: \"25\" is not a time in `schedule.cron`; expected hours from 0 to 23; *, ranges a-b and steps /n",
             "7:10: a schedule without probes; expected at least one probe's name",
-            "8:12: `schedule.timezone` cannot be \"CEST!\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\"",
+            "8:12: `schedule.timezone` cannot be \"CEST!\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\", perhaps \"CET\"",
         ],
     );
     check(
@@ -252,6 +252,25 @@ fn schedules_name_what_is_there() {
     check(
         "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\n[[schedule]]\nname = \"h\"\ncron = \"@daily\"\nprobes = [\"uptime\"]\n",
         &["9:8: the schedule h is here a second time; first here (etc/config.toml:5:8)"],
+    );
+    check(
+        "name = \"h\"\ncron = \"0 0 31 2 *\"\nprobes = [\"uptime\"]\ntimezone = \"Europe/Berlyn\"\n",
+        &[
+            "8:12: `schedule.timezone` cannot be \"Europe/Berlyn\"; expected a time zone such as \"UTC\" or \"Europe/Berlin\", perhaps \"Europe/Berlin\"",
+        ],
+    );
+    check(
+        "name = \"h\"\ncron = \"0 0 31 2 *\"\nprobes = [\"uptime\"]\nmin_success = 1.5\n",
+        &[
+            "6:8: the cron expression \"0 0 31 2 *\" names a day that never comes",
+            "8:15: `schedule.min_success` cannot be 1.5; expected a share above 0 and up to 1, as in 0.9",
+        ],
+    );
+    check(
+        "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\nsplay = \"5m\"\ndeadline = \"5m\"\n",
+        &[
+            "9:12: the deadline is over before the last visit of the splay begins; `schedule.splay` (etc/config.toml:8:9)",
+        ],
     );
     check(
         "name = \"h\"\ncron = \"@hourly\"\nprobes = [\"uptime\"]\n[limits]\nvisit_timeout = \"1s\"\n",
@@ -345,4 +364,105 @@ fn any_cut_of_a_configuration_gives_faults_or_settings_and_no_panic() {
             assert!(faults.iter().all(|fault| !fault.title.is_empty() && !fault.to_string().is_empty()));
         }
     }
+}
+
+#[test]
+fn escalations_that_cannot_be() {
+    let hosts = "[[hosts]]\nnames = \"web01\"\n";
+    let good = "when = \"node_load1 > 20\"\nrun = [\"proc\"]\n";
+    let check = |rule: &str, expected: &[&str]| check(&format!("{hosts}[[escalate]]\n{rule}"), expected);
+    check(
+        "",
+        &[
+            "3:1: `escalate.when` is missing; expected a string",
+            "3:1: `escalate.run` is missing; expected an array of probes' names",
+        ],
+    );
+    check(
+        "when = \"node_laod1 => 20\"\nrun = [\"proc\"]\n",
+        &["4:20: \"=>\" is no comparison; expected one of >, >=, <, <=, ==, !="],
+    );
+    check(
+        "when = \"node_laod1 > 20\"\nrun = [\"porc\"]\ncooldwon = \"1h\"\n",
+        &[
+            "6:1: unknown key `cooldwon` in [escalate]; did you mean `cooldown`?",
+            "4:9: no probe has a metric node_laod1; expected a metric of a probe; `dropsonde probes show NAME` lists them; did you mean node_load1?",
+            "5:8: no such probe: \"porc\"; expected the name of a file in probes.d/, without .toml; did you mean \"proc\"?",
+        ],
+    );
+    check(
+        "when = \"outliers.changed(nodes_*)\"\nrun = []\nper_hour = 0\nhosts = \"web02\"\n",
+        &[
+            "5:7: an escalation without probes; expected at least one probe's name",
+            "6:12: `escalate.per_hour` cannot be 0; expected a value from 1 to 10000",
+            "4:26: no probe has a metric nodes_*; expected a metric of a probe; `dropsonde probes show NAME` lists them",
+            "7:10: no such host: web02; expected hosts of the inventory; did you mean web01?",
+        ],
+    );
+    check(
+        "when = \"scheduler_runqueue_latency_seconds > 1\"\nrun = [\"proc\"]\n",
+        &[
+            "4:9: scheduler_runqueue_latency_seconds is a distribution, which has no single number; expected a counter or a gauge; `outliers.changed(scheduler_runqueue_latency_seconds)` compares distributions",
+        ],
+    );
+    check(
+        &format!("{good}[[escalate]]\n{good}"),
+        &[
+            "7:8: the escalation node_load1 > 20 is here a second time; first here (etc/config.toml:4:8); give each its own `name`",
+        ],
+    );
+}
+
+#[test]
+fn alerts_and_receivers_that_cannot_be() {
+    let hosts = "[[hosts]]\nnames = \"web01\"\n";
+    let check = |rules: &str, expected: &[&str]| check(&format!("{hosts}{rules}"), expected);
+    check(
+        "[[alert]]\nwhen = \"node_load1 >> 2\"\nseverity = \"criticl\"\nhosts = \"web09\"\n",
+        &[
+            "5:12: `alert.severity` cannot be \"criticl\"; expected one of info, warning, critical; did you mean `critical`?",
+            "6:10: no such host: web09; expected hosts of the inventory; did you mean web01?",
+            "4:20: \">>\" is no comparison; expected one of >, >=, <, <=, ==, !=",
+        ],
+    );
+    let receiver = |rest: &str| format!("[[receiver]]\nname = \"r\"\nkind = \"webhook\"\n{rest}");
+    check(
+        "[[receiver]]\n",
+        &[
+            "3:1: `receiver.name` is missing; expected a name",
+            "3:1: `receiver.kind` is missing; expected one of alertmanager, slack, webhook",
+            "3:1: a receiver without an address; expected either `url` or `url_file`",
+        ],
+    );
+    // What may be a secret is not in the fault.
+    check(
+        &receiver("url = \"https://bob:s3cret@example.net/\"\n"),
+        &[
+            "6: `receiver.url` cannot be used, and is not shown; expected an address without user and password; `token_file` is for those",
+        ],
+    );
+    check(
+        &receiver(
+            "url = \"http://10.0.0.1/\"\ntoken_file = \"t\"\nclient_cert = \"c\"\nonly = [\"collector_low_spac\"]\n",
+        ),
+        &[
+            "3:1: the token would travel where anybody can read it; expected `url` with https://, or with an address of this machine",
+            "3:1: a certificate and its key belong together; expected both `client_cert` and `client_key`, or none of them",
+            "9:9: no such alert: \"collector_low_spac\"; expected the name of an [[alert]] or of one of the collector's own; did you mean `collector_low_space`?",
+        ],
+    );
+    check(
+        &receiver("url = \"https://a\"\nurl_file = \"b\"\ntemplate = \"{{summry}}\"\n"),
+        &[
+            "3:1: a receiver with two addresses; expected either `url` or `url_file`",
+            "8:12: `receiver.template`: no such place: {{summry}}; expected places out of id, incident, state, rule, severity, metric, condition, hosts, count, worst, value, summary, sweep, at; did you mean `summary`?",
+        ],
+    );
+    check(
+        &receiver("url_file = \"credential:../x\"\ntemplate = \"{{summary}} {{hosts}}\"\n"),
+        &[
+            "6:12: `receiver.url_file` cannot be \"credential:../x\"; expected a credential's name of A-Z a-z 0-9 . _ -",
+            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings",
+        ],
+    );
 }

@@ -99,12 +99,37 @@ fn a_new_definition_keeps_the_history_and_a_new_unit_begins_one() {
     );
     assert_eq!(lacking["enough_at"], "2026-11-24T21:00:00Z");
     let shown = text(state.path(), &["outliers"]);
-    assert!(shown.contains("Not enough data of 6 metrics (noise_0, noise_1, noise_2, …)"), "{shown}");
+    assert!(
+        shown.contains("Not enough data of 6 metrics (noise_0, noise_1, noise_2, noise_3, …)"),
+        "{shown}"
+    );
     let output = run(state.path(), &["compare", "web*", "--at", "20261122T12", "--to", "latest"]);
     assert!(
         stderr(&output).contains("noise_0 is a gauge in bytes on A and a gauge in pages on B: not compared"),
         "{output:?}"
     );
+}
+
+#[test]
+fn a_metrics_probe_says_what_a_host_is_named_for() {
+    fn node(_: u32) -> Arc<Probe> {
+        let more = |text: String, help: &str, keys: &str| {
+            assert!(text.contains(help), "{help}");
+            text.replace(help, &format!("{help}\n{keys}"))
+        };
+        let text = more(NODE.to_owned(), "help = \"wait for a CPU\"", "judged = \"never\"");
+        let text = more(text, "help = \"taken by other guests\"", "judged = \"changed\"");
+        probe("node", &more(text, "help = \"how long a request takes\"", "resolution = 0.01"))
+    }
+    let state = Fleet { node, ..Fleet::default() }.record();
+    let answer = json(state.path(), &["outliers"]);
+    let mut found: Vec<&str> =
+        answer["findings"].as_array().unwrap().iter().map(|it| it["metric"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    // Nobody is named for a wait, for steal that was always so, and for milliseconds of a disk whose clock
+    // has hundredths of a second.
+    assert_eq!(found, ["softirq_seconds_total", "wait_seconds"]);
+    assert_eq!((&answer["metrics"], &answer["lacking"]), (&16.into(), &Value::Array(Vec::new())));
 }
 
 #[test]

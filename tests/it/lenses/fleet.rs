@@ -104,6 +104,8 @@ pub struct Fleet {
     pub boots: fn(u32, u32) -> u32,
     /// Hosts that say what is no number.
     pub wild: fn(u32, u32) -> bool,
+    /// Hosts that do not answer in a sweep.
+    pub silent: fn(u32, u32) -> bool,
 }
 
 impl Default for Fleet {
@@ -117,6 +119,7 @@ impl Default for Fleet {
             minutes: |sweep| i64::from(sweep) * 60,
             boots: |_, _| 0,
             wild: |_, _| false,
+            silent: |_, _| false,
         }
     }
 }
@@ -172,6 +175,7 @@ impl Fleet {
             sweep: self.id(sweep),
             trigger: self.trigger,
             schedule: (self.trigger == Trigger::Scheduled).then(|| "hourly".to_owned()),
+            cause: None,
             started,
             hosts: hosts.iter().map(planned).collect(),
         };
@@ -185,7 +189,13 @@ impl Fleet {
                 notes_text(host),
             ];
             for (probe, text) in probes.iter().zip(texts) {
-                let reading = reading((probe, host), started, (uptime_s, boots), &text);
+                let mut reading = reading((probe, host), started, (uptime_s, boots), &text);
+                let mut text = text;
+                if (self.silent)(sweep, host) {
+                    text.clear();
+                    (reading.outcome, reading.exit, reading.clock) = (Outcome::Unreachable, None, None);
+                    (reading.wire, reading.bytes_raw) = (Vec::new().into(), 0);
+                }
                 handle.record(reading, text.into_bytes()).await.unwrap();
             }
         }
@@ -310,7 +320,9 @@ fn kernel_text(sweep: u32, host: u32, uptime_s: f64) -> String {
 fn notes_text(host: u32) -> String {
     let scheduler = if SLOW.contains(&host) { "none" } else { "mq-deadline" };
     let extra = if host == 3 { format!("tuned {HOSTILE}\n") } else { String::new() };
-    format!("vm.swappiness = 10\nscheduler = {scheduler}\nnet.core.somaxconn = 4096\n{extra}")
+    format!(
+        "vm.swappiness = 10\nscheduler = {scheduler}\nasset: AT-{host:04}\nnet.core.somaxconn = 4096\n{extra}"
+    )
 }
 
 fn reading(

@@ -1,5 +1,7 @@
 //! `outliers` finds what was planted, and names nobody else.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::fleet::{DISK, Fleet, SLOW, STEAL, hosts, name, names, three_incidents};
@@ -86,6 +88,40 @@ fn the_exit_status_says_that_there_are_findings_only_when_asked() {
     let output = run(&state, &calm);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(stdout(&output).contains("No host differs from its peers"), "{output:?}");
+}
+
+#[test]
+fn what_was_judged_is_counted() {
+    let judged = |state: &Path, args: &[&str]| json(state, args)["judged"].clone();
+    let all = judged(&three_incidents(), &["outliers"]);
+    let hosts = serde_json::json!({"judged": 48, "unanswered": 0, "without_peers": 0});
+    assert_eq!(all["hosts"], hosts);
+    assert_eq!((&all["metrics"]["provisional"], &all["metrics"]["without_peers"]), (&0.into(), &0.into()));
+    assert!(all["metrics"]["judged"].as_u64().unwrap() > 10, "{all}");
+    // Racks have nine or ten hosts, and a serial number has one.
+    let alone = judged(&three_incidents(), &["outliers", "--peers", "serial", "--metric", "steal_ratio"]);
+    assert_eq!(alone["hosts"], serde_json::json!({"judged": 0, "unanswered": 0, "without_peers": 48}));
+    assert_eq!(alone["metrics"], serde_json::json!({"judged": 0, "provisional": 0, "without_peers": 1}));
+}
+
+#[test]
+fn a_finding_outweighs_a_host_that_did_not_answer() {
+    // web06 slows down at the fortieth sweep, and web05 is silent in the last one.
+    let silent = |sweep, host| sweep == 43 && host == 5;
+    let sick = Fleet { hosts: 8, sweeps: 44, silent, ..Fleet::default() }.record();
+    let status = |state: &Path, metric: &str| {
+        run(state, &["outliers", "--fail-on-findings", "--metric", metric]).status.code()
+    };
+    assert_eq!(status(sick.path(), "runq_*"), Some(10));
+    assert_eq!(status(sick.path(), "noise_*"), Some(3));
+    assert_eq!(run(sick.path(), &["outliers", "--metric", "noise_*"]).status.code(), Some(0));
+    let judged = json(sick.path(), &["outliers"])["judged"].clone();
+    assert_eq!(judged["hosts"], serde_json::json!({"judged": 7, "unanswered": 1, "without_peers": 0}));
+    // Four sweeps are not enough data for a change, which is no finding.
+    let young = Fleet { hosts: 8, sweeps: 4, ..Fleet::default() }.record();
+    assert_eq!(status(young.path(), "noise_*"), Some(0));
+    let judged = json(young.path(), &["outliers", "--metric", "noise_*"])["judged"].clone();
+    assert_eq!(judged["metrics"], serde_json::json!({"judged": 0, "provisional": 6, "without_peers": 0}));
 }
 
 #[test]

@@ -57,6 +57,12 @@ fn hosts_with_the_same_text_are_one_group() {
     let shown = text(&three_incidents(), &["fold", "notes"]);
     assert!(shown.contains("  -scheduler = mq-deadline\n  +scheduler = none\n"), "{shown}");
     assert!(shown.contains("+tuned \\x1b[2J") && !shown.contains('\u{1b}'), "{shown}");
+    // A fact that each host has for itself is no difference, unless that is asked.
+    assert_eq!(answer["left_out"], serde_json::json!(["asset"]));
+    assert!(shown.contains("\nLeft out, as each host has its own: asset (--all keeps it)\n"), "{shown}");
+    assert!(!shown.contains("AT-0001"), "{shown}");
+    let all = json(&three_incidents(), &["fold", "notes", "--all"]);
+    assert_eq!((all["groups"].as_array().unwrap().len(), &all["left_out"]), (48, &serde_json::json!([])));
     let one = text(&three_incidents(), &["fold", "notes", "-H", "web03"]);
     assert!(one.contains("1 host · 1 group\n"), "{one}");
 }
@@ -66,31 +72,74 @@ fn row<'a>(answer: &'a Value, metric: &str) -> &'a Value {
 }
 
 #[test]
-fn before_and_after_a_change() {
-    let slow = ["compare", "web[06,18,30,42]", "--at", "2026-11-23T16:00Z", "--over", "8h"];
+fn since_a_change_against_the_same_hours_before() {
+    let slow = ["compare", "web[06,18,30,42]", "--at", "2026-11-23T16:00Z"];
     let answer = json(&three_incidents(), &slow);
+    assert_eq!((&answer["sweeps"], &answer["same_hosts"]), (&serde_json::json!([8, 8]), &true.into()));
     let runq = row(&answer, "runq_latency_seconds");
-    // Four hosts, each once.
-    assert_eq!(runq["n"], serde_json::json!([4, 4]));
+    // Four hosts, each compared with itself: four signs out of sixteen are no proof.
+    assert_eq!((&runq["n"], &runq["above"]), (&serde_json::json!([4, 4]), &serde_json::json!([4, 4])));
+    assert!((runq["p"].as_f64().unwrap() - 2.0 / 16.0).abs() < 1e-9, "{runq}");
+    // The day's tide cancels out.
+    assert!((3.2..3.6).contains(&runq["ratio"].as_f64().unwrap()), "{runq}");
+    let shown = text(&three_incidents(), &slow);
+    assert!(shown.starts_with("A web[06,18,30,42] (4) in 8 sweeps, 20261122T16"), "{shown}");
+    assert!(shown.lines().next().unwrap().ends_with(" · the same hours of the day"), "{shown}");
+    // One host is no sample of hosts, however often it was read.
+    let one = ["compare", "web06", "--at", "20261123T16"];
+    let answer = json(&three_incidents(), &one);
+    let runq = row(&answer, "runq_latency_seconds");
+    assert_eq!((&runq["n"], &runq["p"]), (&serde_json::json!([1, 1]), &Value::Null));
+    assert!(stderr(&run(&three_incidents(), &one)).contains("~: fewer than 4 hosts on a side"));
+}
+
+#[test]
+fn a_tide_is_no_change() {
+    // Forty-two hosts without trouble, as the load rises: all of them differ, by the hour.
+    let well = "web*!web[06,18,30,42]!web24!web12";
+    let answer = json(&three_incidents(), &["compare", well, "--at", "2026-11-23T00:00Z", "--over", "6h"]);
+    let runq = row(&answer, "runq_latency_seconds");
+    assert_eq!(answer["same_hours"], false);
     assert!(runq["ratio"].as_f64().unwrap() > 1.5 && runq["delta"].as_f64() == Some(1.0), "{runq}");
-    assert!((runq["p"].as_f64().unwrap() - 2.0 / 70.0).abs() < 1e-9, "{runq}");
-    // With one host its sweeps are the numbers.
-    let one = ["compare", "web06", "--at", "20261123T16", "--over", "8h"];
-    let runq = json(&three_incidents(), &one);
-    let runq = row(&runq, "runq_latency_seconds");
-    assert_eq!(runq["n"], serde_json::json!([8, 8]));
-    assert!(runq["p"].as_f64().unwrap() < 0.01 && runq["p_bh"].as_f64() >= runq["p"].as_f64(), "{runq}");
-    let shift: Vec<f64> = runq["shift"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
-    assert!(shift[0] <= shift[1] && shift[1] <= shift[2] && shift[1] > 5e-4, "{shift:?}");
-    let shown = text(&three_incidents(), &one);
-    assert!(shown.starts_with("A web06 (1) in 8 sweeps, ") && shown.contains("SHIFT"), "{shown}");
+    let rows = || answer["rows"].as_array().unwrap().iter().filter(|row| row["distribution"].is_null());
+    assert!(rows().all(|row| row["p"].is_null() && row["p_bh"].is_null()), "{answer}");
+    let output = run(&three_incidents(), &["compare", well, "--at", "2026-11-23T00:00Z", "--over", "6h"]);
+    assert!(stderr(&output).contains("no P: the sides are of different hours"), "{output:?}");
+    // Against the same hours of the day before there is nothing.
+    let answer = json(&three_incidents(), &["compare", well, "--at", "2026-11-23T00:00Z"]);
+    assert_eq!((&answer["same_hours"], &answer["sweeps"]), (&true.into(), &serde_json::json!([24, 24])));
+    let tested: Vec<&Value> =
+        answer["rows"].as_array().unwrap().iter().filter(|row| row["p"].is_number()).collect();
+    assert!(tested.len() > 8 && tested.iter().all(|row| row["n"][0] == 42), "{answer}");
+    let sure = |row: &&&Value| row["p_bh"].as_f64().unwrap() < 0.05;
+    assert_eq!(tested.iter().filter(sure).collect::<Vec<_>>(), Vec::<&&Value>::new());
+}
+
+#[test]
+fn what_no_chance_makes_stands_first() {
+    let answer = json(&three_incidents(), &["compare", "web*", "web[06,18,30,42]"]);
+    let sure = |row: &Value| row["p_bh"].as_f64().is_some_and(|p| p < 0.05);
+    let rows = answer["rows"].as_array().unwrap().iter().filter(|row| row["distribution"].is_null());
+    let order: Vec<bool> = rows.map(sure).collect();
+    assert!(order[0] && order.contains(&false) && order.is_sorted_by(|a, b| a >= b), "{answer}");
+    assert_eq!(row(&answer, "runq_latency_seconds")["n"], serde_json::json!([44, 4]));
 }
 
 #[test]
 fn two_sweeps_and_two_hosts() {
-    let two = ["compare", "web[01-10]", "--at", "20261122T12", "--to", "latest"];
+    let two = ["compare", "web[01-10]", "--at", "20261122T23", "--to", "latest"];
     let answer = json(&three_incidents(), &two);
-    assert_eq!(row(&answer, "steal_ratio")["n"], serde_json::json!([10, 10]));
+    assert_eq!((&answer["same_hosts"], &answer["same_hours"]), (&true.into(), &true.into()));
+    let steal = row(&answer, "steal_ratio");
+    assert_eq!(steal["n"], serde_json::json!([10, 10]));
+    assert!(steal["p"].is_number(), "{steal}");
+    let noon = ["compare", "web[01-10]", "--at", "20261122T12", "--to", "latest"];
+    assert_eq!(row(&json(&three_incidents(), &noon), "steal_ratio")["p"], Value::Null);
+    // Two groups at two times: other hosts, so no host is compared with itself.
+    let groups = ["compare", "web[01-05]", "web[02-14]", "--at", "20261122T23", "--to", "latest"];
+    let answer = json(&three_incidents(), &groups);
+    assert_eq!(row(&answer, "steal_ratio")["n"], serde_json::json!([5, 9]));
+    assert_eq!(answer["same_hosts"], false);
     let few = ["compare", "web01", "web06", "--metric", "runq_*"];
     let answer = json(&three_incidents(), &few);
     let runq = row(&answer, "runq_latency_seconds");
@@ -101,15 +150,19 @@ fn two_sweeps_and_two_hosts() {
     let output = run(&three_incidents(), &few);
     let shown = crate::verbs::build::stdout(&output);
     assert!(shown.contains("~ (need ≥ 4)"), "{shown}");
-    assert!(stderr(&output).contains("--over 24h takes the sweeps of a day as numbers"), "{output:?}");
+    assert!(stderr(&output).contains("--over 24h says in how many sweeps of a day"), "{output:?}");
     let over = json(&three_incidents(), &["compare", "web01", "web06", "--over", "6h", "--metric", "runq_*"]);
-    assert_eq!(row(&over, "runq_latency_seconds")["n"], serde_json::json!([7, 7]));
+    let runq = row(&over, "runq_latency_seconds");
+    assert_eq!((&runq["n"], &runq["above"]), (&serde_json::json!([1, 1]), &serde_json::json!([7, 7])));
+    assert_eq!((&over["sweeps"], &runq["p"]), (&serde_json::json!([7, 7]), &Value::Null));
     let check = |args: &[&str], expected: &str| {
         let (status, said) = refusal(&three_incidents(), args);
         assert!(status == 2 && said.contains(expected), "{args:?}: {said}");
     };
     check(&["compare", "web01"], "expected B, or --at TIME");
     check(&["compare", "web01", "--at", "latest", "--to", "latest"], "are the same sweep");
+    let overlap = ["compare", "web01", "--at", "20261123T12", "--to", "20261123T20", "--over", "12h"];
+    check(&overlap, "--over is longer than the 8h from --at to --to");
     check(&["compare", "web01", "--at", "2026-11-01", "--over", "1h"], "no sweep within 1h before");
     check(&["compare", "web01", "--at", "2025-11-01", "--to", "latest"], "no sweep was recorded up to");
 }

@@ -28,7 +28,7 @@ fn profiled() -> (Sshd, Program) {
 fn two_hosts_differ_in_both_directions() {
     let (_sshd, program) = profiled();
     let more = program.run(&["flame", "web01", "--vs", "web[01-02]"]);
-    more.expect(0, &["1 of 3 samples were idle: left out"]);
+    more.expect(0, &["left out as idle: 1 of 3 samples"]);
     assert_well_formed(&more.out);
     assert!(more.out.contains("web01 against web02: red is more on web01"), "{}", more.out);
     // Half of web01's two samples, none of web02's.

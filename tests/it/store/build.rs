@@ -63,6 +63,7 @@ pub fn plan(salt: u32, at_s: i64, hosts: &[HostName]) -> Plan {
         sweep: SweepId::at(started, salt),
         trigger: Trigger::Adhoc,
         schedule: None,
+        cause: None,
         started,
         hosts: hosts.iter().map(planned).collect(),
     }

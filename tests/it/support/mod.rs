@@ -3,6 +3,7 @@
 pub mod hostile;
 pub mod program;
 pub mod proxy;
+pub mod receiver;
 pub mod runs;
 pub mod sshd;
 pub mod tracer;

@@ -170,10 +170,11 @@ fn compare_leads_with_what_differs_most() {
     let report = json(state.path(), &["compare", "web[01-05]", "web06"]);
     let rows = report["rows"].as_array().unwrap();
     let first = json!({"probe": "disk", "metric": "disk_await_seconds", "labels": {"device": "sda"}, "a": 0.001, "b": 0.008,
-                       "ratio": 8.0, "n": [4, 1], "shift": null, "delta": null, "p": null, "p_bh": null,
+                       "ratio": 8.0, "n": [4, 1], "above": null, "shift": null, "delta": null, "p": null, "p_bh": null,
                        "distribution": null});
     assert_eq!(rows[0], first);
     assert_eq!((&rows[1]["metric"], &rows[1]["ratio"]), (&json!("disk_busy_seconds_total"), &json!(5.0)));
+    assert_eq!((&report["sweeps"], &report["same_hours"]), (&json!([1, 1]), &json!(true)));
     // Three times nothing is there, with its ratio, and does not lead.
     let nothing = rows.iter().position(|row| row["metric"] == "disk_nothing_seconds").unwrap();
     let shapes = rows.iter().filter(|row| !row["distribution"].is_null()).count();
@@ -188,7 +189,7 @@ fn compare_leads_with_what_differs_most() {
     let filtered = ["compare", "role=web", "web06", "--metric", "*free*", "--probe", "disk", "--limit", "1"];
     let report = json(state.path(), &filtered);
     // web06 is of role web, too, and counts for its own side.
-    let row = json!({"probe": "disk", "metric": "disk_free_ratio", "labels": {}, "a": 0.6, "b": 0.6, "ratio": 1.0, "n": [4, 1],
+    let row = json!({"probe": "disk", "metric": "disk_free_ratio", "labels": {}, "a": 0.6, "b": 0.6, "ratio": 1.0, "n": [4, 1], "above": null,
                      "shift": null, "delta": null, "p": null, "p_bh": null,
                        "distribution": null});
     assert_eq!(report["rows"], json!([row]));

@@ -122,6 +122,7 @@ pub fn twice_measured() -> tempfile::TempDir {
         sweep: sweep_id(0),
         trigger: Trigger::Scheduled,
         schedule: None,
+        cause: None,
         started,
         hosts: hosts.map(planned).to_vec(),
     };
@@ -152,6 +153,7 @@ async fn record(recorder: &Recorder, n: u32) {
         sweep: sweep_id(n),
         trigger: Trigger::Scheduled,
         schedule: Some("hourly".to_owned()),
+        cause: None,
         started,
         hosts: hosts.iter().map(planned).collect(),
     };

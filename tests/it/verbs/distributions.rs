@@ -73,7 +73,7 @@ fn a_host_with_too_few_observations_has_no_quantile() {
     let output = run(state.path(), &["top", SERVICE]);
     assert!(output.status.success(), "{output:?}");
     assert!(!stdout(&output).contains("db01"), "{output:?}");
-    assert!(stderr(&output).contains("1 rows are left out: p99 takes 100 observations"), "{output:?}");
+    assert!(stderr(&output).contains("left out: 1 row; p99 takes 100 observations"), "{output:?}");
     let text = text(state.path(), &["top", SERVICE, "--by", "p50"]);
     for part in ["disk_service_seconds · p50 · sweep", "2 added up", "2–4ms", "up to 1ms", "2000"] {
         assert!(text.contains(part), "{part}: {text}");
@@ -102,7 +102,8 @@ fn two_sides_are_added_up_and_their_shapes_compared() {
 
     let output = run(state.path(), &["compare", "web01,web04", "web02", "--metric", SERVICE]);
     let said = stderr(&output);
-    assert!(said.contains("2 histograms are alike"), "{output:?}");
+    assert!(said.contains("2 more histograms, alike"), "{output:?}");
+    assert!(stdout(&output).ends_with("\nNothing differs.\n"), "{output:?}");
     let text = text(state.path(), &["compare", "web01", "web06", "--metric", "disk_*"]);
     for part in ["disk_await_seconds", "HISTOGRAM", "over 4ms", "1–2ms", "97.5%", "1:1"] {
         assert!(text.contains(part), "{part}: {text}");

@@ -120,6 +120,7 @@ impl Line {
             b,
             ratio: a.zip(b).and_then(|(a, b)| ratio(a, b)),
             n: self.sides.each_ref().map(|side| side.hosts.len() as u64),
+            above: None,
             shift: None,
             delta: None,
             p: None,

@@ -10,15 +10,13 @@ use crate::cli::Context;
 use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::model::{CollectorTime, HostName, Outcome, SweepId};
+use crate::render::counted;
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
 use crate::survey;
 
 /// Sweeps among which one with both sides is looked for.
 const LOOK_BACK: usize = 200;
-
-/// Sweeps before and after a change that are looked at, unless `--over` says how long.
-const AROUND: usize = 24;
 
 /// One side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +31,9 @@ impl Side {
         let hosts = format!("{name} {} ({})", fold(&self.hosts), self.hosts.len());
         match self.sweeps.as_slice() {
             [only] if differ => format!("{hosts} in {only}"),
-            [first, .., last] => format!("{hosts} in {} sweeps, {first} to {last}", self.sweeps.len()),
+            [first, .., last] => {
+                format!("{hosts} in {}, {first} to {last}", counted(self.sweeps.len(), "sweep"))
+            }
             _ => hosts,
         }
     }
@@ -43,6 +43,11 @@ impl Side {
 pub(super) struct Sides {
     pub a: Side,
     pub b: Side,
+    /// Each host stands on both sides and is compared with itself; the nth sweep of one side belongs to the nth
+    /// of the other.
+    pub same_hosts: bool,
+    /// Whether both sides are of the same hours of the day.
+    pub same_hours: bool,
 }
 
 impl Sides {
@@ -59,6 +64,9 @@ impl Sides {
         let sides = format!("{} · {}", self.a.text("A", differ), self.b.text("B", differ));
         match self.at_once() {
             Some(sweep) => format!("{sides} · sweep {sweep}\n"),
+            None if self.a.sweeps != self.b.sweeps && self.same_hours => {
+                format!("{sides} · the same hours of the day\n")
+            }
             None => format!("{sides}\n"),
         }
     }
@@ -73,17 +81,7 @@ impl Compare {
                 let why = "expected B, or --at TIME to compare A before and after it";
                 Err(Usage(why.to_owned()).into())
             }
-            (b, Some(at), Some(to)) => {
-                let sweep = |text: &str| sweep_at(recorded, text);
-                let (first, second) = (sweep(at)?, sweep(to)?);
-                if first.sweep == second.sweep && b.is_none() {
-                    let why = format!("--at {at} and --to {to} are the same sweep, {}", first.sweep);
-                    return Err(Usage(why).into());
-                }
-                let a = self.side(recorded, &self.a, &first)?;
-                let b = self.side(recorded, b.as_ref().unwrap_or(&self.a), &second)?;
-                Ok(Sides { a, b })
-            }
+            (b, Some(at), Some(to)) => self.two_times(context, recorded, b.as_deref(), [at, to]),
             (None, Some(at), None) => self.around(recorded, at),
             (Some(b), at, _) => {
                 let given = match at {
@@ -107,35 +105,71 @@ impl Compare {
             Ok(recorded.hosts(selector, given.as_ref())?.into_iter().collect())
         };
         let (mut ours, mut theirs) = (side(&self.a)?, side(b)?);
-        let shared: BTreeSet<HostName> = theirs.intersection(&ours).cloned().collect();
-        // `compare @web web06` asks for web06 against the rest of its group.
-        let (larger, name) = if ours.len() > theirs.len() { (&mut ours, "B") } else { (&mut theirs, "A") };
+        self.part(context, b, [&mut ours, &mut theirs])?;
+        let last = match given {
+            Some(sweep) => sweep,
+            None => newest_with(recorded, &ours, &theirs)?,
+        };
+        let sweeps = ids(self.up_to(recorded, &last)?);
+        let (a, b) = (Side { hosts: ours, sweeps: sweeps.clone() }, Side { hosts: theirs, sweeps });
+        Ok(Sides { a, b, same_hosts: false, same_hours: true })
+    }
+
+    /// A at one time, and A or B at another.
+    fn two_times(
+        &self,
+        context: &Context,
+        recorded: &Recorded<'_>,
+        b: Option<&str>,
+        [at, to]: [&str; 2],
+    ) -> Result<Sides> {
+        let (first, second) = (sweep_at(recorded, at)?, sweep_at(recorded, to)?);
+        let hosts = |selector: &str, sweep| -> Result<BTreeSet<HostName>> {
+            Ok(recorded.hosts(selector, Some(sweep))?.into_iter().collect())
+        };
+        let (mut ours, mut theirs) = (hosts(&self.a, &first)?, hosts(b.unwrap_or(&self.a), &second)?);
+        // A label may have moved from host to host meanwhile; A is A all the same.
+        let same_hosts = b.is_none() || ours == theirs;
+        if first.sweep == second.sweep && same_hosts {
+            let why = format!("--at {at} and --to {to} are the same sweep, {}", first.sweep);
+            return Err(Usage(why).into());
+        }
+        if let Some(b) = b.filter(|_| !same_hosts) {
+            self.part(context, b, [&mut ours, &mut theirs])?;
+        }
+        let (before, after) = (self.up_to(recorded, &first)?, self.up_to(recorded, &second)?);
+        if first.sweep != second.sweep && before.iter().any(|sweep| after.contains(sweep)) {
+            let apart_s = first.started.unix_s().abs_diff(second.started.unix_s());
+            let apart = crate::model::duration_text(Duration::from_secs(apart_s));
+            let why = format!("--over is longer than the {apart} from --at to --to: the sides overlap");
+            return Err(Usage(why).into());
+        }
+        let survey::Windows { a, b, same_hours } = survey::aligned(before, after);
+        let (a, b) = (Side { hosts: ours, sweeps: ids(a) }, Side { hosts: theirs, sweeps: ids(b) });
+        Ok(Sides { a, b, same_hosts, same_hours })
+    }
+
+    /// `compare @web web06` asks for web06 against the rest of its group: who is on both sides counts for the
+    /// smaller one.
+    fn part(&self, context: &Context, b: &str, sides: [&mut BTreeSet<HostName>; 2]) -> Result<()> {
+        let [ours, theirs] = sides;
+        let shared: BTreeSet<HostName> = theirs.intersection(ours).cloned().collect();
+        let (larger, name) = if ours.len() > theirs.len() { (ours, "B") } else { (theirs, "A") };
         larger.retain(|host| !shared.contains(host));
         if larger.is_empty() {
             return Err(Usage(format!("{} and {b} are the same hosts", self.a)).into());
         }
         if !shared.is_empty() {
-            context.remark(&format!("{} is on both sides: counted for {name} only", fold(shared)));
+            let are = if shared.len() == 1 { "is" } else { "are" };
+            context.remark(&format!("{} {are} on both sides: counted for {name} only", fold(shared)));
         }
-        let last = match given {
-            Some(sweep) => sweep,
-            None => newest_with(recorded, &ours, &theirs)?,
-        };
-        let sweeps = self.up_to(recorded, &last)?;
-        Ok(Sides { a: Side { hosts: ours, sweeps: sweeps.clone() }, b: Side { hosts: theirs, sweeps } })
-    }
-
-    /// One side at one moment.
-    fn side(&self, recorded: &Recorded<'_>, selector: &str, sweep: &SweepRow) -> Result<Side> {
-        let hosts = recorded.hosts(selector, Some(sweep))?.into_iter().collect();
-        Ok(Side { hosts, sweeps: self.up_to(recorded, sweep)? })
+        Ok(())
     }
 
     /// The sweep, and with `--over` those before it.
-    fn up_to(&self, recorded: &Recorded<'_>, last: &SweepRow) -> Result<Vec<SweepId>> {
-        let Some(over) = self.over else { return Ok(vec![last.sweep.clone()]) };
-        let sweeps = survey::history(&recorded.reader, last, over)?;
-        Ok(sweeps.into_iter().map(|row| row.sweep).collect())
+    fn up_to(&self, recorded: &Recorded<'_>, last: &SweepRow) -> Result<Vec<SweepRow>> {
+        let Some(over) = self.over else { return Ok(vec![last.clone()]) };
+        Ok(survey::history(&recorded.reader, last, over)?)
     }
 
     /// The same hosts before a change and after it.
@@ -147,25 +181,23 @@ impl Compare {
         let from = CollectorTime::from_unix_ns(at.unix_ns().saturating_sub(ns));
         let until = CollectorTime::from_unix_ns(at.unix_ns().saturating_add(ns));
         let sweeps = survey::sweeps_in(&recorded.reader, from, until)?;
-        let (mut before, mut after): (Vec<SweepRow>, Vec<SweepRow>) =
-            sweeps.into_iter().partition(|sweep| sweep.started < at);
-        if self.over.is_none() {
-            before.drain(..before.len().saturating_sub(AROUND));
-            after.truncate(AROUND);
-        }
+        let before = sweeps.iter().any(|sweep| sweep.started < at);
+        let since = sweeps.iter().any(|sweep| sweep.started >= at);
         let width = crate::model::duration_text(width);
-        for (sweeps, where_) in [(&before, "before"), (&after, "since")] {
-            if sweeps.is_empty() {
+        for (there, where_) in [(before, "before"), (since, "since")] {
+            if !there {
                 let why = format!("no sweep within {width} {where_} {}; --over looks farther", at.rfc3339());
                 return Err(Usage(why).into());
             }
         }
-        let ids = |sweeps: Vec<SweepRow>| sweeps.into_iter().map(|row| row.sweep).collect();
-        Ok(Sides {
-            a: Side { hosts: hosts.clone(), sweeps: ids(before) },
-            b: Side { hosts, sweeps: ids(after) },
-        })
+        let survey::Windows { a, b, same_hours } = survey::around(sweeps, at, self.over);
+        let (a, b) = (Side { hosts: hosts.clone(), sweeps: ids(a) }, Side { hosts, sweeps: ids(b) });
+        Ok(Sides { a, b, same_hosts: true, same_hours })
     }
+}
+
+fn ids(sweeps: Vec<SweepRow>) -> Vec<SweepId> {
+    sweeps.into_iter().map(|row| row.sweep).collect()
 }
 
 /// The sweep that a text names, or the last one up to the time that it says.

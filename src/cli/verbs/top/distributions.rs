@@ -12,6 +12,7 @@ use crate::cli::failure::Usage;
 use crate::cli::recorded::Recorded;
 use crate::compare::{self, Distribution, Interval, Statistic};
 use crate::model::{Histogram, HostName, Labels, ProbeName, Span, Worse};
+use crate::render::counted;
 use crate::store::index::{HostHistogram, MetricRow, Series, SweepRow};
 
 use super::SWEEPS;
@@ -51,7 +52,7 @@ impl Top {
             return Err(Usage(format!("{none}: {why}; --by ranks by another number")).into());
         }
         if left_out > 0 {
-            context.remark(&format!("{left_out} rows are left out: {too_few}"));
+            context.remark(&format!("left out: {}; {too_few}", counted(left_out, "row")));
         }
         let mut view = View::new(Span::Window, Some(name.to_owned()), lines);
         self.cut(context, &mut view);

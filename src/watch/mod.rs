@@ -1,0 +1,13 @@
+//! What follows a sweep: probes that look closer where it hurts, and alerts. The scheduler and a sweep that
+//! somebody else schedules ask the same question here, [`after_sweep`]. It runs no probe itself.
+
+mod after;
+pub mod alerts;
+mod error;
+mod escalation;
+mod sight;
+mod spent;
+
+pub use after::{Followed, after_sweep};
+pub use alerts::{Courier, Trouble, raise};
+pub use error::WatchError;

@@ -1,0 +1,8 @@
+//! What runs with nobody looking: schedules, the daemon, its locks and its units.
+
+mod claims;
+mod daemon;
+mod pace;
+mod process;
+mod schedule;
+mod told;
