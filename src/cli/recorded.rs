@@ -27,6 +27,11 @@ impl<'a> Recorded<'a> {
         Ok(Self { context, reader: context.reader()? })
     }
 
+    /// Where the archive is.
+    pub fn state_dir(&self) -> Result<std::path::PathBuf> {
+        self.context.state_dir()
+    }
+
     /// The sweep that `text` means: an id, the beginning of exactly one, or `latest`.
     pub fn sweep(&self, text: &str) -> Result<SweepRow> {
         if text == "latest" {
