@@ -1,7 +1,9 @@
 //! What follows a sweep: the built program, a real sshd, real receivers.
 
 mod alerts;
+mod changes;
 mod escalation;
+mod metrics;
 
 use std::fs;
 use std::path::{Path, PathBuf};

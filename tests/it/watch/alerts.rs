@@ -91,7 +91,7 @@ fn a_receiver_that_was_down_gets_each_incident_once_and_that_it_is_over() {
     let _server = place.open(TAKES);
     sweep(&fleet);
     let taken = place.taken();
-    assert_eq!(said(&taken), ["firing b a c", "resolved b a c"]);
+    assert_eq!(said(&taken), ["firing b a c", "resolved a b c"]);
     assert_eq!((ids(&taken).len(), taken.len()), (2, 2));
     assert_eq!(taken[0].json()["incident"], taken[1].json()["incident"]);
     fleet.program.run(&["alerts"]).expect(0, &["no incident is open and no message waits"]);
