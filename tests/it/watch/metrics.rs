@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dropsonde::collect::Stop;
-use dropsonde::config::{Listen, Settings, Sources, load};
+use dropsonde::config::Listen;
 use dropsonde::model::CollectorTime;
 use dropsonde::watch::{Listener, collector_metrics};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -75,16 +75,6 @@ fn the_newest_samples_stand_in_a_file_that_is_replaced_whole() {
     fleet.program.run(&["sweep", "hourly"]).expect(0, &said);
 }
 
-fn settings(fleet: &Fleet) -> Settings {
-    let sources = Sources {
-        config: Some(fleet.program.dir().join("config.toml")),
-        state: Some(fleet.program.state()),
-        environment: [("USER".to_owned(), "root".to_owned())].into(),
-        ..Sources::default()
-    };
-    load(&sources).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
 /// What is answered to `request`.
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -102,7 +92,7 @@ async fn the_collector_answers_for_itself_and_cannot_be_held_up() {
     let fleet = Fleet::new(&["a", "b"]);
     fs::remove_file(fleet.folder("a").join("load")).unwrap();
     fleet.program.run(&["sweep", "hourly"]).expect(3, &[]);
-    let settings = settings(&fleet);
+    let settings = fleet.settings();
     let listener = bound(&Listen::Tcp(([127, 0, 0, 1], 0).into())).await;
     let address = listener.address();
     let stop = Stop::default();
