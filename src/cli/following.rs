@@ -83,7 +83,7 @@ fn escalate(context: &Context, settings: &Settings, mut errand: Errand, told: bo
         let rule = escape(&cause.rule, Lines::Single);
         context.remark(&format!("dropsonde: {rule}: running {} on {}", names.join(", "), fold(hosts)));
     }
-    let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
+    let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
     complete(&mut errand, &settings.state_dir)?;
     let work = (recorder, errand, Pace::default());
     let (swept, report) = sweeping::conduct(context, settings, work, |_| Ok(()))?;

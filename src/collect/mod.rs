@@ -24,6 +24,7 @@ mod scribe;
 mod stop;
 mod sweep;
 mod sweeping;
+mod totals;
 mod visit;
 
 pub use archived::Archived;
@@ -39,3 +40,4 @@ pub use recover::Recovered;
 pub use reindex::{Progress, ReindexReport, reindex};
 pub use stop::Stop;
 pub use sweep::{Pace, Start, Sweeper, Swept, wire_limits};
+pub use totals::each_total;

@@ -1,7 +1,7 @@
 //! The state directory: where things lie and how they are opened. It follows no symbolic link and
 //! makes nothing that others can read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,21 @@ impl StateDir {
         self.root.join("index.lock")
     }
 
+    /// A file of a state directory to read from.
+    pub fn open_file(path: &Path) -> Result<File, StoreError> {
+        open(path, Mode::Read).map_err(|error| StoreError::io("open", path, error))
+    }
+
+    /// A new file as a state directory has them: private to us.
+    pub fn make_file(path: &Path) -> Result<File, StoreError> {
+        open(path, Mode::New).map_err(|error| StoreError::io("make", path, error))
+    }
+
+    /// Makes the folder of a sweep's archive.
+    pub fn make_day(&self, sweep: &SweepId) -> Result<(), StoreError> {
+        make_folders(self.tar(sweep).parent().unwrap_or(Path::new(".")))
+    }
+
     /// A file of this name to take a lock on; made where it is missing.
     pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
         let path = self.root.join(name);
@@ -79,6 +94,17 @@ impl StateDir {
         let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
         lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
         Ok(lock)
+    }
+
+    /// The same without waiting: `None` when somebody else has it.
+    pub fn try_lock(&self, name: &str) -> Result<Option<File>, StoreError> {
+        let path = self.root.join(name);
+        let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+        }
     }
 
     /// The archive of one sweep.

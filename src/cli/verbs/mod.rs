@@ -1,6 +1,7 @@
 //! One file per verb: its arguments, and what it does.
 
 pub mod alerts;
+pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod run;
 pub mod schedule;
 pub mod shell;
 pub mod show;
+pub mod snapshot;
 pub mod sweep;
 pub mod sweeps;
 pub mod top;

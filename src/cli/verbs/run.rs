@@ -56,7 +56,7 @@ impl Run {
             held: Default::default(),
             targets,
         };
-        let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
+        let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
         // Only now: an index that was broken is mended by opening.
         complete(&mut errand, &settings.state_dir)?;
         let work = (recorder, errand, Pace::default());

@@ -54,7 +54,9 @@ impl Sweep {
         // A retry asks the index, so a broken one is mended first; a new sweep is checked first, so
         // that a slip leaves no state directory behind.
         let mends = self.retry_failed.is_some() && !self.dry_run && settings.state_dir.exists();
-        let mended = mends.then(|| sweeping::open_recorder(context, &settings.state_dir)).transpose()?;
+        let mended = mends
+            .then(|| sweeping::open_recorder(context, &settings.state_dir, &settings.retention))
+            .transpose()?;
         let mut errand = self.errand(context, settings)?;
         if self.dry_run {
             complete(&mut errand, &settings.state_dir)?;
@@ -62,7 +64,7 @@ impl Sweep {
         }
         let recorder = match mended {
             Some(recorder) => recorder,
-            None => sweeping::open_recorder(context, &settings.state_dir)?,
+            None => sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?,
         };
         let scheduled = errand.trigger == Trigger::Scheduled;
         complete(&mut errand, &settings.state_dir)?;
