@@ -14,6 +14,7 @@
 //! | floor | module | what it is for |
 //! | --- | --- | --- |
 //! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
+//! | 3c | [`daemon`] | the scheduler: which sweep is due, reload, stop, what the service manager is told |
 //! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape; alone names reqwest |
 //! | 3a | [`collect`] | sweeps and visits, and the one path into archive and index |
 //! | 3a | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
@@ -49,6 +50,7 @@ pub mod cli;
 pub mod collect;
 pub mod compare;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod inventory;
 pub mod model;

@@ -1,7 +1,7 @@
 //! Synthetic fleets for judging the rules of `compare`: one metric, a week of hourly sweeps, perhaps one
 //! host that became slow. The same seed makes the same fleet on every machine.
 
-use dropsonde::compare::{Measure, Shape};
+use dropsonde::compare::{Grid, Measure, Shape, step};
 use dropsonde::model::Worse;
 
 /// A week of hourly sweeps.
@@ -24,6 +24,8 @@ pub enum Metric {
     Bursts { noise: f64 },
     /// Events that come by chance, so many in a window of a second.
     Events { mean: f64 },
+    /// A share of a window of some two hundred ticks, of which so many are counted by chance.
+    Ticks { mean: f64 },
 }
 
 /// One simulated metric of one fleet.
@@ -39,9 +41,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub fn measure(&self) -> Measure {
+    /// As `outliers` finds it out for `values`.
+    pub fn measure(&self, values: &[f64]) -> Measure {
         let (shape, resolution) = match self.metric {
             Metric::Events { .. } => (Shape::Events, 1.0),
+            Metric::Ticks { .. } => {
+                (Shape::Share, step(Grid::new(values, SWEEPS)).map_or(1e-3, |step| step.max(1e-3)))
+            }
             _ => (Shape::Amount, 1e-5),
         };
         Measure { shape, worse: Worse::Higher, resolution }
@@ -86,6 +92,10 @@ impl Metric {
                 if random.unit() < 0.05 { 10.0 * value } else { value }
             }
             Self::Events { mean } => random.events(mean * level),
+            Self::Ticks { mean } => {
+                let window = 199.0 + (3.0 * random.unit()).floor();
+                random.events(mean * level).min(window) / window
+            }
         }
     }
 }

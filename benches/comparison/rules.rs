@@ -46,7 +46,7 @@ pub fn judge(fleet: &Fleet, rules: &[Rule], seeds: Range<u64>) -> Vec<Score> {
     for seed in seeds {
         let values = fleet.values(&mut Random(seed.wrapping_mul(0xd134_2543_de82_ef95)));
         for (score, rule) in scores.iter_mut().zip(rules) {
-            let named = rule.named(&values, fleet.measure());
+            let named = rule.named(&values, fleet.measure(&values));
             score.fleets += 1;
             score.falsely += usize::from(named.iter().any(|host| *host != 0));
             score.found += usize::from(named.contains(&0));

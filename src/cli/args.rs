@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::logging::Logging;
 use super::verbs;
 use super::{Context, Exit};
 
@@ -54,6 +55,7 @@ pub struct Global {
 pub enum Verb {
     Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
+    Daemon(verbs::daemon::Daemon),
     Doctor(verbs::doctor::Doctor),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
@@ -76,6 +78,8 @@ pub enum Verb {
     Export(verbs::export::Export),
     Check(verbs::check::Check),
     Prune(verbs::prune::Prune),
+    Backup(verbs::backup::Backup),
+    Snapshot(verbs::snapshot::Snapshot),
     Reindex(verbs::reindex::Reindex),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
@@ -86,6 +90,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Daemon(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
@@ -108,9 +113,21 @@ impl Verb {
             Self::Export(verb) => verb.run(context),
             Self::Check(verb) => verb.run(context),
             Self::Prune(verb) => verb.run(context),
+            Self::Backup(verb) => verb.run(context),
+            Self::Snapshot(verb) => verb.run(context),
             Self::Reindex(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
+        }
+    }
+}
+
+impl Verb {
+    /// How the verb logs.
+    pub(super) fn logging(&self) -> Logging {
+        match self {
+            Self::Daemon(verb) => verb.logging(),
+            _ => Logging::default(),
         }
     }
 }

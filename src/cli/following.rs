@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::{Context, summary, sweeping};
-use crate::collect::{Errand, Swept, clock};
+use crate::collect::{Errand, Pace, Swept, clock, complete};
 use crate::config::Settings;
 use crate::model::{HostName, Probe, SweepId};
 use crate::render::{Lines, escape};
@@ -83,10 +83,10 @@ fn escalate(context: &Context, settings: &Settings, mut errand: Errand, told: bo
         let rule = escape(&cause.rule, Lines::Single);
         context.remark(&format!("dropsonde: {rule}: running {} on {}", names.join(", "), fold(hosts)));
     }
-    let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
-    errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
-    errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
-    let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |_| Ok(()))?;
+    let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
+    complete(&mut errand, &settings.state_dir)?;
+    let work = (recorder, errand, Pace::default());
+    let (swept, report) = sweeping::conduct(context, settings, work, |_| Ok(()))?;
     if told {
         context.print(&format!("\n{}", summary::text(&report, context.out_style())))?;
     }

@@ -20,6 +20,7 @@ mod rarity;
 mod shape;
 mod sides;
 mod spread;
+mod step;
 
 pub use counts::{fisher_exact, quantile_interval};
 pub use course::{Band, Course};
@@ -31,7 +32,7 @@ pub use grid::Grid;
 pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
-    About, Judged, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather,
+    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, Tally, gather,
     most_important_first, warns,
 };
 pub use paired::{SignedRank, paired_shift, signed_rank};
@@ -39,3 +40,4 @@ pub use ranking::{Ranked, rank, ratio, worst, worst_first};
 pub use shape::{Measure, Shape};
 pub use sides::{Contrast, contrast, resolution};
 pub use spread::Spread;
+pub use step::step;

@@ -60,9 +60,10 @@ fn one_side(
     let sign = if higher { 1.0 } else { -1.0 };
     let sorted: Sorted = levels.iter().map(|it| it.usual * sign).collect();
     let Some(spread) = Spread::of(&sorted) else { return Vec::new() };
+    let peers_have = levels.iter().map(|it| it.last.peers).collect::<Sorted>().median().unwrap_or(0.0);
     let tail =
         sorted.iter().nth_back((sorted.len() / LEFT_OUT).max(2)).map_or(0.0, |it| it - spread.median) / TAIL;
-    let scale = (1.4826 * spread.mad).max(tail).max(LEAST_SCALE);
+    let scale = (1.4826 * spread.mad).max(tail).max(LEAST_SCALE).max(measure.rounding(peers_have));
     let limit = with_estimated_scale(normal_limit(FALSE_FINDINGS / levels.len() as f64), peers);
     let is_odd = |it: &&Level| {
         let off = it.usual * sign - spread.median;
@@ -121,7 +122,12 @@ impl Level {
         // Of a few sweeps nearly all: a metric that jumps now and then jumps in most of six, somewhere.
         let beyond = if sweeps < LEAST_SWEEPS { sweeps / 8 } else { sweeps / 3 };
         let at = if higher { beyond } else { sweeps - 1 - beyond };
-        let usual = ratios[..sweeps].select_nth_unstable_by(at, f64::total_cmp).1.ln();
+        let ratios = &mut ratios[..sweeps];
+        ratios.sort_unstable_by(f64::total_cmp);
+        // The mean of a few, as one alone of values that are few steps is a step, too, and the hosts' levels
+        // would agree more than they do.
+        let near = if higher { &ratios[at - beyond / 2..=at] } else { &ratios[at..=at + beyond / 2] };
+        let usual = near.iter().map(|ratio| ratio.ln()).sum::<f64>() / near.len() as f64;
         Some(Self { host, usual, last, sweeps, is_off: off * 2 > sweeps.min(RECENT) })
     }
 }

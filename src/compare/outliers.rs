@@ -18,7 +18,9 @@ pub struct Outliers {
     pub answered: usize,
     /// Metrics that have a value in it.
     pub metrics: usize,
-    pub judged: Judged,
+    pub judged: Tally,
+    /// Those of them that nobody is named for, as their probes say.
+    pub unjudged: Vec<String>,
     /// The label whose values make the groups of peers.
     pub peers_by: Option<String>,
     /// The sweeps of the history, the oldest first, the judged one last.
@@ -31,12 +33,12 @@ pub struct Outliers {
 
 /// How much of what was asked the findings speak of: no finding is good news of these only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Judged {
+pub struct Tally {
     /// Hosts that stand beside enough others in some metric.
     pub hosts: usize,
     /// Metrics with enough of a past.
     pub metrics: usize,
-    /// Metrics of which the hosts could only be put beside each other: their past is too short.
+    /// Metrics of which the hosts could at most be put beside each other: their past is too short.
     pub provisional: usize,
 }
 

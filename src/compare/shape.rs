@@ -48,6 +48,13 @@ impl Measure {
         }
     }
 
+    /// How far strengths near that of `value` are off because their values are rounded: the deviation of what
+    /// lies anywhere within one step, of their logarithms.
+    pub fn rounding(&self, value: f64) -> f64 {
+        let step = self.resolution / 12.0_f64.sqrt();
+        (self.strength(value + step) / self.strength(value)).ln()
+    }
+
     /// A smaller difference from `expected` says nothing: its source alone makes it.
     pub fn least(&self, expected: f64) -> f64 {
         match self.shape {

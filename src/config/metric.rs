@@ -5,14 +5,18 @@ use std::collections::HashMap;
 
 use super::fault::{Fault, Faults, Place};
 use super::reader::{Located, Section};
-use crate::model::{Format, Kind, MetricSpec, Worse};
+use crate::model::{Format, Judging, Kind, MetricSpec, Worse};
 
-pub(crate) const KEYS: &[&str] = &["name", "unit", "kind", "help", "worse", "warn", "why", "source"];
+pub(crate) const KEYS: &[&str] =
+    &["name", "unit", "kind", "help", "worse", "warn", "why", "resolution", "judged", "source"];
 
 const KINDS: [(&str, Kind); 3] =
     [("counter", Kind::Counter), ("gauge", Kind::Gauge), ("histogram", Kind::Histogram)];
 const WORSE: [(&str, Worse); 3] =
     [("higher", Worse::Higher), ("lower", Worse::Lower), ("either", Worse::Either)];
+
+const JUDGED: [(&str, Judging); 3] =
+    [("always", Judging::Always), ("changed", Judging::Changed), ("never", Judging::Never)];
 
 pub(crate) fn read_all(root: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> Vec<MetricSpec> {
     let mut first: HashMap<String, Place> = HashMap::new();
@@ -39,19 +43,24 @@ fn read(section: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> O
     let worse = section.word("worse", &WORSE, faults);
     let warn = section.read::<f64>("warn", faults);
     let why = section.read_checked("why", |text: &String| one_line(text), faults);
+    let resolution = section.read_checked("resolution", |step: &f64| step_size(*step), faults);
+    let judged = section.word("judged", &JUDGED, faults);
     let source = source(section, name.as_ref(), faults);
     let (name, kind) = (name?, kind?);
     if format == Some(Format::Openmetrics) && kind == Kind::Counter {
         require_total(&name, faults);
     }
+    let worse = worse.unwrap_or(Worse::Either);
     let spec = MetricSpec {
         name: name.value,
         unit: unit.map(|given| given.value).unwrap_or_default(),
         kind,
         help: help.map(|given| given.value).unwrap_or_default(),
-        worse: worse.unwrap_or(Worse::Either),
+        worse,
         warn: warn.map(|given| given.value),
         why: why.map(|given| given.value),
+        resolution: resolution.map(|given| given.value),
+        judged: judged.unwrap_or(Judging::usually(worse)),
         source,
     };
     Some((spec, name.place))
@@ -75,6 +84,14 @@ fn unit(unit: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err("a unit such as \"seconds\", \"bytes\", \"ratio\" or \"jobs\"".to_owned())
+    }
+}
+
+fn step_size(step: f64) -> Result<(), String> {
+    if step.is_finite() && step > 0.0 {
+        Ok(())
+    } else {
+        Err("the least step between two values, above 0".to_owned())
     }
 }
 

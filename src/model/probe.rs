@@ -156,6 +156,43 @@ pub enum Worse {
     Either,
 }
 
+/// What a host may be named for in a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judging {
+    /// That it differs from its past, or from its peers.
+    Always,
+    /// That it differs from its past. Hosts of two sizes differ from each other for good, and well.
+    Changed,
+    /// Nothing: how long a host is up, how well a probe saw.
+    Never,
+}
+
+impl Judging {
+    const ALL: [Self; 3] = [Self::Always, Self::Changed, Self::Never];
+
+    /// The word in a probe's file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Changed => "changed",
+            Self::Never => "never",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == word)
+    }
+
+    /// Of a metric that does not say: where neither direction is bad, what differs for good is a size.
+    pub const fn usually(worse: Worse) -> Self {
+        match worse {
+            Worse::Higher | Worse::Lower => Self::Always,
+            Worse::Either => Self::Changed,
+        }
+    }
+}
+
 /// One `[[metric]]` of a probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricSpec {
@@ -171,6 +208,9 @@ pub struct MetricSpec {
     pub warn: Option<f64>,
     /// What makes such a value bad, and who says so.
     pub why: Option<String>,
+    /// The least step between two values that its source can tell apart; of a counter, per second.
+    pub resolution: Option<f64>,
+    pub judged: Judging,
     /// Where the value stands in the probe's output when that is not its name: a JSON pointer, a CSV
     /// column or a key.
     pub source: Option<String>,

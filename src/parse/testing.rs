@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{ByteSize, Format, Kind, LabelPairs, MetricSpec, Parsed, Probe, ProbeName, Worse};
+use crate::model::{
+    ByteSize, Format, Judging, Kind, LabelPairs, MetricSpec, Parsed, Probe, ProbeName, Worse,
+};
 
 /// A probe named `test` with the given (metric, kind, source) entries.
 pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Probe {
@@ -15,6 +17,8 @@ pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Pro
         worse: Worse::Either,
         warn: None,
         why: None,
+        resolution: None,
+        judged: Judging::Changed,
         source: source.map(str::to_owned),
     };
     Probe {

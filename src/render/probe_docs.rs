@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::units;
-use crate::model::{Cost, Kind, Measured, MetricSpec, Privilege, Probe, Worse, duration_text};
+use crate::model::{Cost, Judging, Kind, Measured, MetricSpec, Privilege, Probe, Worse, duration_text};
 
 const HEAD: &str = "\
 # The probes
@@ -137,6 +137,15 @@ fn row(text: &mut String, metric: &MetricSpec) {
     let mut what = cell(&metric.help);
     if let Some(why) = &metric.why {
         what = format!("{what}. *{}*", cell(why));
+    }
+    if metric.judged != Judging::usually(metric.worse) {
+        what.push_str(match metric.judged {
+            Judging::Always => ". A host may be named for a lasting difference, too",
+            Judging::Changed => {
+                ". A host is named for a change only: that hosts differ for good is their size"
+            }
+            Judging::Never => ". No host is named for it",
+        });
     }
     let unit = match (metric.kind, metric.unit.as_str()) {
         (_, "") => "–".to_owned(),

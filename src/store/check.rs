@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::archive::{Damage, Entry, Member, TarFile};
-use super::index::{Reader, ReadingRow, SweepRow};
+use super::index::{Reader, ReadingRow, SweepRow, baseline_fault};
 use super::{Journal, StateDir, StoreError};
 use crate::model::{HostName, Outcome, Plan, ProbeName, SweepId};
 
@@ -84,6 +84,9 @@ pub fn check(root: &Path, deep: bool) -> Result<CheckReport, StoreError> {
         report.find(Severity::Archive, Some(&sweep), "the index has it, the archive does not".to_owned());
     }
     report.sweeps = sweeps.len() as u64;
+    if let Some(fault) = deep.then(|| baseline_fault(&state)).flatten() {
+        report.find(Severity::Index, None, fault);
+    }
     Ok(report)
 }
 

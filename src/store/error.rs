@@ -30,6 +30,8 @@ pub enum StoreError {
     NoIndex { path: PathBuf },
     #[error("{}, byte {offset}: {what}; `dropsonde check` says what else is affected", path.display())]
     Damaged { path: PathBuf, offset: u64, what: String },
+    #[error("another daemon (process {pid}) runs the schedules of {}: stop it first, or use another --state", path.display())]
+    DaemonRuns { path: PathBuf, pid: u32 },
     #[error("sweep {sweep} is in the archive already")]
     SweepExists { sweep: SweepId },
     #[error("no sweep {sweep} in the archive; `dropsonde sweeps` lists them")]

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::compare::{About, LEAST_PEERS, Measure, Shape, Subject, resolution};
-use crate::model::{Kind, Labels, Span};
+use crate::compare::{About, Grid, LEAST_PEERS, Measure, Shape, Subject, resolution, step};
+use crate::model::{Judging, Kind, Labels, Span};
 use crate::store::index::{Described, MetricRow};
 
 /// Numbers of a distribution that are compared.
@@ -20,6 +20,9 @@ const TELLING: f64 = 5.0;
 pub(super) struct Member {
     pub subject: Subject,
     pub about: About,
+    /// What its probe says of it.
+    pub resolution: Option<f64>,
+    pub judged: Judging,
     pub series: Vec<Described>,
 }
 
@@ -55,8 +58,14 @@ pub(super) fn members(found: Vec<(Described, usize)>) -> Vec<Member> {
                 statistic,
                 worst_of,
             };
-            let new =
-                || Member { subject: subject.clone(), about: about(&described.metric), series: Vec::new() };
+            let metric = &described.metric;
+            let new = || Member {
+                subject: subject.clone(),
+                about: about(metric),
+                resolution: metric.resolution,
+                judged: metric.judged,
+                series: Vec::new(),
+            };
             members.entry(subject.clone()).or_insert_with(new).series.push(described.clone());
         }
     }
@@ -92,15 +101,23 @@ fn about(metric: &MetricRow) -> About {
 }
 
 impl Member {
-    /// How its numbers are compared; `values` are some of them, `gap_s` lies between two sweeps.
-    pub(super) fn measure(&self, mut values: impl Iterator<Item = f64>, gap_s: f64) -> Measure {
+    /// How its numbers are compared; `gap_s` lies between two sweeps.
+    pub(super) fn measure(&self, grid: Grid<'_>, gap_s: f64) -> Measure {
         let Self { subject, about, .. } = self;
+        let mut values = (0..grid.hosts()).flat_map(|host| grid.host(host)).filter(|value| value.is_finite());
         let shape = match (subject.kind, about.unit.as_str()) {
             // A share of something else than a whole may be more than all of it.
-            (Kind::Gauge, "ratio" | "fraction") if values.all(|it| (0.0..=1.0).contains(&it)) => Shape::Share,
+            (Kind::Gauge, "ratio" | "fraction") if values.all(|it| (0.0..=1.0).contains(it)) => Shape::Share,
             (Kind::Counter, unit) if !matches!(unit, "seconds" | "bytes") => Shape::Events,
             _ => Shape::Amount,
         };
+        let resolution = self.resolution.unwrap_or_else(|| self.usual_resolution(shape, grid, gap_s));
+        Measure { shape, worse: about.worse, resolution }
+    }
+
+    /// By its unit, its warning and its values.
+    fn usual_resolution(&self, shape: Shape, grid: Grid<'_>, gap_s: f64) -> f64 {
+        let Self { subject, about, .. } = self;
         let mut resolution = resolution(&about.unit, subject.kind, subject.span);
         // What warns at a single event tells single events apart.
         if let Some(warn) = about.warn.filter(|warn| *warn > 0.0) {
@@ -109,6 +126,11 @@ impl Member {
         if shape == Shape::Events && subject.span == Span::Between {
             resolution = resolution.max(1.0 / gap_s.max(1.0));
         }
-        Measure { shape, worse: about.worse, resolution }
+        if shape == Shape::Share
+            && let Some(step) = step(grid)
+        {
+            resolution = resolution.max(step);
+        }
+        resolution
     }
 }

@@ -12,10 +12,10 @@ use super::members::Member;
 use super::series::{load, moments, subjects};
 use super::sweeps::{WEEK, after, gap_of, history};
 use crate::compare::{
-    Course, Finding, Found, Grid, Judged, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage,
-    Single, find, gather, most_important_first, ratio,
+    Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
+    Tally, find, gather, most_important_first, ratio,
 };
-use crate::model::{CollectorTime, HostName, Labels};
+use crate::model::{CollectorTime, HostName, Judging, Labels};
 use crate::select::matches_mask;
 use crate::store::StoreError;
 use crate::store::index::{Described, Frame, Reader, SweepRow};
@@ -72,6 +72,8 @@ struct Answer {
     /// Whether some of its hosts were judged; and by their past.
     judged: bool,
     by_past: bool,
+    /// Whether its probe lets somebody be named for it.
+    nameable: bool,
     findings: Vec<Outlier>,
     lacking: Vec<(Option<String>, Lacking)>,
 }
@@ -110,11 +112,13 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
     answers.sort_by_key(|answer| answer.at);
     let lacking = shortages(&names, &answers, &moments(&survey.frame));
     let metrics = answers.iter().filter(|answer| answer.present).count();
-    let judged = Judged {
+    let judged = Tally {
         hosts: survey.judged.iter().filter(|judged| judged.load(Ordering::Relaxed)).count(),
         metrics: answers.iter().filter(|answer| answer.by_past).count(),
         provisional: answers.iter().filter(|answer| answer.judged && !answer.by_past).count(),
     };
+    let unjudged = answers.iter().filter(|answer| answer.present && !answer.nameable);
+    let unjudged = unjudged.map(|answer| names[answer.at].clone()).collect();
     let mut findings: Vec<Outlier> = answers.into_iter().flat_map(|answer| answer.findings).collect();
     most_important_first(&mut findings);
     Ok(Outliers {
@@ -124,6 +128,7 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         answered: asked.iter().filter(|(_, answered)| *answered).count(),
         metrics,
         judged,
+        unjudged,
         peers_by: question.peers_by.clone(),
         sweeps: moments(&survey.frame),
         findings,
@@ -190,9 +195,10 @@ impl Survey<'_> {
         scratch: &mut Vec<f64>,
     ) -> Result<Answer, StoreError> {
         let members = subjects(reader, &self.frame, series)?;
-        let mut answer = Answer { at, present: !members.is_empty(), ..Answer::default() };
+        let nameable = members.iter().any(|it| it.judged != Judging::Never);
+        let mut answer = Answer { at, present: !members.is_empty(), nameable, ..Answer::default() };
         let mut singles = Vec::new();
-        for member in &members {
+        for member in members.iter().filter(|it| it.judged != Judging::Never) {
             let course = load(reader, &self.frame, member, std::mem::take(scratch))?;
             let lacking = self.judge((member, &course), &mut answer, &mut singles);
             answer.lacking =
@@ -212,7 +218,7 @@ impl Survey<'_> {
         let columns = course.telling();
         let values = course.by_host(&columns);
         let grid = Grid::new(&values, columns.len());
-        let measure = member.measure(values.iter().copied().filter(|value| value.is_finite()), self.gap_s);
+        let measure = member.measure(grid, self.gap_s);
         let last = course.sweeps.len() - 1;
         let mut lacking = Vec::new();
         for group in &self.groups {
@@ -234,6 +240,8 @@ impl Survey<'_> {
             let told = lacks.into_iter().filter(|it| !alone || matches!(it, Lacking::Peers { .. }));
             lacking.extend(told.map(|it| (group.name.clone(), it)));
             findings.retain(|it| self.question.lens.is_none_or(|lens| it.lens == lens));
+            // A size that is another one for good is no finding.
+            findings.retain(|it| it.lens == Lens::Changed || member.judged == Judging::Always);
             if findings.is_empty() {
                 continue;
             }
@@ -299,7 +307,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
             }
         }
     }
-    let present = answers.iter().filter(|answer| answer.present).count();
+    let present = answers.iter().filter(|answer| answer.present && answer.nameable).count();
     for shortage in found.iter_mut().filter(|it| it.metrics.len() == present) {
         shortage.metrics.clear();
     }

@@ -38,9 +38,24 @@ fn wild_metrics_name_few_healthy_hosts() {
         Metric::Bursts { noise: 0.1 },
         Metric::Events { mean: 0.3 },
         Metric::Events { mean: 3.0 },
+        Metric::Ticks { mean: 0.3 },
+        Metric::Ticks { mean: 3.0 },
     ] {
         let score = changed(Fleet { metric, missing: 0.02, ..TWICE }, 100);
         assert!(score.false_share() <= 0.05, "{metric:?}: {score:?}");
+    }
+}
+
+/// Of two hundred hosts there is always one that had two ticks in a row.
+#[test]
+fn a_tick_more_is_no_difference_in_a_large_fleet() {
+    for mean in [0.3, 3.0] {
+        let fleet = Fleet { metric: Metric::Ticks { mean }, hosts: 200, shift: 1.0, ..TWICE };
+        for score in judge(&fleet, &[Rule::Changed, Rule::Odd { sweeps: 168 }], 0..10) {
+            assert_eq!(score.falsely + score.found, 0, "{mean}: {score:?}");
+        }
+        let sick = judge(&Fleet { shift: 20.0, ..fleet }, &[Rule::Changed], 0..10)[0];
+        assert!(sick.found_share() >= 0.7, "{mean}: {sick:?}");
     }
 }
 

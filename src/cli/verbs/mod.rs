@@ -1,9 +1,11 @@
 //! One file per verb: its arguments, and what it does.
 
 pub mod alerts;
+pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod doctor;
 mod dry_run;
@@ -24,6 +26,7 @@ pub mod run;
 pub mod schedule;
 pub mod shell;
 pub mod show;
+pub mod snapshot;
 pub mod sweep;
 pub mod sweeps;
 pub mod top;

@@ -258,7 +258,7 @@ mod tests {
         use Kept::{Merged, Numbers, Raw};
         let hour = |day: i64, hour: i64| (day * 24 - hour, Numbers);
         let mut sweeps =
-            of(&[hour(100, 1), hour(100, 2), hour(99, 1), hour(91, 1), hour(91, 2), hour(90, 1)]);
+            of(&[hour(100, 1), hour(100, 2), hour(99, 1), hour(92, 1), hour(92, 2), hour(90, 1)]);
         sweeps[4].kept = Raw;
         let steps = run(&Retention::default(), &sweeps);
         assert_eq!(

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::finish::finish;
 use super::merge::merge;
@@ -14,13 +15,16 @@ use crate::collect::Caps;
 use crate::collect::recover::{self, Recovered};
 use crate::collect::replay::Replay;
 use crate::config::Retention;
-use crate::model::{CollectorTime, SweepId, Trigger};
+use crate::model::{CollectorTime, Kept, SweepId, Trigger};
 use crate::store::archive::leftovers;
 use crate::store::index::{Reader, SweepRow, Writer, prepare_baseline};
-use crate::store::{Act, Journal, Sequence, StateDir, StoreError};
+use crate::store::{Act, Journal, Sequence, Space, StateDir, StoreError};
 
 /// Sweeps that are dropped at a time.
 const DROPPED_AT_ONCE: usize = 48;
+
+/// The same where only room is wanted: no more than that.
+const DROPPED_FOR_ROOM: usize = 4;
 
 /// What a prune did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub struct Pruning {
     caps: Caps,
     pub recovered: Vec<Recovered>,
     /// Held so that two prunes do not do the same, and a backup finds what it has listed.
-    _alone: File,
+    alone: File,
 }
 
 /// What would be done now. It writes nothing.
@@ -86,12 +90,25 @@ impl Pruning {
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let state = StateDir::create(root)?;
         let alone = state.lock("prune.lock")?;
+        Self::over(state, alone)
+    }
+
+    /// The same, unless somebody else is at it.
+    pub(super) fn try_open(root: &Path) -> Result<Option<Self>, StoreError> {
+        let state = StateDir::create(root)?;
+        match state.try_lock("prune.lock")? {
+            Some(alone) => Self::over(state, alone).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn over(state: StateDir, alone: File) -> Result<Self, StoreError> {
         let caps = Caps::default();
         let (sequence, index, recovered) = recover::open_parts(&state, caps)?;
         for sweep in state.sweeps()? {
             leftovers(&state, &sweep)?;
         }
-        Ok(Self { state, sequence, index, caps, recovered, _alone: alone })
+        Ok(Self { state, sequence, index, caps, recovered, alone })
     }
 
     /// Does what is due and says so in `done` as it goes on: what was done before an error is done.
@@ -112,6 +129,41 @@ impl Pruning {
             self.merge(sweeps, done)?;
         }
         Ok(())
+    }
+
+    /// Takes away the oldest until so much is free, or nothing is left but the newest sweep: bytes first.
+    pub(super) fn make_room(&mut self, wanted_free: u64, done: &mut Pruned) -> Result<(), StoreError> {
+        let root = self.state.root().to_owned();
+        let enough = || Space::of(&root).map(|space| space.free_bytes >= wanted_free);
+        let mut all = candidates(&self.state, &Reader::open(&root)?)?;
+        all.truncate(all.len().saturating_sub(1));
+        for it in all.iter().filter(|it| it.ended.is_some() && it.kept == Kept::Raw) {
+            if enough()? {
+                return Ok(());
+            }
+            match self.thin(&it.sweep, done) {
+                // There is not even room for a small tar: whole ones have to go.
+                Err(error) if error.is_full() => break,
+                other => other?,
+            }
+        }
+        let ended: Vec<SweepId> =
+            all.into_iter().take_while(|it| it.ended.is_some()).map(|it| it.sweep).collect();
+        for sweeps in ended.chunks(DROPPED_FOR_ROOM) {
+            if enough()? {
+                return Ok(());
+            }
+            self.drop_sweeps(sweeps, done)?;
+        }
+        Ok(())
+    }
+
+    /// Notes when this was, for whoever asks whether a prune is due.
+    pub(super) fn note_time(&self, now: CollectorTime) -> Result<(), StoreError> {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(now.unix_ns()).unwrap_or(0));
+        let noted = self.alone.set_modified(at);
+        noted
+            .map_err(|error| StoreError::io("note the time of", &self.state.root().join("prune.lock"), error))
     }
 
     fn thin(&mut self, sweep: &SweepId, done: &mut Pruned) -> Result<(), StoreError> {

@@ -176,10 +176,11 @@ fn metric(conn: &Connection, source: &Source<'_>, name: SeriesName<'_>) -> Resul
     let worse = spec.map_or(Worse::Either, |spec| spec.worse);
     // The latest definition describes it; by number and not by arrival, so that a rebuilt index agrees.
     conn.prepare_cached(
-        "INSERT INTO metric (name, unit, kind, help, worse, warn, definition)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO metric (name, unit, kind, help, worse, warn, resolution, judged, definition)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (name, unit, kind) DO UPDATE SET
-             help = excluded.help, worse = excluded.worse, warn = excluded.warn, definition = excluded.definition
+             help = excluded.help, worse = excluded.worse, warn = excluded.warn,
+             resolution = excluded.resolution, judged = excluded.judged, definition = excluded.definition
          WHERE excluded.definition > metric.definition",
     )?
     .execute(params![
@@ -189,6 +190,8 @@ fn metric(conn: &Connection, source: &Source<'_>, name: SeriesName<'_>) -> Resul
         spec.map_or("", |spec| spec.help.as_str()),
         worse_word(worse),
         spec.and_then(|spec| spec.warn),
+        spec.and_then(|spec| spec.resolution),
+        spec.map(|spec| spec.judged.as_str()),
         source.definition,
     ])?;
     conn.prepare_cached("SELECT id FROM metric WHERE name = ?1 AND unit = ?2 AND kind = ?3")?

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{Cause, CollectorTime, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{
+    Cause, CollectorTime, Judging, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse,
+};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -32,17 +34,21 @@ pub(super) fn series_row(row: &Row<'_>) -> SqlResult<(i64, Arc<Series>)> {
 }
 
 pub(super) fn metric_row(row: &Row<'_>) -> SqlResult<MetricRow> {
+    let worse = match row.get::<_, String>("worse")?.as_str() {
+        "higher" => Worse::Higher,
+        "lower" => Worse::Lower,
+        _ => Worse::Either,
+    };
+    let judged = row.get::<_, Option<String>>("judged")?;
     Ok(MetricRow {
         name: row.get("name")?,
         unit: row.get("unit")?,
         kind: kind(row, row.as_ref().column_index("kind")?)?,
         help: row.get("help")?,
-        worse: match row.get::<_, String>("worse")?.as_str() {
-            "higher" => Worse::Higher,
-            "lower" => Worse::Lower,
-            _ => Worse::Either,
-        },
+        worse,
         warn: row.get("warn")?,
+        resolution: row.get("resolution")?,
+        judged: judged.and_then(|word| Judging::from_word(&word)).unwrap_or(Judging::usually(worse)),
     })
 }
 

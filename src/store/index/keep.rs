@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use rusqlite::{Connection, Result, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, Result, TransactionBehavior, params};
 
 use super::columns::{list, name, unsigned};
 use super::event::Digested;
@@ -191,6 +191,24 @@ impl Reader {
                    LEFT JOIN reading r ON r.sweep = w.id AND r.samples > 0 GROUP BY w.id ORDER BY w.id";
         self.ask(|conn| list(conn, sql, [], |row| Ok((name(row, 0)?, unsigned(row, 1)?))))
     }
+}
+
+/// What SQLite finds wrong with the baseline; `None` when nothing is, or there is none.
+pub fn baseline_fault(state: &StateDir) -> Option<String> {
+    let path = state.baseline();
+    if !path.exists() {
+        return None;
+    }
+    let uri = format!("{}?immutable=1", super::open::file_uri(&path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let found = Connection::open_with_flags(uri, flags)
+        .and_then(|conn| conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)));
+    let what = match found {
+        Ok(answer) if answer == "ok" => return None,
+        Ok(answer) => answer,
+        Err(error) => error.to_string(),
+    };
+    Some(format!("{}: {what}; a rebuild will do without it", path.display()))
 }
 
 fn prepared(state: &StateDir) -> PathBuf {

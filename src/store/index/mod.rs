@@ -28,7 +28,7 @@ mod write;
 
 pub use block::CHUNK;
 pub use event::{Digested, Event, EventKind};
-pub use keep::{Between, Take, install_baseline, prepare_baseline};
+pub use keep::{Between, Take, baseline_fault, install_baseline, prepare_baseline};
 pub use open::{Built, SwapOld, swap};
 pub use panel::{Described, Frame};
 pub use query::{QueryLimits, Table, Value};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, CollectorTime, Histogram, HostName, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span, SweepId,
-    Trigger, Worse,
+    Cause, CollectorTime, Histogram, HostName, Judging, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span,
+    SweepId, Trigger, Worse,
 };
 
 /// One sweep's line in the ledger.
@@ -67,6 +67,8 @@ pub struct MetricRow {
     pub help: String,
     pub worse: Worse,
     pub warn: Option<f64>,
+    pub resolution: Option<f64>,
+    pub judged: Judging,
 }
 
 /// What a value is a value of.

@@ -7,8 +7,12 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// Version n is what the first n entries make of an empty file.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// Marks the file as ours, for `file` and for whoever opens the wrong one ("Drop").
 const APPLICATION_ID: i64 = 0x4472_6f70;
@@ -44,6 +48,7 @@ pub(super) fn version(conn: &Connection, path: &Path, migrations: &[&str]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Judging;
 
     const STEPS: &[&str] =
         &["CREATE TABLE a (x); INSERT INTO a VALUES (1);", "ALTER TABLE a ADD COLUMN y DEFAULT 2;"];
@@ -58,6 +63,20 @@ mod tests {
         let row: (i64, i64) =
             conn.query_row("SELECT x, y FROM a", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(row, (1, 2));
+    }
+
+    #[test]
+    fn a_metric_of_before_says_nothing_of_what_came_later() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let path = Path::new("index.sqlite");
+        migrate(&mut conn, path, &MIGRATIONS[..2]).unwrap();
+        let old = "INSERT INTO metric (name, unit, kind, help, worse, warn, definition)
+                   VALUES ('load', '', 'gauge', 'how much', 'higher', 2.0, 1)";
+        conn.execute_batch(old).unwrap();
+        migrate(&mut conn, path, MIGRATIONS).unwrap();
+        let read = |row: &rusqlite::Row<'_>| crate::store::index::columns::metric_row(row);
+        let metric = conn.query_row("SELECT * FROM metric", [], read).unwrap();
+        assert_eq!((metric.warn, metric.resolution, metric.judged), (Some(2.0), None, Judging::Always));
     }
 
     #[test]

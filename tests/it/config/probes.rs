@@ -115,6 +115,13 @@ fn faults_of_a_metric() {
         ],
     );
     check(
+        "name = \"a\"\nkind = \"gauge\"\nresolution = 0\njudged = \"no\"\n",
+        &[
+            "p:8:14: `metric.resolution` cannot be 0; expected the least step between two values, above 0",
+            "p:9:10: `metric.judged` cannot be \"no\"; expected one of always, changed, never",
+        ],
+    );
+    check(
         "name = \"a_*\"\nkind = \"gauge\"\nsource = \"/x\"\n",
         &[
             "p:8:10: `metric.source` cannot be \"/x\"; expected no `source` beside a name with *: one place cannot be many metrics",

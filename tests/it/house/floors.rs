@@ -4,12 +4,13 @@ use super::rust::{paths, tokens, without_tests};
 use super::{Source, none, sources};
 
 /// The floors of src/, the lowest first.
-const FLOORS: [&[&str]; 6] = [
+const FLOORS: [&[&str]; 7] = [
     &["model"],
     &["select", "wire", "parse", "compare", "render", "schedule"],
     &["config", "inventory", "transport", "store", "report"],
     &["collect", "demo", "survey"],
     &["watch"],
+    &["daemon"],
     &["cli"],
 ];
 

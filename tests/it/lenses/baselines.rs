@@ -111,6 +111,34 @@ fn a_new_definition_keeps_the_history_and_a_new_unit_begins_one() {
 }
 
 #[test]
+fn a_metrics_probe_says_what_a_host_is_named_for() {
+    fn node(_: u32) -> Arc<Probe> {
+        let more = |text: String, help: &str, keys: &str| {
+            assert!(text.contains(help), "{help}");
+            text.replace(help, &format!("{help}\n{keys}"))
+        };
+        let text = more(NODE.to_owned(), "help = \"wait for a CPU\"", "judged = \"never\"");
+        let text = more(text, "help = \"taken by other guests\"", "judged = \"changed\"");
+        probe("node", &more(text, "help = \"how long a request takes\"", "resolution = 0.01"))
+    }
+    let state = Fleet { node, ..Fleet::default() }.record();
+    let answer = json(state.path(), &["outliers"]);
+    let mut found: Vec<&str> =
+        answer["findings"].as_array().unwrap().iter().map(|it| it["metric"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    // Nobody is named for a wait, for steal that was always so, and for milliseconds of a disk whose clock
+    // has hundredths of a second.
+    assert_eq!(found, ["softirq_seconds_total", "wait_seconds"]);
+    let judged = serde_json::json!({"judged": 15, "provisional": 0, "without_peers": 0, "never": 1});
+    assert_eq!(answer["judged"]["metrics"], judged);
+    assert_eq!((&answer["metrics"], &answer["lacking"]), (&16.into(), &Value::Array(Vec::new())));
+    assert_eq!(
+        (&answer["judged"]["metrics"]["judged"], &answer["judged"]["metrics"]["unjudged"]),
+        (&15.into(), &1.into())
+    );
+}
+
+#[test]
 fn with_few_sweeps_what_is_odd_is_provisional() {
     let state = Fleet { sweeps: 3, ..Fleet::default() }.record();
     let answer = json(state.path(), &["outliers"]);

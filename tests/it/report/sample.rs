@@ -1,8 +1,8 @@
 //! Findings of fleets that never were: any number of hosts, names of any kind. The same numbers each time.
 
 use dropsonde::compare::{
-    About, Companion, Course, Explanation, Judged, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost,
-    Outliers, Shared, SharedLabel, Shortage, Subject,
+    About, Companion, Course, Explanation, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers,
+    Shared, SharedLabel, Shortage, Subject, Tally,
 };
 use dropsonde::model::{CollectorTime, HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Worse};
 use dropsonde::report::{Coverage, Page, Picture, ProbeCoverage, Trouble, page};
@@ -77,7 +77,8 @@ impl Sample {
                 planned: names.len(),
                 answered: names.len(),
                 metrics: 480,
-                judged: Judged { hosts: names.len(), metrics: 480, provisional: 0 },
+                judged: Tally { hosts: names.len(), metrics: 480, provisional: 0 },
+                unjudged: Vec::new(),
                 peers_by: None,
                 sweeps: moments.to_vec(),
                 findings: Vec::new(),
