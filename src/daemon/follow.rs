@@ -2,7 +2,7 @@
 //! hurts. It runs beside the schedules: the next sweep of a schedule does not wait for what its last one led
 //! to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::outfit::Outfit;
 use super::round::{conduct, report_escalated};
+use crate::collect::keep;
 use crate::collect::{Errand, Recorder, Start, Stop, Swept, clock, complete};
-use crate::config::Settings;
+use crate::config::{Retention, Settings};
 use crate::render::{Lines, escape};
 use crate::store::StoreError;
 use crate::watch::{self, Courier, Followed, Trouble, WatchError};
@@ -38,6 +39,12 @@ pub(super) struct Follower {
 
 impl Follower {
     pub async fn follow(self, event: Event) {
+        let outfit = Arc::clone(&self.outfit);
+        // Before the next sweep needs the room, and not while this one's hosts wait for it.
+        let _ = spawn_blocking(move || {
+            look_after(&outfit.settings.state_dir, &outfit.settings.retention);
+        })
+        .await;
         let followed = match event {
             Event::Swept(swept) => self.ask(swept).await,
             Event::Troubles(troubles) => self.raise(troubles).await,
@@ -129,6 +136,15 @@ impl Follower {
                 None
             }
         }
+    }
+}
+
+/// Takes away what is over its time, once a day, and says when there is little room. Blocks. That it fails is
+/// no reason to record nothing: what is really amiss, the recorder finds.
+pub(super) fn look_after(state: &Path, retention: &Retention) {
+    match keep::upkeep(state, retention, clock::now()) {
+        Ok(upkeep) => upkeep.remarks().iter().for_each(|remark| tracing::warn!("{remark}")),
+        Err(error) => tracing::warn!("the state directory is not looked after: {error}"),
     }
 }
 
