@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dropsonde::config::parse_probe;
 use dropsonde::model::{
-    CollectorTime, HostName, Kind, Outcome, Parsed, Plan, PlannedHost, Probe, Reading, Sample, Span,
+    CollectorTime, HostName, Kept, Kind, Outcome, Parsed, Plan, PlannedHost, Probe, Reading, Sample, Span,
     SweepEnd, SweepId, Trigger,
 };
 use dropsonde::store::StateDir;
@@ -134,7 +134,7 @@ fn fill(fleet: &Fleet, root: &Path) -> Cost {
         let plan = Arc::new(fleet.plan(sweep));
         let (id, at) = (plan.sweep.clone(), plan.started);
         let event = |kind| Event { seq: 0, sweep: id.clone(), archived: 0, kind };
-        let begin = EventKind::Begin { plan, probes: [Arc::clone(&fleet.probe)].into() };
+        let begin = EventKind::Begin { plan, probes: [Arc::clone(&fleet.probe)].into(), kept: Kept::Raw };
         seconds += timed(|| index.ingest(&[event(begin)]).expect("the plan"));
         for first in (0..fleet.shape.hosts).step_by(GROUP) {
             let readings = (first..fleet.shape.hosts.min(first + GROUP)).map(|n| fleet.arrival(n));
@@ -146,6 +146,7 @@ fn fill(fleet: &Fleet, root: &Path) -> Cost {
                         parsed: Arc::new(fleet.parsed(sweep, host)),
                         truncated: false,
                         offset: 0,
+                        digested: None,
                     })
                 })
                 .collect();

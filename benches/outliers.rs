@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dropsonde::config::parse_probe;
 use dropsonde::model::{
-    CollectorTime, HostName, Kind, Outcome, Parsed, Plan, PlannedHost, Probe, Reading, Sample, Span,
+    CollectorTime, HostName, Kept, Kind, Outcome, Parsed, Plan, PlannedHost, Probe, Reading, Sample, Span,
     SweepEnd, SweepId, Trigger,
 };
 use dropsonde::store::StateDir;
@@ -116,7 +116,7 @@ impl Fleet {
             let plan = Arc::new(self.plan(sweep));
             let (id, at) = (plan.sweep.clone(), plan.started);
             let event = |kind| Event { seq: 0, sweep: id.clone(), archived: 0, kind };
-            let begin = EventKind::Begin { plan, probes: [Arc::clone(&self.probe)].into() };
+            let begin = EventKind::Begin { plan, probes: [Arc::clone(&self.probe)].into(), kept: Kept::Raw };
             index.ingest(&[event(begin)]).expect("the plan");
             for first in (0..self.hosts.len()).step_by(GROUP) {
                 let reading = |host: usize| {
@@ -126,6 +126,7 @@ impl Fleet {
                         parsed: Arc::new(self.parsed(sweep, host)),
                         truncated: false,
                         offset: 0,
+                        digested: None,
                     })
                 };
                 let events: Vec<Event> = (first..self.hosts.len().min(first + GROUP)).map(reading).collect();

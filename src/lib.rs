@@ -14,9 +14,11 @@
 //! | floor | module | what it is for |
 //! | --- | --- | --- |
 //! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
-//! | 3 | [`collect`] | sweeps and visits, and the one path into archive and index |
-//! | 3 | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
-//! | 3 | [`survey`] | questions over everything recorded: who differs, since when, what they share |
+//! | 3c | [`daemon`] | the scheduler: which sweep is due, reload, stop, what the service manager is told |
+//! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape; alone names reqwest |
+//! | 3a | [`collect`] | sweeps and visits, and the one path into archive and index |
+//! | 3a | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
+//! | 3a | [`survey`] | questions over everything recorded: who differs, since when, what they share |
 //! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
 //! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
@@ -48,6 +50,7 @@ pub mod cli;
 pub mod collect;
 pub mod compare;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod inventory;
 pub mod model;
@@ -59,4 +62,5 @@ pub mod select;
 pub mod store;
 pub mod survey;
 pub mod transport;
+pub mod watch;
 pub mod wire;

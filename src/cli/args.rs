@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::logging::Logging;
 use super::verbs;
 use super::{Context, Exit};
 
@@ -54,6 +55,7 @@ pub struct Global {
 pub enum Verb {
     Demo(verbs::demo::Demo),
     Config(verbs::config::Config),
+    Daemon(verbs::daemon::Daemon),
     Doctor(verbs::doctor::Doctor),
     Hosts(verbs::hosts::Hosts),
     Probes(verbs::probes::Probes),
@@ -67,6 +69,7 @@ pub enum Verb {
     Compare(verbs::compare::Compare),
     Outliers(verbs::outliers::Outliers),
     Report(verbs::report::Report),
+    Alerts(verbs::alerts::Alerts),
     Explain(verbs::explain::Explain),
     History(verbs::history::History),
     Fold(verbs::fold::Fold),
@@ -74,6 +77,9 @@ pub enum Verb {
     Query(verbs::query::Query),
     Export(verbs::export::Export),
     Check(verbs::check::Check),
+    Prune(verbs::prune::Prune),
+    Backup(verbs::backup::Backup),
+    Snapshot(verbs::snapshot::Snapshot),
     Reindex(verbs::reindex::Reindex),
     Completions(verbs::shell::Completions),
     Man(verbs::shell::Man),
@@ -84,6 +90,7 @@ impl Verb {
         match self {
             Self::Demo(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
+            Self::Daemon(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),
             Self::Hosts(verb) => verb.run(context),
             Self::Probes(verb) => verb.run(context),
@@ -97,6 +104,7 @@ impl Verb {
             Self::Compare(verb) => verb.run(context),
             Self::Outliers(verb) => verb.run(context),
             Self::Report(verb) => verb.run(context),
+            Self::Alerts(verb) => verb.run(context),
             Self::Explain(verb) => verb.run(context),
             Self::History(verb) => verb.run(context),
             Self::Fold(verb) => verb.run(context),
@@ -104,9 +112,22 @@ impl Verb {
             Self::Query(verb) => verb.run(context),
             Self::Export(verb) => verb.run(context),
             Self::Check(verb) => verb.run(context),
+            Self::Prune(verb) => verb.run(context),
+            Self::Backup(verb) => verb.run(context),
+            Self::Snapshot(verb) => verb.run(context),
             Self::Reindex(verb) => verb.run(context),
             Self::Completions(verb) => verb.run(context),
             Self::Man(verb) => verb.run(context),
+        }
+    }
+}
+
+impl Verb {
+    /// How the verb logs.
+    pub(super) fn logging(&self) -> Logging {
+        match self {
+            Self::Daemon(verb) => verb.logging(),
+            _ => Logging::default(),
         }
     }
 }

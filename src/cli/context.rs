@@ -10,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::args::Global;
 use super::failure::{BadSelector, Usage};
+use super::logging::{self, Logging, Usual};
 use crate::config::{self, Flag, Settings, Sources};
 use crate::model::Host;
 use crate::render::Style;
@@ -151,22 +152,19 @@ impl Context {
         Ok(Reader::open(&self.state_dir()?)?)
     }
 
-    /// Log lines go to stderr: warnings, and with `--verbose` more.
-    pub(super) fn start_logging(&self) {
+    /// Log lines go to stderr, or to the journal that stderr leads to.
+    pub(super) fn start_logging(&self, logging: Logging) {
+        let usual = match logging.usual {
+            Usual::Warnings => LevelFilter::WARN,
+            Usual::Events => LevelFilter::INFO,
+        };
         let level = match (self.global.quiet, self.global.verbose) {
             (true, _) => LevelFilter::ERROR,
-            (false, 0) => LevelFilter::WARN,
-            (false, 1) => LevelFilter::INFO,
+            (false, 0) => usual,
+            (false, 1) => usual.max(LevelFilter::INFO),
             (false, _) => LevelFilter::DEBUG,
         };
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(io::stderr)
-            .with_ansi(self.err_style.color)
-            .with_target(false)
-            // It would report a failing stderr to stderr, and panic.
-            .log_internal_errors(false)
-            .init();
+        logging::start(logging.format, level, self.err_style.color);
     }
 }
 

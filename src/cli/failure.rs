@@ -58,6 +58,7 @@ pub(super) fn report(error: &Error, context: &Context) -> Exit {
             StoreError::NoIndex { .. }
             | StoreError::NoSweep { .. }
             | StoreError::NoReading { .. }
+            | StoreError::Pruned { .. }
             | StoreError::Query(_)
             | StoreError::QueryTimeout(_),
         ) => Exit::Usage,

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::failure::Usage;
 use super::recorded::{Metrics, Recorded, labels_text};
-use crate::compare::{Judged, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Subject};
+use crate::compare::{Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Subject, Tally};
 use crate::model::CollectorTime;
 use crate::render::findings::{
     FindingReport, HostFinding, JudgedHosts, JudgedMetrics, JudgedReport, LackingReport,
@@ -146,7 +146,7 @@ fn host(it: &OutlierHost) -> HostFinding<'_> {
 
 /// How much was judged, and why the rest was not.
 pub fn judged(it: &Outliers) -> JudgedReport {
-    let Judged { hosts, metrics, provisional } = it.judged;
+    let Tally { hosts, metrics, provisional } = it.judged;
     JudgedReport {
         hosts: JudgedHosts {
             judged: hosts,

@@ -7,11 +7,14 @@ mod distributions;
 mod exit;
 mod failure;
 mod findings;
+mod following;
+mod logging;
 mod outfile;
 mod progress;
 mod recorded;
 mod summary;
 mod sweeping;
+mod ticks;
 mod verbs;
 
 use std::ffi::OsString;
@@ -28,7 +31,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(answer) => return failure::clap_answer(&answer).into(),
     };
     let context = Context::new(args.global);
-    context.start_logging();
+    context.start_logging(args.verb.logging());
     let exit = args.verb.run(&context).unwrap_or_else(|error| failure::report(&error, &context));
     exit.into()
 }

@@ -27,6 +27,11 @@ impl<'a> Recorded<'a> {
         Ok(Self { context, reader: context.reader()? })
     }
 
+    /// Where the archive is.
+    pub fn state_dir(&self) -> Result<std::path::PathBuf> {
+        self.context.state_dir()
+    }
+
     /// The sweep that `text` means: an id, the beginning of exactly one, or `latest`.
     pub fn sweep(&self, text: &str) -> Result<SweepRow> {
         if text == "latest" {
@@ -53,6 +58,7 @@ impl<'a> Recorded<'a> {
         }
         match self.sweep(text) {
             Ok(sweep) => Ok(sweep.started),
+            Err(several) if !self.reader.sweeps_like(text, 1)?.is_empty() => Err(several),
             Err(_) => {
                 let expected =
                     "expected a time (2026-11-22T15:00Z, 2026-11-22), how long ago (90m, 2d), or a sweep";
@@ -180,7 +186,8 @@ impl Metrics {
         }
         // A part of a long name is what people remember.
         let mut near: Vec<String> = nearest(name, self.0.iter().map(|row| row.name.as_str()));
-        let parts = self.0.iter().map(|row| &row.name).filter(|known| known.contains(name));
+        let words = |known: &&String| name.split('_').all(|word| known.contains(word));
+        let parts = self.0.iter().map(|row| &row.name).filter(words);
         near.extend(parts.take(OFFERED).cloned());
         near.dedup();
         near.truncate(OFFERED);

@@ -12,15 +12,16 @@ use tokio::sync::mpsc;
 
 use super::progress::Progress;
 use super::{Context, Exit};
+use crate::collect::clock;
+use crate::collect::keep::{self, Pruned, Upkeep};
 use crate::collect::{
-    Cursors, Errand, Event, Held, Kept, Options, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
     ssh_settings,
 };
-use crate::config::{Defaults, Limits, Settings};
-use crate::model::{Format, Outcome, Probe, duration_text};
+use crate::config::{Defaults, Limits, Retention, Settings};
+use crate::model::{Outcome, SweepId, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::store::index::Reader;
-use crate::store::quarantine::Releases;
+use crate::render::units;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -30,18 +31,57 @@ pub fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("start the runtime")
 }
 
-/// Opens the state directory for writing and says what had to be mended there.
-pub fn open_recorder(context: &Context, state: &Path) -> Result<Recorder> {
-    let (recorder, recovered) = Recorder::open(state, Options::default())?;
+/// Opens the state directory for writing, and says what had to be mended there and what is amiss with its
+/// disk.
+pub fn open_recorder(context: &Context, state: &Path, retention: &Retention) -> Result<Recorder> {
+    look_after(context, state, retention);
+    let options = Options { reserve: retention.reserve, ..Options::default() };
+    let (recorder, recovered) = Recorder::open(state, options)?;
     recovered.iter().for_each(|what: &Recovered| context.remark(&format!("dropsonde: {what}")));
     Ok(recorder)
+}
+
+/// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.
+fn look_after(context: &Context, state: &Path, retention: &Retention) {
+    match keep::upkeep(state, retention, clock::now()) {
+        Ok(upkeep) => remarks(&upkeep).iter().for_each(|remark| context.remark(remark)),
+        Err(error) => tracing::warn!(%error, "the state directory is not looked after"),
+    }
+}
+
+/// What a person should know of it.
+fn remarks(upkeep: &Upkeep) -> Vec<String> {
+    let mut remarks: Vec<String> = upkeep.recovered.iter().map(|what| format!("dropsonde: {what}")).collect();
+    let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
+    if let Some(pruned) = upkeep.pruned.as_ref().filter(|pruned| **pruned != Pruned::default()) {
+        let Pruned { dropped, thinned, merged, freed_bytes, .. } = pruned;
+        remarks.push(format!(
+            "dropsonde: pruned: {dropped} sweeps dropped, {thinned} without their bytes now, {merged} share \
+             numbers; {} freed",
+            bytes(*freed_bytes)
+        ));
+        let damaged = |(sweep, _): &(SweepId, String)| {
+            format!("dropsonde: sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
+        };
+        remarks.extend(pruned.kept_back.iter().map(damaged));
+    }
+    if upkeep.low {
+        remarks.push(format!(
+            "dropsonde: little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
+             `retention.prune_when_low` lets the oldest go before",
+            bytes(upkeep.space.free_bytes),
+            bytes(upkeep.space.total_bytes)
+        ));
+    }
+    remarks
 }
 
 /// How to reach the hosts.
 pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
-    let limits = Limits { concurrency: hosts_at_once(limits.concurrency), ..limits.clone() };
-    Sweeper { limits, ssh, stop: stop.clone() }
+    let limits =
+        Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
+    Sweeper { limits, ssh, stop: stop.clone(), pace: Pace::default() }
 }
 
 /// Where ssh-agent listens.
@@ -49,62 +89,15 @@ pub fn agent_socket() -> Option<PathBuf> {
     std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Where each probe goes on from that has to know. Without an index nothing was read yet.
-pub fn cursors(state: &Path, probes: &[Arc<Probe>]) -> Result<Cursors> {
-    let mut cursors = Cursors::new();
-    let wanted: Vec<_> = probes.iter().filter(|probe| probe.format == Format::KernelLog).collect();
-    if wanted.is_empty() || !state.join("index.sqlite").exists() {
-        return Ok(cursors);
-    }
-    let reader = Reader::open(state)?;
-    for probe in wanted {
-        cursors.insert(probe.name.clone(), reader.cursors(&probe.name)?);
-    }
-    Ok(cursors)
-}
-
-/// Which of these probes are in quarantine where, in the words of their readings. Only the definition that
-/// offended is: a probe that was mended runs again.
-pub fn held(context: &Context, state: &Path, probes: &[Arc<Probe>]) -> Result<Held> {
-    let mut held = Held::new();
-    if !state.join("index.sqlite").exists() {
-        return Ok(held);
-    }
-    let strikes = Reader::open(state)?.strikes()?;
-    if strikes.is_empty() {
-        return Ok(held);
-    }
-    let releases = Releases::read(state).unwrap_or_else(|error| {
-        // A sweep of everything else is worth more than this file, and hosts are spared meanwhile.
-        context.remark(&format!("dropsonde: nothing counts as released: {error}"));
-        Releases::default()
-    });
-    for it in releases.held(strikes) {
-        if probes.iter().any(|probe| probe.name == it.probe && probe.hash.to_string() == it.hash) {
-            let why = format!(
-                "quarantined since {} after {} offences in a row, the last: {}; release with: dropsonde \
-                 quarantine release {} {}",
-                it.since.rfc3339(),
-                it.count,
-                it.what,
-                it.host,
-                it.probe
-            );
-            held.entry(it.probe).or_default().insert(it.host, why);
-        }
-    }
-    Ok(held)
-}
-
 /// Runs one errand with the limits and keys of `settings`, obeying signals, and closes the recorder.
 pub fn conduct(
     context: &Context,
     settings: &Settings,
-    (recorder, errand): (Recorder, Errand),
+    (recorder, errand, pace): (Recorder, Errand, Pace),
     each: impl FnMut(&Kept) -> Result<()>,
 ) -> Result<(Swept, SweepReport)> {
     let stop = Stop::default();
-    let sweeper = sweeper(&settings.limits, &settings.defaults, &stop);
+    let sweeper = Sweeper { pace, ..sweeper(&settings.limits, &settings.defaults, &stop) };
     runtime()?.block_on(async {
         let work = async {
             let done = carry_out(context, &recorder, (&sweeper, errand), each).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Caps;
 use super::replay::Opening;
-use crate::model::{Probe, Reading};
+use crate::model::{Kept, Probe, Reading};
 use crate::store::archive::TarFile;
 use crate::store::index::ReadingRow;
 use crate::store::{StateDir, StoreError};
@@ -23,8 +23,12 @@ impl Archived {
     /// Finds the reading that a row of the index speaks of.
     pub fn open(state: &StateDir, row: &ReadingRow) -> Result<Self, StoreError> {
         let tar = TarFile::open(state, &row.sweep)?;
-        let reading = tar.reading_at(row.offset, &row.host, &row.probe)?;
         let opening = Opening::read(&tar, tar.size()?)?;
+        if opening.as_ref().is_some_and(|opening| opening.kept != Kept::Raw) {
+            let (sweep, host, probe) = (row.sweep.clone(), row.host.clone(), row.probe.clone());
+            return Err(StoreError::Pruned { sweep, host, probe });
+        }
+        let reading = tar.reading_at(row.offset, &row.host, &row.probe)?;
         let probe = opening
             .and_then(|opening| opening.probes.iter().find(|probe| probe.name == row.probe).map(Arc::clone));
         Ok(Self { reading, probe })

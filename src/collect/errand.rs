@@ -37,20 +37,12 @@ pub struct Errand {
 impl Errand {
     /// The plan as the archive keeps it, and the definitions of the probes that it names.
     pub fn plan(&self, sweep: SweepId, started: CollectorTime) -> (Plan, Vec<Arc<Probe>>) {
-        let mut probes: Vec<Arc<Probe>> = Vec::new();
-        let mut planned = |target: &Target| {
-            for probe in &target.probes {
-                if !probes.iter().any(|known| known.name == probe.name) {
-                    probes.push(Arc::clone(probe));
-                }
-            }
-            PlannedHost {
-                name: target.host.name.clone(),
-                labels: target.host.labels.clone(),
-                probes: target.probes.iter().map(|probe| probe.name.clone()).collect(),
-            }
+        let planned = |target: &Target| PlannedHost {
+            name: target.host.name.clone(),
+            labels: target.host.labels.clone(),
+            probes: target.probes.iter().map(|probe| probe.name.clone()).collect(),
         };
-        let hosts = self.targets.iter().map(&mut planned).collect();
+        let hosts = self.targets.iter().map(planned).collect();
         let plan = Plan {
             sweep,
             trigger: self.trigger,
@@ -59,7 +51,19 @@ impl Errand {
             started,
             hosts,
         };
-        (plan, probes)
+        (plan, self.probes())
+    }
+
+    /// Every probe that is in it, each once.
+    pub fn probes(&self) -> Vec<Arc<Probe>> {
+        let mut probes: Vec<Arc<Probe>> = Vec::new();
+        // Most hosts have the same ones: the few that are new are looked for among the few that are known.
+        for probe in self.targets.iter().flat_map(|target| &target.probes) {
+            if !probes.iter().any(|known| known.name == probe.name) {
+                probes.push(Arc::clone(probe));
+            }
+        }
+        probes
     }
 
     /// Why the probe is not run on the host, if it is not.

@@ -1,4 +1,5 @@
-//! Running sweeps and keeping what they bring. Nothing here asks the index a question.
+//! Running sweeps and keeping what they bring. Nothing here asks the index a question, but for what a sweep
+//! goes on from (`prepare`).
 
 mod archived;
 mod backfill;
@@ -10,8 +11,10 @@ mod dial;
 mod errand;
 mod event;
 mod gate;
+pub mod keep;
 mod ledger;
 mod limits;
+mod prepare;
 mod record;
 mod recover;
 mod reindex;
@@ -21,6 +24,7 @@ mod scribe;
 mod stop;
 mod sweep;
 mod sweeping;
+mod totals;
 mod visit;
 
 pub use archived::Archived;
@@ -30,8 +34,10 @@ pub use dial::ssh_settings;
 pub use errand::{Cursors, Errand, Held, Target, request};
 pub use event::{Event, Kept};
 pub use limits::Caps;
+pub use prepare::{complete, cursors, scheduled};
 pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
 pub use recover::Recovered;
 pub use reindex::{Progress, ReindexReport, reindex};
 pub use stop::Stop;
-pub use sweep::{Sweeper, Swept, wire_limits};
+pub use sweep::{Pace, Start, Sweeper, Swept, wire_limits};
+pub use totals::each_total;

@@ -9,19 +9,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::scribe::Job;
 use super::{Caps, Recovered, recover};
-use crate::model::{ByteSize, Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
-use crate::store::{StateDir, StoreError};
+use crate::model::{ByteSize, HostName, Parsed, Plan, Probe, ProbeName, Reading, SweepEnd, SweepId};
+use crate::store::{Claim, Claimed, Reserve, StateDir, StoreError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Bytes of readings, on the wire and inflated, that wait to be written; more make the callers wait.
     pub queue: ByteSize,
     pub caps: Caps,
+    /// Kept free by a file that is given up when the disk is full; 0 is none.
+    pub reserve: ByteSize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { queue: ByteSize(32 << 20), caps: Caps::default() }
+        Self { queue: ByteSize(32 << 20), caps: Caps::default(), reserve: ByteSize(0) }
     }
 }
 
@@ -52,6 +54,7 @@ const PAGE: usize = 4_096;
 /// Records sweeps into one state directory, with one thread that writes.
 #[derive(Debug)]
 pub struct Recorder {
+    state: StateDir,
     jobs: mpsc::Sender<Job>,
     room: Room,
     thread: JoinHandle<()>,
@@ -69,7 +72,9 @@ impl Recorder {
     /// blocking thread.
     pub fn open(root: &Path, options: Options) -> Result<(Self, Vec<Recovered>), StoreError> {
         let state = StateDir::create(root)?;
-        let (scribe, recovered) = recover::open(state, options.caps)?;
+        Claim::tidy(&state)?;
+        let reserve = Reserve::new(&state, options.reserve);
+        let (scribe, recovered) = recover::open(state.clone(), options.caps, reserve)?;
         let (jobs, queue) = mpsc::channel(QUEUED_JOBS);
         let thread = std::thread::Builder::new()
             .name("dropsonde-record".to_owned())
@@ -77,7 +82,7 @@ impl Recorder {
             .map_err(|error| StoreError::io("start the writer thread of", root, error))?;
         let all = u32::try_from(options.queue.0.div_ceil(PAGE as u64)).unwrap_or(u32::MAX >> 4).max(1);
         let room = Room { pages: Arc::new(Semaphore::new(all as usize)), all };
-        Ok((Self { jobs, room, thread }, recovered))
+        Ok((Self { state, jobs, room, thread }, recovered))
     }
 
     /// Starts a sweep's archive; the plan is on the disk when this returns. `probes` are the definitions
@@ -88,7 +93,8 @@ impl Recorder {
         let job = Job::Begin { plan: Arc::new(plan), probes: probes.into(), reply };
         self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
         answer.await.map_err(|_| StoreError::Stopped)??;
-        Ok(SweepHandle { sweep, jobs: self.jobs.clone(), room: self.room.clone(), finished: false })
+        let (state, jobs, room) = (self.state.clone(), self.jobs.clone(), self.room.clone());
+        Ok(SweepHandle { sweep, state, jobs, room, finished: false })
     }
 
     /// Writes what is queued and stops. Sweeps that were not finished are closed as interrupted.
@@ -105,6 +111,7 @@ impl Recorder {
 #[derive(Debug)]
 pub struct SweepHandle {
     sweep: SweepId,
+    state: StateDir,
     jobs: mpsc::Sender<Job>,
     room: Room,
     finished: bool,
@@ -113,6 +120,11 @@ pub struct SweepHandle {
 impl SweepHandle {
     pub fn sweep(&self) -> &SweepId {
         &self.sweep
+    }
+
+    /// The right to run a probe on a host, which only one sweep has at a time.
+    pub fn claim(&self, host: &HostName, probe: &ProbeName) -> Result<Claimed, StoreError> {
+        Claim::take(&self.state, (host, probe), &self.sweep)
     }
 
     /// Returns when the reading is on the disk. `raw` is its output without the trailer. After an error

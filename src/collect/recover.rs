@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Caps;
+use super::keep::finish;
 use super::ledger::Ledger;
 use super::reindex::rebuild;
 use super::replay::{Lost, Opening, Replay, Replayed};
@@ -14,7 +15,7 @@ use super::sweeping::Sweeping;
 use crate::model::{Reading, SweepId};
 use crate::store::archive::{Damage, Entry, Member, TarFile, Unclosed};
 use crate::store::index::{Mark, SwapOld, Writer, swap};
-use crate::store::{Sequence, StateDir, StoreError, Turn};
+use crate::store::{Journal, Reserve, Sequence, StateDir, StoreError, Turn};
 
 /// Why a reading has nothing that the collector could not take any more.
 const STOPPED: &str = "the collector stopped before this reading was recorded";
@@ -37,6 +38,8 @@ pub enum Recovered {
     CaughtUp { readings: u64 },
     /// There was no index, or a broken one, kept under this name.
     Rebuilt { readings: u64, kept_as: Option<PathBuf>, why: String },
+    /// A prune that was stopped in the middle was finished.
+    Pruned { sweeps: u64 },
     /// Something in the archive that cannot be read; `check` says more.
     Damaged { sweep: SweepId, what: String },
 }
@@ -65,18 +68,39 @@ impl std::fmt::Display for Recovered {
                     None => Ok(()),
                 }
             }
+            Self::Pruned { sweeps } => {
+                write!(f, "finished a prune of {sweeps} sweeps that was stopped in the middle")
+            }
             Self::Damaged { sweep, what } => write!(f, "the archive of sweep {sweep} is damaged: {what}"),
         }
     }
 }
 
 /// Opens the state directory to write.
-pub(super) fn open(state: StateDir, caps: Caps) -> Result<(Scribe, Vec<Recovered>), StoreError> {
-    let sequence = Arc::new(Sequence::open(&state)?);
+pub(super) fn open(
+    state: StateDir,
+    caps: Caps,
+    reserve: Reserve,
+) -> Result<(Scribe, Vec<Recovered>), StoreError> {
+    let mut opened = open_parts(&state, caps);
+    // A disk that was full when the last collector stopped: there is that much to do it with.
+    if opened.as_ref().is_err_and(StoreError::is_full) && reserve.release() {
+        opened = open_parts(&state, caps);
+    }
+    let (sequence, index, found) = opened?;
+    Ok((Scribe::new((state, reserve), sequence, index, caps), found))
+}
+
+/// What a writer works with.
+pub(super) type Parts = (Arc<Sequence>, Writer, Vec<Recovered>);
+
+/// Mends the state directory.
+pub(super) fn open_parts(state: &StateDir, caps: Caps) -> Result<Parts, StoreError> {
+    let sequence = Arc::new(Sequence::open(state)?);
     let mut found = Vec::new();
-    let mut index = open_index(&state, &sequence, caps, &mut found)?;
+    let mut index = open_index(state, &sequence, caps, &mut found)?;
     let mut turn = sequence.turn()?;
-    let first = Recovery { state: &state, caps }.mend(&mut index, &mut turn, &mut found);
+    let first = Recovery { state, caps }.mend(&mut index, &mut turn, &mut found);
     if let Err(error) = first {
         if !error.is_corrupt_index() {
             return Err(error);
@@ -84,12 +108,12 @@ pub(super) fn open(state: StateDir, caps: Caps) -> Result<(Scribe, Vec<Recovered
         // It opened, and broke when it was used.
         drop(turn);
         drop(index);
-        index = replace_index(&state, &sequence, caps, (error.to_string(), &mut found))?;
+        index = replace_index(state, &sequence, caps, (error.to_string(), &mut found))?;
         turn = sequence.turn()?;
-        Recovery { state: &state, caps }.mend(&mut index, &mut turn, &mut found)?;
+        Recovery { state, caps }.mend(&mut index, &mut turn, &mut found)?;
     }
     drop(turn);
-    Ok((Scribe::new(state, sequence, index, caps), found))
+    Ok((sequence, index, found))
 }
 
 fn open_index(
@@ -168,6 +192,10 @@ impl Recovery<'_> {
         turn: &mut Turn<'_>,
         found: &mut Vec<Recovered>,
     ) -> Result<(), StoreError> {
+        if let Some(journal) = Journal::read(self.state)? {
+            finish(self.state, &journal, index)?;
+            found.push(Recovered::Pruned { sweeps: journal.sweeps.len() as u64 });
+        }
         let dead = self.cut_tails(&index.marks()?, found)?;
         // New numbers are given only after all old ones are known.
         let replayed = self.catch_up(index)?;
@@ -184,7 +212,7 @@ impl Recovery<'_> {
     }
 
     fn catch_up(&self, index: &mut Writer) -> Result<Replayed, StoreError> {
-        Replay { state: self.state, caps: self.caps, below: u64::MAX, progress: &mut |_, _| {} }.run(index)
+        Replay::everything(self.state, self.caps, &mut |_, _| {}).run(index)
     }
 
     fn cut_tails(
@@ -252,6 +280,6 @@ fn close(dead: Dead, turn: &mut Turn<'_>) -> Result<Recovered, StoreError> {
     let sweep = sweeping.ledger().plan().sweep.clone();
     let (_, events) = sweeping.end(end, STOPPED, turn)?;
     turn.pending()?;
-    sweeping.write()?;
+    sweeping.write(|| false)?;
     Ok(Recovered::Closed { sweep, cut_bytes, kept, skipped: events.len() as u64 - 1 })
 }

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use super::Caps;
+use super::keep::finish_files;
 use super::replay::{Lost, Replay};
 use crate::model::SweepId;
 use crate::store::index::{SwapOld, Writer, swap};
-use crate::store::{Sequence, StateDir, StoreError};
+use crate::store::{Journal, Sequence, StateDir, StoreError};
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +42,26 @@ pub(super) fn rebuild(
     caps: Caps,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ReindexReport, StoreError> {
+    let journal = {
+        // One that a prune at work has written is gone once we have the turn.
+        let _turn = sequence.turn()?;
+        let journal = Journal::read(state)?;
+        journal.iter().try_for_each(|journal| finish_files(state, journal))?;
+        journal
+    };
     let mut index = Writer::fresh(state)?;
     let mut report = |sweeps_done, sweeps| progress(Progress { sweeps_done, sweeps });
     // The long part goes without the turn, up to what was written when it began.
     // A lost `seq` file says 1: then all is left to the pass that has the turn.
     let below = sequence.turn()?.next();
-    let first = Replay { state, caps, below, progress: &mut report }.run(&mut index)?;
+    let first = Replay { below, ..Replay::everything(state, caps, &mut report) }.run(&mut index)?;
     let mut turn = sequence.turn()?;
-    let rest = Replay { state, caps, below: u64::MAX, progress: &mut |_, _| {} }.run(&mut index)?;
+    let rest = Replay::everything(state, caps, &mut |_, _| {}).run(&mut index)?;
     turn.at_least(index.last_seq()? + 1);
     swap(state, index.complete()?, SwapOld::Remove)?;
+    if journal.is_some() {
+        Journal::remove(state)?;
+    }
     turn.settle()?;
     let mut damage: Vec<(SweepId, String)> =
         first.lost.into_iter().chain(rest.lost).map(|Lost { sweep, what }| (sweep, what)).collect();

@@ -2,15 +2,15 @@
 //! which they were recorded. It writes nothing into the archive.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::Caps;
 use super::reread::reread;
 use crate::config;
-use crate::model::{Plan, Probe, ProbeName, SweepEnd, SweepId};
-use crate::store::archive::{Entry, Member, TarFile, Walk};
-use crate::store::index::{Event, EventKind, Mark, Writer};
+use crate::model::{Kept, Plan, Probe, ProbeName, Reading, SweepEnd, SweepId};
+use crate::store::archive::{Digest, Entry, Member, TarFile, Walk};
+use crate::store::index::{Digested, Event, EventKind, Mark, Writer};
 use crate::store::{StateDir, StoreError};
 
 /// Readings, and bytes of them, that one transaction takes.
@@ -42,7 +42,15 @@ pub(super) struct Replay<'a> {
     pub caps: Caps,
     /// Only numbers below this: what is being written right now is left for a later pass.
     pub below: u64,
+    /// Only these sweeps, where not all are wanted.
+    pub only: Option<&'a [SweepId]>,
     pub progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn everything(state: &'a StateDir, caps: Caps, progress: &'a mut dyn FnMut(u64, u64)) -> Self {
+        Self { state, caps, below: u64::MAX, only: None, progress }
+    }
 }
 
 impl Replay<'_> {
@@ -81,6 +89,9 @@ impl Replay<'_> {
     ) -> Result<Vec<(u64, SweepId, Option<Mark>)>, StoreError> {
         let mut lagging = Vec::new();
         for sweep in self.state.sweeps()? {
+            if self.only.is_some_and(|only| !only.contains(&sweep)) {
+                continue;
+            }
             let mark = marks.get(&sweep).copied();
             let len = self.state.tar_len(&sweep)?;
             let known = mark.map_or(0, |mark| mark.archived + if mark.ended { END_BLOCKS } else { 0 });
@@ -200,8 +211,12 @@ impl Ord for Head {
 }
 
 enum Step {
-    Begin { archived: u64 },
+    Begin {
+        archived: u64,
+    },
     Member(Box<Member>),
+    /// A reading whose bytes were pruned, and how far the archive goes with it.
+    Digest(Box<Digest>, u64),
 }
 
 /// One sweep's tar, from where the index lacks it.
@@ -210,7 +225,10 @@ struct Source {
     tar: Arc<TarFile>,
     plan: Arc<Plan>,
     probes: Arc<[Arc<Probe>]>,
+    kept: Kept,
     walk: Walk,
+    /// Readings of the digest that was reached last.
+    digests: VecDeque<(Digest, u64)>,
     len: u64,
 }
 
@@ -232,7 +250,8 @@ impl Source {
         };
         let from = mark.map_or(0, |mark| mark.archived).max(opening.end);
         let walk = tar.walk(from, len);
-        let mut source = Self { sweep, tar, plan: opening.plan, probes: opening.probes, walk, len };
+        let Opening { plan, probes, kept, .. } = opening;
+        let mut source = Self { sweep, tar, plan, probes, kept, walk, digests: VecDeque::new(), len };
         let first = match mark {
             None => Some((opening.seq, Step::Begin { archived: opening.end })),
             Some(_) => source.advance(lost)?,
@@ -241,8 +260,15 @@ impl Source {
     }
 
     fn advance(&mut self, lost: &mut Vec<Lost>) -> Result<Option<(u64, Step)>, StoreError> {
-        for step in self.walk.by_ref() {
+        loop {
+            if let Some((digest, archived)) = self.digests.pop_front() {
+                return Ok(Some((digest.facts.seq, Step::Digest(Box::new(digest), archived))));
+            }
+            let Some(step) = self.walk.next() else { return Ok(None) };
             match step? {
+                Ok(member) if matches!(member.entry, Entry::Digest(_) | Entry::Merged(_)) => {
+                    self.open_digest(&member, lost)?;
+                }
                 Ok(member) => return Ok(Some((member.facts.seq, Step::Member(Box::new(member))))),
                 // The tail of a sweep that is being written right now.
                 Err(damage) if damage.end == self.len && !self.tar.is_idle() => {}
@@ -252,7 +278,22 @@ impl Source {
                 }
             }
         }
-        Ok(None)
+    }
+
+    fn open_digest(&mut self, member: &Member, lost: &mut Vec<Lost>) -> Result<(), StoreError> {
+        match self.tar.digests(member) {
+            Ok(digests) => {
+                // Only the last completes the member: whoever stops before it reads the whole again.
+                let last = digests.len().saturating_sub(1);
+                let reach = |at| if at == last { member.end } else { member.offset };
+                self.digests = digests.into_iter().enumerate().map(|(at, it)| (it, reach(at))).collect();
+            }
+            Err(error @ StoreError::Damaged { .. }) => {
+                lost.push(Lost { sweep: self.sweep.clone(), what: error.to_string() });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// What the index is told of a step; `None` for one that says nothing or whose bytes are damaged.
@@ -265,10 +306,17 @@ impl Source {
     ) -> Result<Option<Event>, StoreError> {
         let (archived, kind) = match step {
             Step::Begin { archived } => {
-                let kind =
-                    EventKind::Begin { plan: Arc::clone(&self.plan), probes: Arc::clone(&self.probes) };
-                (archived, kind)
+                let (plan, probes) = (Arc::clone(&self.plan), Arc::clone(&self.probes));
+                (archived, EventKind::Begin { plan, probes, kept: self.kept })
             }
+            Step::Digest(digest, archived) => match digested(*digest, &self.probes) {
+                Some(kind) => (archived, kind),
+                None => {
+                    let what = "a digest lacks facts of a reading".to_owned();
+                    lost.push(Lost { sweep: self.sweep.clone(), what });
+                    return Ok(None);
+                }
+            },
             Step::Member(member) => {
                 let kind = match self.member(&member, caps) {
                     Ok(Some(kind)) => kind,
@@ -297,20 +345,42 @@ impl Source {
                     parsed: Arc::new(reread.parsed),
                     truncated: reread.truncated,
                     offset: member.offset,
+                    digested: None,
                 }))
             }
             Entry::End => self.tar.json::<SweepEnd>(member).map(|end| Some(EventKind::End(end))),
-            Entry::Plan | Entry::Probe(_) => Ok(None),
+            Entry::Plan | Entry::Probe(_) | Entry::Digest(_) | Entry::Merged(_) => Ok(None),
         }
     }
+}
+
+/// A reading whose bytes were pruned, as the index takes it.
+fn digested(digest: Digest, probes: &[Arc<Probe>]) -> Option<EventKind> {
+    let reading = reading_of(&digest)?;
+    let bytes_wire = digest.facts.bytes_wire();
+    Some(EventKind::Reading {
+        probe: probes.iter().find(|probe| probe.name == reading.probe).cloned(),
+        reading: Box::new(reading),
+        parsed: Arc::new(digest.parsed),
+        truncated: digest.truncated,
+        offset: 0,
+        digested: Some(Digested { between: digest.between, bytes_wire }),
+    })
+}
+
+/// The reading without its bytes; `None` when the facts are of none.
+pub(super) fn reading_of(digest: &Digest) -> Option<Reading> {
+    digest.facts.reading(&digest.host, &digest.probe, bytes::Bytes::new())
 }
 
 /// How a sweep's tar begins.
 pub(super) struct Opening {
     pub seq: u64,
+    pub first: Member,
     pub plan: Arc<Plan>,
     /// Those definitions that this version can read.
     pub probes: Arc<[Arc<Probe>]>,
+    pub kept: Kept,
     /// Where the first reading begins.
     pub end: u64,
 }
@@ -329,10 +399,16 @@ impl Opening {
             Err(error) => return Err(error),
         };
         let mut probes = Vec::new();
-        let mut end = first.end;
+        let (mut end, mut kept) = (first.end, Kept::Raw);
         for step in walk {
             let Ok(member) = step? else { break };
-            let Entry::Probe(name) = &member.entry else { break };
+            let name = match &member.entry {
+                Entry::Probe(name) => name,
+                other => {
+                    kept = kept_of(other);
+                    break;
+                }
+            };
             match tar.data(&member) {
                 Ok(source) => probes.extend(definition(name, &source)),
                 Err(StoreError::Damaged { .. }) => {}
@@ -340,7 +416,17 @@ impl Opening {
             }
             end = member.end;
         }
-        Ok(Some(Self { seq: first.facts.seq, plan, probes: probes.into(), end }))
+        let seq = first.facts.seq;
+        Ok(Some(Self { seq, first, plan, probes: probes.into(), kept, end }))
+    }
+}
+
+/// What is there of a sweep whose first reading stands so.
+const fn kept_of(first: &Entry) -> Kept {
+    match first {
+        Entry::Digest(_) => Kept::Numbers,
+        Entry::Merged(_) => Kept::Merged,
+        _ => Kept::Raw,
     }
 }
 

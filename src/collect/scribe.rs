@@ -15,7 +15,7 @@ use super::reread::read;
 use super::sweeping::Sweeping;
 use crate::model::{Plan, Probe, Reading, SweepEnd, SweepId};
 use crate::store::index::{Event, EventKind, Writer};
-use crate::store::{Sequence, StateDir, StoreError, Turn};
+use crate::store::{Reserve, Sequence, StateDir, StoreError, Turn};
 
 /// Why a reading that nobody recorded has nothing.
 const NEVER_RUN: &str = "the sweep ended before this reading was taken";
@@ -58,6 +58,7 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) struct Scribe {
     state: StateDir,
+    reserve: Reserve,
     sequence: Arc<Sequence>,
     caps: Caps,
     /// `None` after it failed.
@@ -90,8 +91,13 @@ struct Group {
 }
 
 impl Scribe {
-    pub(super) fn new(state: StateDir, sequence: Arc<Sequence>, index: Writer, caps: Caps) -> Self {
-        Self { state, sequence, caps, index: Some(index), index_failed: None, open: BTreeMap::new() }
+    pub(super) fn new(
+        (state, reserve): (StateDir, Reserve),
+        sequence: Arc<Sequence>,
+        index: Writer,
+        caps: Caps,
+    ) -> Self {
+        Self { state, reserve, sequence, caps, index: Some(index), index_failed: None, open: BTreeMap::new() }
     }
 
     /// Works until [`Job::Close`] or until nobody can send any more.
@@ -170,9 +176,7 @@ impl Scribe {
             Some(index) => index,
             empty => empty.insert(Writer::open(&self.state)?),
         };
-        let mut replay =
-            Replay { state: &self.state, caps: self.caps, below: u64::MAX, progress: &mut |_, _| {} };
-        let replayed = replay.run(index)?;
+        let replayed = Replay::everything(&self.state, self.caps, &mut |_, _| {}).run(index)?;
         turn.at_least(replayed.last_seq.max(index.last_seq()?) + 1);
         turn.settle()
     }
@@ -189,7 +193,10 @@ impl Scribe {
         match job {
             Job::Begin { plan, probes, reply } => {
                 let sweep = plan.sweep.clone();
-                match Sweeping::begin(&self.state, plan, probes, turn) {
+                // A disk that is all but full is not begun to be filled, and no host is asked in vain.
+                let begun =
+                    self.reserve.ensure().and_then(|()| Sweeping::begin(&self.state, plan, probes, turn));
+                match begun {
                     Ok((sweeping, event)) => {
                         self.open.insert(sweep.clone(), sweeping);
                         group.events.push(event);
@@ -261,7 +268,7 @@ impl Scribe {
             if let Some(error) = &announced {
                 sweeping.fail(error.clone());
             }
-            if let Err(error) = sweeping.write() {
+            if let Err(error) = sweeping.write(|| self.reserve.release()) {
                 tracing::error!(%sweep, %error, "nothing more of this sweep is recorded");
                 failed.insert(sweep.clone(), error);
             }

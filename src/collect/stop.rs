@@ -10,6 +10,11 @@ pub struct Stop {
 }
 
 impl Stop {
+    /// One that obeys this one, and that can be stopped alone.
+    pub fn child(&self) -> Self {
+        Self { soft: self.soft.child_token(), hard: self.hard.child_token() }
+    }
+
     /// Start nothing new; what is in flight may finish.
     pub fn finish(&self) {
         self.soft.cancel();

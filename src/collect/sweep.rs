@@ -2,12 +2,13 @@
 //! prints nothing; whoever wants to watch reads the events.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
 use super::errand::Errand;
 use super::event::Event;
@@ -17,6 +18,7 @@ use super::visit::{Shared, visit};
 use super::{Finished, Recorder, clock};
 use crate::config::Limits;
 use crate::model::{CollectorTime, SweepEnd, SweepId};
+use crate::schedule;
 use crate::store::StoreError;
 use crate::transport::ssh;
 use crate::wire;
@@ -27,6 +29,30 @@ pub struct Sweeper {
     pub limits: Limits,
     pub ssh: Arc<ssh::Settings>,
     pub stop: Stop,
+    pub pace: Pace,
+}
+
+/// When the visits of a sweep begin, and when all of them must have ended. By default at once, and never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Visits begin spread over this time, each host's always at the same place in it.
+    pub splay: Duration,
+    pub deadline: Option<Duration>,
+}
+
+/// A sweep's name and beginning, for whoever has to write both down before it runs.
+#[derive(Debug, Clone)]
+pub struct Start {
+    pub sweep: SweepId,
+    pub at: CollectorTime,
+    began: Instant,
+}
+
+impl Start {
+    pub fn now() -> Self {
+        let at = clock::now();
+        Self { sweep: SweepId::at(at, salt()), at, began: Instant::now() }
+    }
 }
 
 /// A sweep that is over.
@@ -51,9 +77,19 @@ impl Sweeper {
         errand: Errand,
         events: mpsc::Sender<Event>,
     ) -> Result<Swept, StoreError> {
-        let (began, started) = (Instant::now(), clock::now());
-        let (plan, probes) = errand.plan(SweepId::at(started, salt()), started);
-        let (sweep, planned) = (plan.sweep.clone(), plan.planned());
+        self.sweep_as(Start::now(), recorder, errand, events).await
+    }
+
+    /// The same under a name that was given to it before.
+    pub async fn sweep_as(
+        &self,
+        Start { sweep, at: started, began }: Start,
+        recorder: &Recorder,
+        errand: Errand,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Swept, StoreError> {
+        let (plan, probes) = errand.plan(sweep.clone(), started);
+        let planned = plan.planned();
         let handle = recorder.begin(plan, probes).await?;
         let shared = Arc::new(Shared {
             wire: wire_limits(&self.limits),
@@ -63,10 +99,12 @@ impl Sweeper {
             errand,
             handle,
             events,
-            stop: self.stop.clone(),
+            // Its own: a deadline or a broken archive ends this sweep and no other.
+            stop: self.stop.child(),
+            overdue: OnceLock::new(),
             reached: AtomicUsize::new(0),
         });
-        self.fan_out(&shared).await?;
+        self.fan_out_in_time(&shared, began).await?;
         // Every task has ended, so nobody else holds it.
         let Shared { handle, reached, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
         let end = SweepEnd {
@@ -79,16 +117,38 @@ impl Sweeper {
         Ok(Swept { sweep, started, planned, reached: reached.into_inner(), finished })
     }
 
-    async fn fan_out(&self, shared: &Arc<Shared>) -> Result<(), StoreError> {
+    /// Fans out until all is done, or drops what is not when the deadline is over.
+    async fn fan_out_in_time(&self, shared: &Arc<Shared>, began: Instant) -> Result<(), StoreError> {
+        let all = self.fan_out(shared, began);
+        tokio::pin!(all);
+        if let Some(deadline) = self.pace.deadline {
+            tokio::select! {
+                done = &mut all => return done,
+                () = sleep_until(began + deadline) => {}
+            }
+            let _ = shared.overdue.set(deadline);
+            shared.stop.abort();
+        }
+        all.await
+    }
+
+    async fn fan_out(&self, shared: &Arc<Shared>, began: Instant) -> Result<(), StoreError> {
         let places = Arc::new(Semaphore::new(self.limits.concurrency as usize));
+        let begins = |index: usize| {
+            let host = &shared.errand.targets[index].host;
+            schedule::offset(&host.name, self.pace.splay)
+        };
+        let mut order: Vec<(Duration, usize)> =
+            (0..shared.errand.targets.len()).map(|index| (begins(index), index)).collect();
+        order.sort();
         let mut visits = Visits::new();
         let mut owners: HashMap<Id, usize> = HashMap::new();
         let mut result = Ok(());
-        for index in 0..shared.errand.targets.len() {
+        for (offset, index) in order {
             let place = tokio::select! {
                 biased;
-                () = self.stop.finishing() => None,
-                place = Arc::clone(&places).acquire_owned() => place.ok(),
+                () = shared.stop.finishing() => None,
+                place = place(&places, began, offset) => place,
             };
             let shared_too = Arc::clone(shared);
             let task = visits.spawn(async move {
@@ -128,10 +188,18 @@ impl Sweeper {
             },
         };
         if result.is_err() {
-            self.stop.abort();
+            shared.stop.abort();
         }
         result
     }
+}
+
+/// A place among the visits in flight, not before the host's own moment.
+async fn place(places: &Arc<Semaphore>, began: Instant, offset: Duration) -> Option<OwnedSemaphorePermit> {
+    if !offset.is_zero() {
+        sleep_until(began + offset).await;
+    }
+    Arc::clone(places).acquire_owned().await.ok()
 }
 
 /// What the remote contract is told of the limits.

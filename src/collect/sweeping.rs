@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::ledger::Ledger;
-use crate::model::{Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
+use crate::model::{Kept, Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
 use crate::store::archive::{Entry, Tape, encode_plain, encode_reading};
 use crate::store::index::{Event, EventKind};
 use crate::store::{StateDir, StoreError, Turn};
@@ -18,6 +18,8 @@ pub(super) struct Sweeping {
     pending: Vec<u8>,
     /// Why it takes nothing more.
     failed: Option<StoreError>,
+    /// Why it takes no reading more, though it can still end.
+    full: Option<StoreError>,
 }
 
 impl Sweeping {
@@ -44,14 +46,14 @@ impl Sweeping {
             let entry = Entry::Probe(probe.name.clone());
             encode_plain(&mut sweeping.pending, &entry, seq, probe.source.as_bytes(), at);
         }
-        let event = sweeping.event(seq, EventKind::Begin { plan, probes });
+        let event = sweeping.event(seq, EventKind::Begin { plan, probes, kept: Kept::Raw });
         Ok((sweeping, event))
     }
 
     /// Goes on with a tape that another collector has left.
     pub(super) fn over(ledger: Ledger, tape: Tape) -> Self {
         let sweep = ledger.plan().sweep.clone();
-        Self { sweep, ledger, tape, pending: Vec::new(), failed: None }
+        Self { sweep, ledger, tape, pending: Vec::new(), failed: None, full: None }
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -61,6 +63,9 @@ impl Sweeping {
     /// Adds a reading; its event says nothing of what it holds yet.
     pub(super) fn record(&mut self, reading: Box<Reading>, turn: &mut Turn<'_>) -> Result<Event, StoreError> {
         self.usable()?;
+        if let Some(error) = &self.full {
+            return Err(error.clone());
+        }
         self.ledger.settle(&reading)?;
         Ok(self.append(reading, turn))
     }
@@ -71,7 +76,10 @@ impl Sweeping {
         encode_reading(&mut self.pending, &reading, seq);
         let probe = self.ledger.probe(&reading.probe).cloned();
         let parsed = Arc::new(Parsed::default());
-        self.event(seq, EventKind::Reading { reading, probe, parsed, truncated: false, offset })
+        self.event(
+            seq,
+            EventKind::Reading { reading, probe, parsed, truncated: false, offset, digested: None },
+        )
     }
 
     /// Ends the sweep: what is still owed becomes `skipped`, and the outcomes are those recorded.
@@ -94,14 +102,26 @@ impl Sweeping {
         Ok((end, events))
     }
 
-    /// Puts what has gathered on the disk.
-    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+    /// Puts what has gathered on the disk. When that is full, `make_room` is asked once: what has gathered
+    /// and the sweep's end go where it says that there is room now, and no further reading is taken.
+    pub(super) fn write(&mut self, make_room: impl FnOnce() -> bool) -> Result<(), StoreError> {
         self.usable()?;
         let members = std::mem::take(&mut self.pending);
-        let from = self.tape.position();
-        let written = self.tape.append(&members).and_then(|()| self.tape.sync(from));
+        let mut written = self.put(&members);
+        if let Err(error) = &written
+            && error.is_full()
+            && make_room()
+        {
+            self.full = Some(error.clone());
+            written = self.put(&members);
+        }
         self.failed = written.clone().err();
         written
+    }
+
+    fn put(&mut self, members: &[u8]) -> Result<(), StoreError> {
+        let from = self.tape.position();
+        self.tape.append(members).and_then(|()| self.tape.sync(from))
     }
 
     /// Refuses all from here on.

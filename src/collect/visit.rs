@@ -1,8 +1,8 @@
 //! One host's part of a sweep: connect once, run its probes side by side, record how each ended. A
 //! host that fails is data; the only error that leaves a visit is one of the store.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,8 +17,8 @@ use super::gate::{Gate, Turn};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
-use crate::model::{CollectorTime, Format, Outcome, Probe, Reach, Reading, duration_text};
-use crate::store::StoreError;
+use crate::model::{CollectorTime, Format, Host, Outcome, Probe, Reach, Reading, duration_text};
+use crate::store::{Claim, Claimed, StoreError};
 use crate::transport::ssh::ConnectError;
 use crate::transport::{Exec, Transport, local, ssh};
 use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub handle: SweepHandle,
     pub events: mpsc::Sender<Event>,
     pub stop: Stop,
+    /// The sweep's deadline, once it is over.
+    pub overdue: OnceLock<Duration>,
     /// Connections being opened: a burst of them is what accept queues and MaxStartups drop.
     pub opening: Arc<Gate>,
     /// Hosts that let us in.
@@ -92,7 +94,7 @@ struct Let {
 async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
     let turn = tokio::select! {
         biased;
-        () = shared.stop.finishing() => return Err(interrupted()),
+        () = shared.stop.finishing() => return Err(shared.interrupted("it began")),
         turn = shared.opening.enter() => turn,
     };
     let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
@@ -107,7 +109,7 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
     };
     let answer = tokio::select! {
         biased;
-        () = shared.stop.aborting() => return Err(aborted()),
+        () = shared.stop.aborting() => return Err(shared.interrupted("it was connected to")),
         answer = attempts => answer,
     };
     match answer {
@@ -141,14 +143,6 @@ pub(super) fn patience(limits: &Limits, probe: &Probe) -> Duration {
 async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
     let goes_on = || !shared.stop.is_finishing();
     patiently(&target.host.name, goes_on, || ssh::connect(&target.host, &shared.ssh)).await
-}
-
-fn interrupted() -> Ended {
-    Ended::new(Outcome::Skipped, "interrupted before it began")
-}
-
-fn aborted() -> Ended {
-    Ended::new(Outcome::Skipped, "interrupted while it was being connected to")
 }
 
 /// Runs every probe of a host, a few at a time, each in a task of its own: a panic in one is that
@@ -233,14 +227,12 @@ async fn run_one<T: Transport>(
     let (host, probe) = (&target.host, &target.probes[at]);
     let (began, started) = (Instant::now(), clock::now());
     if shared.stop.is_finishing() {
-        return shared.record_plain(target, probe, &interrupted(), (started, Duration::ZERO)).await;
+        let ended = shared.interrupted("it began");
+        return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await;
     }
-    let tokens = match tokens() {
-        Ok(tokens) => tokens,
-        Err(error) => {
-            let ended = Ended::new(Outcome::Skipped, format!("no randomness for the run's tag: {error}"));
-            return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await;
-        }
+    let (_claim, tokens) = match permission(shared, host, probe) {
+        Ok(both) => both,
+        Err(ended) => return shared.record_plain(target, probe, &ended, (started, Duration::ZERO)).await,
     };
     let cursor = shared.errand.cursor(&host.name, &probe.name);
     let request = request((host, probe), tokens, shared.wire, cursor);
@@ -258,7 +250,7 @@ async fn run_one<T: Transport>(
     decoder.hold_until_first_byte(turn);
     let end = tokio::select! {
         biased;
-        () = shared.stop.aborting() => ExecEnd::Lost("interrupted".to_owned()),
+        () = shared.stop.aborting() => shared.aborted(),
         end = transport.exec(exec, &mut decoder) => match end {
             // Which of the two was the shorter, and not how late it is now: ending a command takes time.
             ExecEnd::TimedOut(_) if visit_deadline <= own_deadline.min(Instant::now()) => {
@@ -268,7 +260,7 @@ async fn run_one<T: Transport>(
         },
     };
     let mut decoded = decoder.finish(end);
-    if decoded.outcome == Outcome::Incomplete && shared.stop.is_aborting() {
+    if decoded.outcome == Outcome::Incomplete && shared.stop.is_aborting() && shared.overdue.get().is_none() {
         decoded.detail = Some("interrupted before it had ended".to_owned());
     }
     let reading = Reading {
@@ -291,6 +283,21 @@ async fn run_one<T: Transport>(
     shared.record(reading, decoded.raw, text).await
 }
 
+/// What has to be had before a probe may run: that nobody else runs it there, and how its run is told
+/// from every other. The claim is held until the reading is recorded.
+fn permission(shared: &Shared, host: &Host, probe: &Probe) -> Result<(Claim, (RunTag, Nonce)), Ended> {
+    let skipped = |why: String| Ended::new(Outcome::Skipped, why);
+    let claim = match shared.handle.claim(&host.name, &probe.name) {
+        Ok(Claimed::Ours(claim)) => claim,
+        Ok(Claimed::Theirs(Some(sweep))) => return Err(skipped(format!("already running in sweep {sweep}"))),
+        Ok(Claimed::Theirs(None)) => return Err(skipped("already running in another sweep".to_owned())),
+        // Twice at once would be worse than not at all.
+        Err(error) => return Err(skipped(format!("not sure that nobody else runs it: {error}"))),
+    };
+    let tokens = tokens().map_err(|error| skipped(format!("no randomness for the run's tag: {error}")))?;
+    Ok((claim, tokens))
+}
+
 pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
     let (mut tag, mut nonce) = ([0; 16], [0; 16]);
     getrandom::fill(&mut tag)?;
@@ -299,6 +306,27 @@ pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
 }
 
 impl Shared {
+    /// Not run, because the sweep ends before `what`.
+    fn interrupted(&self, what: &str) -> Ended {
+        Ended::new(
+            Outcome::Skipped,
+            match self.overdue.get() {
+                Some(deadline) => {
+                    format!("the sweep's deadline of {} was over before {what}", duration_text(*deadline))
+                }
+                None => format!("interrupted before {what}"),
+            },
+        )
+    }
+
+    /// How a run ends that is not waited for any longer.
+    fn aborted(&self) -> ExecEnd {
+        match self.overdue.get() {
+            Some(_) => ExecEnd::TimedOut("sweep"),
+            None => ExecEnd::Lost("interrupted".to_owned()),
+        }
+    }
+
     async fn tell(&self, event: Event) {
         // Nobody watches any more; the sweep goes on.
         let _ = self.events.send(event).await;
@@ -378,7 +406,7 @@ impl Shared {
 
     /// Gives every probe of a host that has no reading yet one that says it was never begun.
     pub(super) async fn skip(&self, index: usize) -> Result<(), StoreError> {
-        self.record_all(&self.errand.targets[index], &interrupted(), Instant::now()).await
+        self.record_all(&self.errand.targets[index], &self.interrupted("it began"), Instant::now()).await
     }
 
     /// The same for a visit whose own task failed.

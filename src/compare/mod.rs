@@ -34,7 +34,7 @@ pub use grid::Grid;
 pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
-    About, Judged, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, gather,
+    About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, Tally, gather,
     most_important_first, since, warns,
 };
 pub use paired::{SignedRank, paired_shift, signed_rank};

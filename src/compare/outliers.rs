@@ -18,7 +18,7 @@ pub struct Outliers {
     pub answered: usize,
     /// Metrics that have a value in it.
     pub metrics: usize,
-    pub judged: Judged,
+    pub judged: Tally,
     /// Those of them that nobody is named for, as their probes say.
     pub unjudged: Vec<String>,
     /// The label whose values make the groups of peers.
@@ -33,7 +33,7 @@ pub struct Outliers {
 
 /// How much of what was asked the findings speak of: no finding is good news of these only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Judged {
+pub struct Tally {
     /// Hosts that stand beside enough others in some metric.
     pub hosts: usize,
     /// Metrics with enough of a past.

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::alert::{self, Alerts};
 use super::defaults::Defaults;
 use super::fault::Faults;
 use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::reader::Document;
-use super::{escalate, hosts, load, schedule};
+use super::retention::Retention;
+use super::{escalate, hosts, load, receiver, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -42,7 +45,7 @@ fn written() -> BTreeMap<String, serde_json::Value> {
     let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
-        for section in ["defaults", "limits"] {
+        for section in ["defaults", "limits", "retention", "alerts", "metrics"] {
             let table = root.open_section(section, faults).unwrap();
             written.extend(table.written().map(|given| (format!("{section}.{}", given.key), given.value)));
         }
@@ -59,7 +62,12 @@ fn defaults<S: Knobs>() -> impl Iterator<Item = (String, String, serde_json::Val
 }
 
 fn all_defaults() -> Vec<(String, String, serde_json::Value)> {
-    defaults::<Defaults>().chain(defaults::<Limits>()).collect()
+    defaults::<Defaults>()
+        .chain(defaults::<Limits>())
+        .chain(defaults::<Alerts>())
+        .chain(defaults::<Retention>())
+        .chain(defaults::<Metrics>())
+        .collect()
 }
 
 /// The one default that depends on who asks.
@@ -73,6 +81,8 @@ fn the_example_loads_as_it_is_and_with_everything_in_force() {
     assert_eq!(settings.fleet.groups["quiet"].len(), 44);
     assert_eq!(settings.schedules.len(), 1);
     assert_eq!(settings.escalations.len(), 1);
+    assert_eq!((settings.alerts.len(), settings.receivers.len()), (1, 3));
+    assert_eq!(settings.delivery, Alerts::default());
     assert_eq!(settings.state_dir, Path::new("/home/ann/.local/state/dropsonde"));
     assert_eq!(settings.limits, Limits::default());
 }
@@ -90,11 +100,17 @@ fn the_example_has_every_setting_with_its_default() {
     assert_eq!(written, BTreeMap::new());
 }
 
+/// The keys of the tables that come several times.
+fn table_keys() -> impl Iterator<Item = &'static &'static str> {
+    let of_rules = escalate::KEYS.iter().chain(alert::KEYS).chain(receiver::KEYS);
+    hosts::KEYS.iter().chain(schedule::KEYS).chain(of_rules)
+}
+
 #[test]
 fn the_example_has_every_key_of_hosts_and_schedules() {
     let lines = in_force();
     let has = |key: &str| lines.lines().any(|line| line.starts_with(&format!("{key} = ")));
-    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
+    for key in table_keys() {
         assert!(has(key), "{key} is not in the example");
     }
     for section in load::KEYS {
@@ -118,7 +134,7 @@ fn the_manual_has_every_setting_with_its_default_and_variable() {
         let row = format!("| `{key}` | {default} | `{variable}` |");
         assert!(MANUAL.contains(&row), "no row {row}");
     }
-    for key in hosts::KEYS.iter().chain(schedule::KEYS).chain(escalate::KEYS) {
+    for key in table_keys() {
         assert!(MANUAL.contains(&format!("`{key}`")), "{key} is not in the manual");
     }
 }
@@ -131,5 +147,24 @@ fn every_key_of_a_probe_file_is_in_the_text_on_writing_probes() {
     for key in keys {
         let forms = [format!("`{key}`"), format!("\n{key} = "), format!("[{key}]"), format!("`{key} = ")];
         assert!(forms.iter().any(|form| text.contains(form)), "{key}");
+    }
+}
+
+#[test]
+fn the_text_on_alerts_has_those_of_the_collectors_own_and_every_place() {
+    let text = include_str!("../../docs/alerts.md");
+    for facts in crate::model::OwnAlert::ALL {
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} |",
+            facts.name,
+            facts.severity.as_str(),
+            facts.meaning,
+            facts.remedy,
+            facts.over
+        );
+        assert!(text.contains(&row), "no row {row}");
+    }
+    for place in super::PLACES {
+        assert!(text.contains(&format!("`{place}`")), "{place}");
     }
 }

@@ -76,7 +76,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
     Some(written)
 }
 
-fn labels(section: &Section<'_>, faults: &mut Faults) -> Labels {
+pub(super) fn labels(section: &Section<'_>, faults: &mut Faults) -> Labels {
     let mut labels = Labels::new();
     let Some(table) = section.open_section("labels", faults) else { return labels };
     for (name, field) in table.fields() {

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::alert::{self, Alerts};
 use super::defaults::Defaults;
 use super::escalate;
 use super::fault::Faults;
@@ -12,12 +13,29 @@ use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Sources};
 use super::library::Library;
 use super::limits::{self, Limits};
+use super::metrics::Metrics;
 use super::reader::{Document, Located, Section};
+use super::receiver;
+use super::retention::Retention;
 use super::schedule::{self, Draft, Surroundings};
 use super::settings::{Settings, Shown, section_entries, written_entries};
 use super::value::Base;
+use crate::model::OwnAlert;
 
-pub(crate) const KEYS: &[&str] = &["state", "defaults", "limits", "hosts", "groups", "schedule", "escalate"];
+pub(crate) const KEYS: &[&str] = &[
+    "state",
+    "defaults",
+    "limits",
+    "retention",
+    "hosts",
+    "groups",
+    "schedule",
+    "escalate",
+    "alerts",
+    "alert",
+    "receiver",
+    "metrics",
+];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
 pub fn load(sources: &Sources) -> Result<Settings, Faults> {
@@ -54,10 +72,15 @@ struct Gathered<'s> {
     state: Option<Located<PathBuf>>,
     defaults: Layered<Defaults>,
     limits: Layered<Limits>,
+    retention: Layered<Retention>,
     hosts: Vec<Written>,
     groups: Groups,
     schedules: Vec<Draft>,
     escalations: Vec<escalate::Draft>,
+    delivery: Layered<Alerts>,
+    metrics: Layered<Metrics>,
+    alerts: Vec<alert::Draft>,
+    receivers: Vec<receiver::Draft>,
     /// Whether every file and all hosts and groups could be read: else a name that is not there may
     /// well stand in what could not.
     whole: bool,
@@ -71,10 +94,15 @@ impl<'s> Gathered<'s> {
             state: None,
             defaults: Layered::new(Defaults::default()),
             limits: Layered::new(Limits::default()),
+            retention: Layered::new(Retention::default()),
             hosts: Vec::new(),
             groups: Groups::new(),
             schedules: Vec::new(),
             escalations: Vec::new(),
+            delivery: Layered::new(Alerts::default()),
+            metrics: Layered::new(Metrics::default()),
+            alerts: Vec::new(),
+            receivers: Vec::new(),
             whole: true,
         }
     }
@@ -104,6 +132,9 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("limits", Limits::KEYS, faults) {
             self.limits.file(&section, faults);
         }
+        if let Some(section) = root.section("retention", Retention::KEYS, faults) {
+            self.retention.file(&section, faults);
+        }
         let before = faults.iter().count();
         self.hosts.extend(hosts::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
@@ -116,6 +147,14 @@ impl<'s> Gathered<'s> {
         self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
         self.escalations.extend(escalate::read_all(root, faults));
+        if let Some(section) = root.section("alerts", Alerts::KEYS, faults) {
+            self.delivery.file(&section, faults);
+        }
+        if let Some(section) = root.section("metrics", Metrics::KEYS, faults) {
+            self.metrics.file(&section, faults);
+        }
+        self.alerts.extend(alert::read_all(root, faults));
+        self.receivers.extend(receiver::read_all(root, faults));
     }
 
     fn environment_and_flags(&mut self, faults: &mut Faults) {
@@ -123,6 +162,9 @@ impl<'s> Gathered<'s> {
         self.sources.refuse_unknown(&keys, &variables, faults);
         self.defaults.environment_and_flags(self.sources, faults);
         self.limits.environment_and_flags(self.sources, faults);
+        self.delivery.environment_and_flags(self.sources, faults);
+        self.metrics.environment_and_flags(self.sources, faults);
+        self.retention.environment_and_flags(self.sources, faults);
     }
 
     fn settings(mut self, probes: Library, broken: bool, faults: &mut Faults) -> Option<Settings> {
@@ -139,6 +181,10 @@ impl<'s> Gathered<'s> {
         };
         let schedules = schedule::resolve(&self.schedules, &around, faults);
         let escalations = escalate::resolve(&self.escalations, &around, faults);
+        let alerts = alert::resolve(&self.alerts, &around, faults);
+        let own = OwnAlert::ALL.iter().map(|facts| facts.name);
+        let names: Vec<&str> = alerts.iter().map(|alert| alert.name.as_str()).chain(own).collect();
+        let receivers = receiver::resolve(&self.receivers, &names, faults);
         let shown = self.shown();
         let (state_dir, state_origin) =
             self.sources.state_dir(self.state).map_err(|more| faults.append(more)).ok()?;
@@ -149,10 +195,15 @@ impl<'s> Gathered<'s> {
             state_origin,
             defaults: self.defaults.value,
             limits: self.limits.value,
+            retention: self.retention.value,
             fleet,
             probes,
             schedules,
             escalations,
+            delivery: self.delivery.value,
+            metrics: self.metrics.value,
+            alerts,
+            receivers,
             shown,
         })
     }
@@ -180,6 +231,7 @@ impl<'s> Gathered<'s> {
     fn shown(&self) -> Vec<Shown> {
         let mut shown: Vec<Shown> = section_entries(&self.defaults).collect();
         shown.extend(section_entries(&self.limits));
+        shown.extend(section_entries(&self.retention));
         for (number, hosts) in self.hosts.iter().enumerate() {
             shown.extend(written_entries(&format!("hosts.{}", number + 1), &hosts.written));
         }
@@ -196,6 +248,14 @@ impl<'s> Gathered<'s> {
         for (number, draft) in self.escalations.iter().enumerate() {
             shown.extend(written_entries(&format!("escalate.{}", number + 1), &draft.written));
         }
+        shown.extend(section_entries(&self.delivery));
+        shown.extend(section_entries(&self.metrics));
+        for (number, draft) in self.alerts.iter().enumerate() {
+            shown.extend(written_entries(&format!("alert.{}", number + 1), &draft.written));
+        }
+        for draft in &self.receivers {
+            shown.extend(written_entries(&format!("receiver.{}", draft.name.value), &draft.written));
+        }
         shown
     }
 }
@@ -210,5 +270,10 @@ fn names() -> (Vec<String>, Vec<String>) {
     fn of<S: Knobs>() -> impl Iterator<Item = (String, String)> {
         S::KEYS.iter().map(|key| (format!("{}.{key}", S::SECTION), S::variable(key)))
     }
-    of::<Defaults>().chain(of::<Limits>()).unzip()
+    of::<Defaults>()
+        .chain(of::<Limits>())
+        .chain(of::<Alerts>())
+        .chain(of::<Retention>())
+        .chain(of::<Metrics>())
+        .unzip()
 }

@@ -5,6 +5,7 @@
 //! that makes no sense is a fault, not a default. It reads no global state: environment, flags and
 //! machine-wide folders are handed in as [`Sources`].
 
+mod alert;
 mod built_in;
 mod condition;
 mod cron;
@@ -21,14 +22,18 @@ mod library;
 mod limits;
 mod load;
 mod metric;
+mod metrics;
 mod need;
 mod probe_file;
 mod reader;
+mod receiver;
+mod retention;
 mod schedule;
 mod settings;
 mod state;
 mod value;
 
+pub use alert::{Alert, Alerts};
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
 pub use escalate::Escalate;
@@ -38,7 +43,10 @@ pub use layers::{Flag, Origin, Sources, System};
 pub use library::{Library, ProbeSource, Shelved};
 pub use limits::Limits;
 pub use load::load;
+pub use metrics::{Listen, Metrics, Textfile};
 pub use probe_file::{MAX_SCRIPT, parse_probe, read_probe};
+pub use receiver::{Address, PLACES, Receiver, ReceiverKind, Secret, Url, check_url, is_open};
+pub use retention::Retention;
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};
 pub use state::state_dir;

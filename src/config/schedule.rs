@@ -12,7 +12,7 @@ use super::library::Library;
 use super::limits::Limits;
 use super::reader::{Located, Section, WrittenValue, inside};
 use crate::inventory::Fleet;
-use crate::model::{ProbeName, duration_text};
+use crate::model::{Outcome, ProbeName, duration_text};
 use crate::schedule::{BadTimetable, Timetable, zones};
 use crate::select::Selector;
 
@@ -38,6 +38,21 @@ pub struct Schedule {
     pub deadline: Option<Duration>,
     /// The share of its readings that must succeed, above 0 and up to 1: with fewer the sweep has failed.
     pub min_success: Option<f64>,
+}
+
+impl Schedule {
+    /// In words, if fewer of a sweep's readings succeeded than must.
+    pub fn shortfall(&self, outcomes: &BTreeMap<Outcome, u64>) -> Option<String> {
+        let least = self.min_success?;
+        let planned: u64 = outcomes.values().sum();
+        let good: u64 =
+            outcomes.iter().filter(|(outcome, _)| outcome.is_success()).map(|(_, count)| count).sum();
+        // Rounded as if in its favour: 0.9 of 10 readings are 9, whatever the fraction's last bit says.
+        let needed = (least * planned as f64 - 1e-9).ceil();
+        ((good as f64) < needed).then(|| {
+            format!("{good} of {planned} readings succeeded, and the schedule {} needs {needed}", self.name)
+        })
+    }
 }
 
 /// A schedule as it is written.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::alert::{Alert, Alerts};
 use super::defaults::Defaults;
 use super::escalate::Escalate;
 use super::fault::Place;
@@ -10,7 +11,10 @@ use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
 use super::library::Library;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::reader::WrittenValue;
+use super::receiver::Receiver;
+use super::retention::Retention;
 use super::schedule::Schedule;
 use crate::inventory::Fleet;
 
@@ -25,10 +29,16 @@ pub struct Settings {
     pub state_origin: Origin,
     pub defaults: Defaults,
     pub limits: Limits,
+    pub retention: Retention,
     pub fleet: Fleet,
     pub probes: Library,
     pub schedules: Vec<Schedule>,
     pub escalations: Vec<Escalate>,
+    /// How alerts are delivered.
+    pub delivery: Alerts,
+    pub alerts: Vec<Alert>,
+    pub receivers: Vec<Receiver>,
+    pub metrics: Metrics,
     pub(crate) shown: Vec<Shown>,
 }
 

@@ -1,6 +1,7 @@
 //! The nouns: plain data that every floor above shares. This module does no I/O, has no clock and
 //! formats nothing for a person.
 
+mod alert;
 mod condition;
 mod host;
 mod name;
@@ -11,8 +12,10 @@ mod quantity;
 mod reading;
 mod sample;
 mod sweep;
+mod tick;
 mod time;
 
+pub use alert::{OwnAlert, OwnAlertFacts, Severity};
 pub use condition::{Comparison, Condition, Threshold};
 pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
@@ -22,5 +25,6 @@ pub use probe::{Cost, Format, Judging, Kind, Measured, MetricSpec, Privilege, Pr
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
-pub use sweep::{Cause, Plan, PlannedHost, SweepEnd, Trigger};
+pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
+pub use tick::{Fate, Tick};
 pub use time::{CollectorTime, HostTime};

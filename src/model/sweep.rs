@@ -28,6 +28,31 @@ impl Trigger {
     }
 }
 
+/// What is still there of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Every byte that came off the wire.
+    #[default]
+    Raw,
+    /// What was read out of them.
+    Numbers,
+    /// The same, where a reading's numbers stand for those of several sweeps or went into another's.
+    Merged,
+}
+
+impl Kept {
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Numbers, Self::Merged];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Numbers => "numbers",
+            Self::Merged => "merged",
+        }
+    }
+}
+
 /// One host of a plan. The labels are the inventory's at that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,4 +107,24 @@ pub struct SweepEnd {
     pub outcomes: BTreeMap<Outcome, u64>,
     /// The first signal came before all was done.
     pub interrupted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_before_there_were_causes_is_read() {
+        let old = r#"{"sweep":"20261122T230000Z-1f2e3d4c","trigger":"scheduled","schedule":"hourly","started":5,"hosts":[]}"#;
+        let plan: Plan = serde_json::from_str(old).unwrap();
+        assert_eq!((plan.cause.as_ref(), plan.schedule.as_deref()), (None, Some("hourly")));
+        assert_eq!(serde_json::to_string(&plan).unwrap(), old);
+        let infinite =
+            r#"{"rule":"r","sweep":"20261122T230000Z-1f2e3d4c","metric":"m","host":"a","value":null}"#;
+        let cause: Cause = serde_json::from_str(infinite).unwrap();
+        assert_eq!(
+            serde_json::to_string(&Plan { cause: Some(cause), ..plan }).unwrap().matches(infinite).count(),
+            1
+        );
+    }
 }

@@ -38,6 +38,8 @@ pub struct SweepReport {
     pub planned: u64,
     /// Every outcome, those that did not occur with 0.
     pub outcomes: BTreeMap<Outcome, u64>,
+    /// Sweeps that this one called for, as they were run.
+    pub escalated: Vec<SweepId>,
     pub readings: Vec<ReadingReport>,
 }
 
@@ -53,6 +55,7 @@ impl SweepReport {
             elapsed_s: 0.0,
             planned: 0,
             outcomes: Outcome::ALL.into_iter().map(|outcome| (outcome, 0)).collect(),
+            escalated: Vec::new(),
             readings: Vec::new(),
         }
     }

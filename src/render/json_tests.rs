@@ -39,7 +39,7 @@ fn a_sweep() {
         r#"{"schema":1,"sweep":"20261122T230000Z-1f2e3d4c","trigger":"adhoc","cause":null,"started":"2026-11-22T21:00:00Z","#,
         r#""elapsed_s":1.25,"planned":1,"outcomes":{"ok":0,"unsupported":0,"failed":0,"timed_out":1,"#,
         r#""truncated":0,"incomplete":0,"unreachable":0,"auth_failed":0,"host_key_changed":0,"#,
-        r#""host_key_unknown":0,"denied":0,"skipped":0},"readings":[{"host":"web01","probe":"proc","#,
+        r#""host_key_unknown":0,"denied":0,"skipped":0},"escalated":[],"readings":[{"host":"web01","probe":"proc","#,
         r#""outcome":"timed_out","detail":"no answer","exit":null,"elapsed_s":1.5,"bytes_wire":3,"#,
         r#""bytes_raw":10,"samples":7,"histograms":null}]}"#,
     );

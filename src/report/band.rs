@@ -1,15 +1,14 @@
 //! When it began: where most of the fleet was in each sweep, and where the outliers were. A sweep that has
 //! no value is a gap, not a line across it.
 
-use std::collections::BTreeSet;
-
 use super::html::Html;
 use super::names;
+use super::picture::Picture;
 use super::scale::Scale;
 use super::strip::anchor;
 use super::when;
-use crate::compare::{Band, Course, Outlier, OutlierHost};
-use crate::model::{CollectorTime, HostName};
+use crate::compare::{Band, Outlier, OutlierHost};
+use crate::model::CollectorTime;
 use crate::render::{counted, units};
 
 /// Pixels.
@@ -23,34 +22,34 @@ const LINES: usize = 5;
 /// What of the chart every part needs.
 struct Frame<'a> {
     it: &'a Outlier,
-    course: &'a Course,
+    picture: &'a Picture,
     scale: Scale,
     from_s: f64,
     span_s: f64,
 }
 
 /// The chart; empty where there is no history.
-pub fn band(it: &Outlier, course: &Course, domain: &str) -> Html {
+pub fn band(it: &Outlier, picture: &Picture, domain: &str) -> Html {
     let mut html = Html::default();
-    let bands = bands(it, course);
+    let bands = &picture.peers;
     let lines: Vec<&OutlierHost> =
-        it.hosts.iter().filter(|host| host.history.len() == course.sweeps.len()).take(LINES).collect();
+        it.hosts.iter().filter(|host| host.history.len() == picture.sweeps.len()).take(LINES).collect();
     let values = bands.iter().flatten().flat_map(|band| [band.p10, band.p90]);
     let own = lines.iter().flat_map(|host| &host.history).flatten().copied();
     let Some(scale) = Scale::of(values.chain(own)) else { return html };
-    let (Some(first), Some(last)) = (course.sweeps.first(), course.sweeps.last()) else { return html };
+    let (Some(first), Some(last)) = (picture.sweeps.first(), picture.sweeps.last()) else { return html };
     let (from_s, until_s) = (first.started.unix_s(), last.started.unix_s());
     if until_s <= from_s {
         return html;
     }
     let span_s = until_s.saturating_sub(from_s) as f64;
-    let frame = Frame { it, course, scale, from_s: from_s as f64, span_s };
+    let frame = Frame { it, picture, scale, from_s: from_s as f64, span_s };
     html.raw("<div class=\"when\">");
     frame.values(&mut html);
     html.raw("<svg class=\"plot\" role=\"img\" height=\"").count(HEIGHT).raw("\" viewBox=\"0 0 1000 170\" ");
     html.raw("preserveAspectRatio=\"none\"><title>").text(&frame.describe(lines.len())).raw("</title>");
     frame.grid(&mut html);
-    frame.area(&mut html, &bands);
+    frame.area(&mut html, bands);
     let middle: Vec<Option<f64>> = bands.iter().map(|band| band.map(|band| band.p50)).collect();
     frame.line(&mut html, "middle", &middle);
     for (nth, host) in lines.iter().enumerate() {
@@ -62,14 +61,6 @@ pub fn band(it: &Outlier, course: &Course, domain: &str) -> Html {
     html.raw("</div>");
     legend(&mut html, it, &lines);
     html
-}
-
-/// Of the peers alone: in a small fleet a few outliers are more than a tenth of it.
-fn bands(it: &Outlier, course: &Course) -> Vec<Option<Band>> {
-    let outliers: BTreeSet<&HostName> = it.hosts.iter().map(|it| &it.host).collect();
-    let peers: Vec<usize> =
-        (0..course.hosts.len()).filter(|row| !outliers.contains(&course.hosts[*row])).collect();
-    (0..course.sweeps.len()).map(|column| course.band_of(column, &peers)).collect()
 }
 
 fn class(nth: usize) -> &'static str {
@@ -96,7 +87,7 @@ impl Frame<'_> {
             "{} over {}: where the middle eight of ten peers were, and {lines} of those that differ. \
              {} went from {} to {}.",
             names::subject(&self.it.subject),
-            counted(self.course.sweeps.len(), "sweep"),
+            counted(self.picture.sweeps.len(), "sweep"),
             first.host,
             self.text(start),
             self.text(first.value)
@@ -152,7 +143,7 @@ impl Frame<'_> {
     }
 
     fn column(&self, at: usize) -> f64 {
-        self.x(self.course.sweeps[at].started)
+        self.x(self.picture.sweeps[at].started)
     }
 
     fn line(&self, html: &mut Html, class: &'static str, values: &[Option<f64>]) {

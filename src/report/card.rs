@@ -3,8 +3,9 @@
 use super::commands;
 use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
 use super::page::Page;
+use super::picture::Picture;
 use super::{band, names, strip, when};
-use crate::compare::{Course, Lens, Outlier, OutlierHost};
+use crate::compare::{Lens, Outlier, OutlierHost};
 use crate::model::{HostName, Worse};
 use crate::render::{counted, units};
 
@@ -37,8 +38,8 @@ pub fn card(html: &mut Html, page: &Page<'_>, nth: usize, domain: &str) {
     }
     html.raw("</p>");
     help(html, it);
-    if let Some(course) = page.courses.get(nth).and_then(Option::as_ref) {
-        charts(html, (it, course), domain);
+    if let Some(picture) = page.pictures.get(nth).and_then(Option::as_ref) {
+        charts(html, (it, picture), domain);
     }
     commands::list(html, &[commands::bytes(page, it)]);
     table(html, page, it);
@@ -76,18 +77,21 @@ fn help(html: &mut Html, it: &Outlier) {
     }
 }
 
-fn charts(html: &mut Html, (it, course): (&Outlier, &Course), domain: &str) {
-    let (strip, band) = (strip::strip(it, course, domain), band::band(it, course, domain));
+fn charts(html: &mut Html, (it, picture): (&Outlier, &Picture), domain: &str) {
+    let (strip, band) = (strip::strip(it, picture, domain), band::band(it, picture, domain));
     html.raw("<div class=\"charts\">");
     if !strip.is_empty() {
         html.raw("<figure><figcaption>Every host in this sweep: <span class=\"key-out\">◆</span> differs, ");
-        html.raw(
-            "<span class=\"key-peer\">●</span> peer, <span class=\"key-median\">┃</span> median of the peers",
-        );
-        html.push(&strip::remark(it, course)).raw("</figcaption>").push(&strip).raw("</figure>");
+        html.raw(if strip::is_crowd(it, picture) {
+            "<span class=\"key-peer\">▟</span> peers, the more the higher, "
+        } else {
+            "<span class=\"key-peer\">●</span> peer, "
+        });
+        html.raw("<span class=\"key-median\">┃</span> median of the peers");
+        html.push(&strip::remark(it, picture)).raw("</figcaption>").push(&strip).raw("</figure>");
     }
     if !band.is_empty() {
-        html.raw("<figure><figcaption>When, over ").text(&counted(course.sweeps.len(), "sweep"));
+        html.raw("<figure><figcaption>When, over ").text(&counted(picture.sweeps.len(), "sweep"));
         html.raw("</figcaption>").push(&band).raw("</figure>");
     }
     html.raw("</div>");

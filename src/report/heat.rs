@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::html::{Html, NOTE};
 use super::names;
 use super::page::Page;
-use crate::compare::{Course, Outlier, Sorted, Spread};
+use super::picture::Picture;
+use crate::compare::{Outlier, Sorted, Spread};
 use crate::model::HostName;
 
 const ROWS: usize = 24;
@@ -36,9 +37,9 @@ struct Column<'a> {
 }
 
 pub fn section(html: &mut Html, page: &Page<'_>, domain: &str) {
-    let findings = page.outliers.findings.iter().zip(page.courses).enumerate();
+    let findings = page.outliers.findings.iter().zip(page.pictures).enumerate();
     let columns: Vec<Column<'_>> = findings
-        .filter_map(|(nth, (it, course))| column(nth + 1, it, course.as_ref()?))
+        .filter_map(|(nth, (it, picture))| column(nth + 1, it, picture.as_ref()?))
         .take(COLUMNS)
         .collect();
     let hosts = strangest(&columns);
@@ -88,9 +89,8 @@ fn remark((all, strange): (usize, usize), (findings, columns): (usize, usize)) -
     )
 }
 
-fn column<'a>(number: usize, it: &'a Outlier, course: &'a Course) -> Option<Column<'a>> {
-    let values = course.sweep(course.sweeps.len().checked_sub(1)?);
-    let finite = || values.iter().copied().filter(|value| value.is_finite());
+fn column<'a>(number: usize, it: &'a Outlier, picture: &'a Picture) -> Option<Column<'a>> {
+    let finite = || picture.present();
     // Amounts differ by ratios; where one of them is none, by amounts.
     let ratios = finite().all(|value| value > 0.0);
     let made = |value: f64| if ratios { value.ln() } else { value };
@@ -101,7 +101,7 @@ fn column<'a>(number: usize, it: &'a Outlier, course: &'a Course) -> Option<Colu
     let least = if ratios { LEAST } else { spread.scale(0.0) };
     let scale = if spread.mad > 0.0 { NORMAL * spread.mad } else { NORMAL_MEAN * distance };
     let z = |value: f64| (made(value) - spread.median) / scale.max(least);
-    let with_value = course.hosts.iter().zip(values).filter(|(_, value)| value.is_finite());
+    let with_value = picture.hosts.iter().zip(&picture.last).filter(|(_, value)| value.is_finite());
     let z = with_value.map(|(host, value)| (host, z(*value))).filter(|(_, z)| !z.is_nan());
     let z = z.map(|(host, z)| (host, z.clamp(-MOST, MOST))).collect();
     Some(Column { number, z, found: it.hosts.iter().map(|it| &it.host).collect() })

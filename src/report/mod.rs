@@ -10,6 +10,7 @@ mod heat;
 mod html;
 mod names;
 mod page;
+mod picture;
 mod scale;
 mod shared;
 mod strip;
@@ -18,4 +19,5 @@ mod when;
 
 pub use coverage::{Coverage, ProbeCoverage, Trouble, shortage};
 pub use page::{MOST_CARDS, Page, page};
+pub use picture::Picture;
 pub use verdict::{Incident, incidents};

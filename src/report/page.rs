@@ -6,10 +6,11 @@ use super::coverage::{self, Coverage};
 use super::heat;
 use super::html::{CELL, Html, NOTE, NUMBER};
 use super::names;
+use super::picture::Picture;
 use super::shared;
 use super::verdict::{headline, sentence};
 use super::when;
-use crate::compare::{Course, Explanation, Outliers};
+use crate::compare::{Explanation, Outliers};
 use crate::model::HostName;
 use crate::render::units;
 
@@ -30,7 +31,7 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf
 pub struct Page<'a> {
     pub outliers: &'a Outliers,
     /// In the order of the findings, as far as there are charts; `None` where there is nothing to draw.
-    pub courses: &'a [Option<Course>],
+    pub pictures: &'a [Option<Picture>],
     pub explanations: &'a [Explanation],
     pub coverage: &'a Coverage,
     /// The selector that was given.
@@ -70,7 +71,7 @@ pub fn page(page: &Page<'_>) -> String {
 
 fn hosts<'a>(page: &'a Page<'_>) -> impl Iterator<Item = &'a HostName> {
     let own = page.outliers.findings.iter().flat_map(|it| &it.hosts).map(|it| &it.host);
-    own.chain(page.courses.iter().flatten().flat_map(|course| &course.hosts))
+    own.chain(page.pictures.iter().flatten().flat_map(|picture| &picture.hosts))
 }
 
 fn findings(html: &mut Html, page: &Page<'_>, domain: &str) {

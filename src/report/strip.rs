@@ -1,13 +1,14 @@
-//! Every host's value on one line: the peers as dots, those that differ as named diamonds. Places are shares
+//! Every host's value on one line: the peers as dots, or as a hill where they are a crowd, those that differ as named diamonds. Places are shares
 //! of the width and sizes are pixels, so the text of a narrow page is as large as that of a wide one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::html::Html;
 use super::names;
+use super::picture::Picture;
 use super::scale::Scale;
-use crate::compare::{Course, Outlier};
+use crate::compare::Outlier;
 use crate::model::{HostName, Kind};
 use crate::render::{counted, units};
 
@@ -18,6 +19,12 @@ const AXIS: usize = 20;
 
 /// Rows of labels at most; who has none is in the table.
 const ROWS: usize = 5;
+
+/// More peers than these are a hill: a dot each would be a black bar, and a page of megabytes.
+const CROWD: usize = 1_000;
+
+/// Steps of the hill's outline over the width.
+const BINS: usize = 200;
 
 /// Diamonds nearer than this are named together.
 const NEAR: f64 = 0.04;
@@ -38,50 +45,58 @@ struct Cluster<'a> {
 }
 
 /// The plot; empty where the judged sweep has no number.
-pub fn strip(it: &Outlier, course: &Course, domain: &str) -> Html {
+pub fn strip(it: &Outlier, picture: &Picture, domain: &str) -> Html {
     let mut html = Html::default();
-    let Some(last) = course.sweeps.len().checked_sub(1) else { return html };
-    let outliers: BTreeMap<&HostName, f64> = it.hosts.iter().map(|it| (&it.host, it.value)).collect();
-    let all = course.present(last).chain(outliers.values().copied());
+    let all = picture.present().chain(it.hosts.iter().map(|it| it.value));
     let Some(scale) = Scale::of(all) else { return html };
     let clusters = clusters(it, scale, domain);
     let rows = clusters.iter().map(|it| it.row + 1).max().unwrap_or(0);
     let top = rows * ROW;
     let value = |value: f64| units::sample(value, &it.about.unit, it.subject.kind);
     html.raw("<div class=\"strip\"><svg role=\"img\" width=\"100%\" height=\"").count(top + DOTS + AXIS);
-    html.raw("\"><title>").text(&describe(it, course, last, &value)).raw("</title>");
+    html.raw("\"><title>").text(&describe(it, picture, &value)).raw("</title>");
     axis(&mut html, scale, (top + DOTS, &it.about.unit, it.subject.kind));
-    let mut peers = course
-        .hosts
-        .iter()
-        .zip(course.sweep(last))
-        .filter(|(host, value)| value.is_finite() && !outliers.contains_key(host));
-    dots(&mut html, top, peers.by_ref().map(|(_, value)| scale.share(*value)));
+    let shares: Vec<f64> = peers(it, picture).map(|value| scale.share(value)).collect();
+    if shares.len() > CROWD {
+        hill(&mut html, top, &shares)
+    } else {
+        dots(&mut html, top, &shares)
+    }
     median(&mut html, (top, scale.share(it.first().peers)), &value(it.first().peers));
     clusters.iter().for_each(|cluster| draw(&mut html, cluster, (rows, scale), &value));
     html.raw("</svg></div>");
     html
 }
 
+/// Whether the peers are too many for a dot each.
+pub fn is_crowd(it: &Outlier, picture: &Picture) -> bool {
+    peers(it, picture).nth(CROWD).is_some()
+}
+
+fn peers<'a>(it: &'a Outlier, picture: &'a Picture) -> impl Iterator<Item = f64> + 'a {
+    let outliers: BTreeSet<&HostName> = it.hosts.iter().map(|it| &it.host).collect();
+    let values = picture.hosts.iter().zip(&picture.last);
+    values.filter(move |(host, value)| value.is_finite() && !outliers.contains(host)).map(|(_, value)| *value)
+}
+
 /// What the picture alone does not say.
-pub fn remark(it: &Outlier, course: &Course) -> Html {
+pub fn remark(it: &Outlier, picture: &Picture) -> Html {
     let mut html = Html::default();
-    let Some(last) = course.sweeps.len().checked_sub(1) else { return html };
-    let all = course.present(last).chain(it.hosts.iter().map(|it| it.value));
+    let all = picture.present().chain(it.hosts.iter().map(|it| it.value));
     if Scale::of(all).is_some_and(|scale| scale.is_log()) {
         html.raw("; logarithmic");
     }
-    let silent = course.hosts.len() - course.present(last).count();
+    let silent = picture.hosts.len() - picture.present().count();
     if silent > 0 {
-        html.raw("; ").count(silent).raw(" of ").count(course.hosts.len()).raw(" hosts have no value");
+        html.raw("; ").count(silent).raw(" of ").count(picture.hosts.len()).raw(" hosts have no value");
     }
     html
 }
 
-fn describe(it: &Outlier, course: &Course, last: usize, value: &impl Fn(f64) -> String) -> String {
+fn describe(it: &Outlier, picture: &Picture, value: &impl Fn(f64) -> String) -> String {
     let mut text =
-        format!("{} of {}.", names::subject(&it.subject), counted(course.present(last).count(), "host"));
-    if let Some(band) = course.band(last) {
+        format!("{} of {}.", names::subject(&it.subject), counted(picture.present().count(), "host"));
+    if let Some(band) = picture.all {
         let _ = write!(
             text,
             " Half of them are below {}, one in ten below {}, one in ten above {}.",
@@ -139,13 +154,30 @@ pub(super) fn anchor(share: f64, width: f64) -> (&'static str, f64) {
 }
 
 /// A dot is a line of no length with round ends: it keeps its size in a drawing that is stretched.
-fn dots(html: &mut Html, top: usize, shares: impl Iterator<Item = f64>) {
+fn dots(html: &mut Html, top: usize, shares: &[f64]) {
     html.raw("<svg class=\"stretch\" y=\"").count(top).raw("\" height=\"").count(DOTS);
     html.raw("\" viewBox=\"0 0 1000 40\" preserveAspectRatio=\"none\"><path class=\"peer\" d=\"");
-    for (nth, share) in shares.enumerate() {
+    for (nth, share) in shares.iter().enumerate() {
         // Golden steps spread neighbours evenly over the height.
         let y = 7.0 + (nth as f64 * 0.618_034).fract() * 26.0;
         html.raw("M").at((share * 1000.0).round()).raw(" ").at(y.round()).raw("h0");
+    }
+    html.raw("\"/></svg>");
+}
+
+/// How many of the peers are where: from a single one, which can still be seen, to the most.
+fn hill(html: &mut Html, top: usize, shares: &[f64]) {
+    let mut bins = vec![0_usize; BINS];
+    for share in shares {
+        bins[((share * BINS as f64) as usize).min(BINS - 1)] += 1;
+    }
+    let most = bins.iter().copied().max().unwrap_or(1).max(1) as f64;
+    html.raw("<svg class=\"stretch\" y=\"").count(top).raw("\" height=\"").count(DOTS);
+    html.raw("\" viewBox=\"0 0 1000 40\" preserveAspectRatio=\"none\"><path class=\"crowd\" d=\"");
+    let wide = 1000 / BINS;
+    for (bin, count) in bins.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+        let high = (32.0 * count as f64 / most).round().max(2.0);
+        html.raw("M").count(bin * wide).raw(" 37v").at(-high).raw("h").count(wide).raw("v").at(high).raw("z");
     }
     html.raw("\"/></svg>");
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::archive::{Damage, Entry, Member, TarFile};
-use super::index::{Reader, ReadingRow, SweepRow};
-use super::{StateDir, StoreError};
-use crate::model::{HostName, Plan, ProbeName, SweepId};
+use super::index::{Reader, ReadingRow, SweepRow, baseline_fault};
+use super::{Journal, StateDir, StoreError};
+use crate::model::{HostName, Outcome, Plan, ProbeName, SweepId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -67,20 +67,35 @@ pub fn check(root: &Path, deep: bool) -> Result<CheckReport, StoreError> {
     if let Some(reader) = &reader {
         indexed = reader.sweeps(usize::MAX)?.into_iter().map(|row| (row.sweep.clone(), row)).collect();
     }
+    let pruned = interrupted_prune(&state, &mut report)?;
     for sweep in &sweeps {
         let row = indexed.remove(sweep);
+        if pruned.contains(sweep) {
+            continue;
+        }
         let archived = read_sweep(&state, (sweep, row.as_ref()), deep, &mut report)?;
         if let Some(reader) = &reader {
             compare(sweep, &archived, row.as_ref(), reader, &mut report)?;
         }
     }
-    let mut gone: Vec<_> = indexed.into_keys().collect();
+    let mut gone: Vec<_> = indexed.into_keys().filter(|sweep| !pruned.contains(sweep)).collect();
     gone.sort();
     for sweep in gone {
         report.find(Severity::Archive, Some(&sweep), "the index has it, the archive does not".to_owned());
     }
     report.sweeps = sweeps.len() as u64;
+    if let Some(fault) = deep.then(|| baseline_fault(&state)).flatten() {
+        report.find(Severity::Index, None, fault);
+    }
     Ok(report)
+}
+
+/// Sweeps that a prune had decided about and was stopped in: they are as they were, or as they will be.
+fn interrupted_prune(state: &StateDir, report: &mut CheckReport) -> Result<HashSet<SweepId>, StoreError> {
+    let Some(journal) = Journal::read(state)? else { return Ok(HashSet::new()) };
+    let what = format!("a prune of {} sweeps was stopped in the middle", journal.sweeps.len());
+    report.find(Severity::Note, None, what);
+    Ok(journal.sweeps.into_iter().collect())
 }
 
 fn open_index(root: &Path, empty: bool, report: &mut CheckReport) -> Result<Option<Reader>, StoreError> {
@@ -111,9 +126,18 @@ fn open_index(root: &Path, empty: bool, report: &mut CheckReport) -> Result<Opti
 #[derive(Default)]
 struct Archived {
     plan: Option<Plan>,
-    readings: BTreeMap<(HostName, ProbeName), Member>,
+    readings: BTreeMap<(HostName, ProbeName), Place>,
     running: bool,
     closed: bool,
+}
+
+/// A reading as the archive has it.
+struct Place {
+    /// Where its member begins; 0 for one whose bytes were pruned.
+    offset: u64,
+    /// Where the member begins that it stands in.
+    member: u64,
+    outcome: Option<Outcome>,
 }
 
 fn read_sweep(
@@ -163,9 +187,11 @@ fn take_member(
     report: &mut CheckReport,
 ) -> Result<(), StoreError> {
     let small = !matches!(member.entry, Entry::Reading(..));
+    let digest = matches!(member.entry, Entry::Digest(_) | Entry::Merged(_));
     if deep || small {
-        match tar.data(&member) {
-            Ok(_) => {}
+        let sound = if digest { tar.digests(&member).map(drop) } else { tar.data(&member).map(drop) };
+        match sound {
+            Ok(()) => {}
             // Its facts are whole: the reading is still known by its outcome.
             Err(error @ StoreError::Damaged { .. }) => {
                 report.find(Severity::Archive, Some(sweep), error.to_string());
@@ -176,15 +202,32 @@ fn take_member(
     match &member.entry {
         Entry::Plan => archived.plan = tar.json(&member).ok(),
         Entry::Reading(host, probe) => {
-            let key = (host.clone(), probe.clone());
-            if archived.readings.insert(key, member.clone()).is_some() {
-                let what = format!("{} stands in it twice", member.entry.path());
-                report.find(Severity::Archive, Some(sweep), what);
+            let place =
+                Place { offset: member.offset, member: member.offset, outcome: member.facts.outcome() };
+            take_place((host.clone(), probe.clone()), place, sweep, archived, report);
+        }
+        Entry::Digest(_) | Entry::Merged(_) => {
+            for digest in tar.digests(&member).unwrap_or_default() {
+                let place = Place { offset: 0, member: member.offset, outcome: digest.facts.outcome() };
+                take_place((digest.host, digest.probe), place, sweep, archived, report);
             }
         }
         Entry::Probe(_) | Entry::End => {}
     }
     Ok(())
+}
+
+fn take_place(
+    key: (HostName, ProbeName),
+    place: Place,
+    sweep: &SweepId,
+    archived: &mut Archived,
+    report: &mut CheckReport,
+) {
+    let what = format!("{} on {} stands in it twice", key.1, key.0);
+    if archived.readings.insert(key, place).is_some() {
+        report.find(Severity::Archive, Some(sweep), what);
+    }
 }
 
 fn compare(
@@ -205,7 +248,7 @@ fn compare(
     }
     let reach = row.map_or(0, |row| row.archived);
     let missing = archived.readings.iter().filter(|(key, _)| !indexed.contains(*key));
-    let (behind, lacking): (Vec<_>, Vec<_>) = missing.partition(|(_, member)| member.offset >= reach);
+    let (behind, lacking): (Vec<_>, Vec<_>) = missing.partition(|(_, place)| place.member >= reach);
     if !behind.is_empty() || row.is_none() {
         report.find(Severity::Note, Some(sweep), format!("{} readings are not indexed yet", behind.len()));
     }
@@ -229,13 +272,13 @@ fn compare_reading(sweep: &SweepId, archived: &Archived, row: &ReadingRow, repor
         // Recorded while we looked.
         None if archived.running => return,
         None => format!("{} on {} is in the index and not in the archive", row.probe, row.host),
-        Some(member) if member.offset != row.offset => {
+        Some(place) if place.offset != row.offset => {
             format!(
                 "{} on {} is at byte {}, the index says {}",
-                row.probe, row.host, member.offset, row.offset
+                row.probe, row.host, place.offset, row.offset
             )
         }
-        Some(member) if member.facts.outcome() != Some(row.outcome) => {
+        Some(place) if place.outcome != Some(row.outcome) => {
             format!("{} on {} has another outcome in the archive than {}", row.probe, row.host, row.outcome)
         }
         Some(_) => return,

@@ -1,9 +1,9 @@
 //! The state directory: where things lie and how they are opened. It follows no symbolic link and
 //! makes nothing that others can read.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -11,7 +11,8 @@ use rustix::fs::OFlags;
 use super::StoreError;
 use crate::model::SweepId;
 
-/// One state directory: `archive/`, `index.sqlite`, `seq` and `index.lock`. Several processes may
+/// One state directory: `archive/`, `index.sqlite`, `baseline.sqlite`, `seq`, `ticks.jsonl`, `run/` and locks.
+/// Several processes may
 /// share it.
 #[derive(Debug, Clone)]
 pub struct StateDir {
@@ -43,12 +44,67 @@ impl StateDir {
         self.root.join("index.sqlite")
     }
 
+    /// What dropped sweeps said about later ones: where a rebuilt index begins.
+    pub fn baseline(&self) -> PathBuf {
+        self.root.join("baseline.sqlite")
+    }
+
+    /// What a prune has decided and not yet done.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.root.join("prune.json")
+    }
+
     pub(super) fn sequence(&self) -> PathBuf {
         self.root.join("seq")
     }
 
     pub(super) fn index_lock(&self) -> PathBuf {
         self.root.join("index.lock")
+    }
+
+    /// A file of a state directory to read from.
+    pub fn open_file(path: &Path) -> Result<File, StoreError> {
+        open(path, Mode::Read).map_err(|error| StoreError::io("open", path, error))
+    }
+
+    /// A new file as a state directory has them: private to us.
+    pub fn make_file(path: &Path) -> Result<File, StoreError> {
+        open(path, Mode::New).map_err(|error| StoreError::io("make", path, error))
+    }
+
+    /// Makes the folder of a sweep's archive.
+    pub fn make_day(&self, sweep: &SweepId) -> Result<(), StoreError> {
+        make_folders(self.tar(sweep).parent().unwrap_or(Path::new(".")))
+    }
+
+    /// A file of this name to take a lock on; made where it is missing.
+    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
+    }
+
+    /// Locks that end with the processes that hold them.
+    pub(super) fn run(&self) -> PathBuf {
+        self.root.join("run")
+    }
+
+    /// Waits for a lock of this directory. It is held until the file is dropped, or its process gone.
+    pub fn lock(&self, name: &str) -> Result<File, StoreError> {
+        let path = self.root.join(name);
+        let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
+        lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
+        Ok(lock)
+    }
+
+    /// The same without waiting: `None` when somebody else has it.
+    pub fn try_lock(&self, name: &str) -> Result<Option<File>, StoreError> {
+        let path = self.root.join(name);
+        let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
+        }
     }
 
     /// The archive of one sweep.
@@ -61,6 +117,18 @@ impl StateDir {
         let path = self.tar(sweep);
         let metadata = path.symlink_metadata();
         metadata.map(|metadata| metadata.len()).map_err(|error| StoreError::io("look at", &path, error))
+    }
+
+    /// Removes a sweep's archive, and the folders that it leaves empty. It may be gone already.
+    pub fn remove_tar(&self, sweep: &SweepId) -> Result<(), StoreError> {
+        let path = self.tar(sweep);
+        remove_if_there(&path)?;
+        let mut folder = path.parent();
+        for _ in 0..3 {
+            let Some(empty) = folder.filter(|folder| fs::remove_dir(folder).is_ok()) else { break };
+            folder = empty.parent();
+        }
+        folder.filter(|folder| folder.is_dir()).map_or(Ok(()), sync_folder)
     }
 
     /// Every sweep that has an archive, oldest first. What is not named like one is left alone.
@@ -147,6 +215,34 @@ pub(super) fn open(path: &Path, mode: Mode) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(path)
+}
+
+/// Whether the name still leads to the file that was opened.
+pub(super) fn is_still(path: &Path, file: &File) -> bool {
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let (named, opened) = (path.symlink_metadata().map(number), file.metadata().map(number));
+    matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
+}
+
+/// Writes a small file: afterwards it is the old one or the new one, whatever happens in between.
+pub(super) fn replace(path: &Path, text: &[u8]) -> Result<(), StoreError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    remove_if_there(&new)?;
+    open(&new, Mode::New)
+        .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
+        .map_err(|error| StoreError::io("write", &new, error))?;
+    fs::rename(&new, path).map_err(|error| StoreError::io("rename", &new, error))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// That it is not there is what was wanted.
+pub(super) fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Moves a file aside as `<name>.<mark>`, with a number behind it when that is taken, and returns the

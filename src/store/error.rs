@@ -30,6 +30,8 @@ pub enum StoreError {
     NoIndex { path: PathBuf },
     #[error("{}, byte {offset}: {what}; `dropsonde check` says what else is affected", path.display())]
     Damaged { path: PathBuf, offset: u64, what: String },
+    #[error("another daemon (process {pid}) runs the schedules of {}: stop it first, or use another --state", path.display())]
+    DaemonRuns { path: PathBuf, pid: u32 },
     #[error("sweep {sweep} is in the archive already")]
     SweepExists { sweep: SweepId },
     #[error("no sweep {sweep} in the archive; `dropsonde sweeps` lists them")]
@@ -38,6 +40,10 @@ pub enum StoreError {
         "sweep {sweep} has no reading of {probe} on {host}; `dropsonde sweeps {sweep}` lists its readings"
     )]
     NoReading { sweep: SweepId, host: HostName, probe: ProbeName },
+    #[error(
+        "the bytes of {probe} on {host} in sweep {sweep} were pruned (`retention.raw`); its numbers are kept"
+    )]
+    Pruned { sweep: SweepId, host: HostName, probe: ProbeName },
     #[error("{probe} on {host} was recorded in this sweep before")]
     Twice { host: HostName, probe: ProbeName },
     #[error("{probe} on {host} is not in this sweep's plan")]
@@ -61,6 +67,19 @@ impl StoreError {
 
     pub(crate) fn index(path: &Path, source: rusqlite::Error) -> Self {
         Self::Index { path: path.to_owned(), source: Arc::new(source) }
+    }
+
+    /// Whether there was no room on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Index { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            Self::Poisoned(cause) => cause.is_full(),
+            _ => false,
+        }
     }
 
     /// Whether the index file itself is broken, so that only a rebuild helps.

@@ -7,13 +7,23 @@
 
 pub mod archive;
 pub mod check;
+mod claim;
 mod dir;
 mod error;
 pub mod index;
+mod journal;
+pub mod note;
 pub mod quarantine;
 mod seq;
+mod sole;
+mod space;
+pub mod ticks;
 
 pub use check::{CheckReport, Finding, Severity, check};
+pub use claim::{Claim, Claimed};
 pub use dir::StateDir;
 pub use error::StoreError;
+pub use journal::{Act, Journal};
 pub use seq::{Sequence, Turn};
+pub use sole::Sole;
+pub use space::{Reserve, Space};

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::dir::{self, Mode};
+use super::dir;
 use super::index::{Reader, StrikeRow};
 use super::{StateDir, StoreError};
 use crate::model::{CollectorTime, HostName, ProbeName};
@@ -97,10 +97,7 @@ pub fn held(root: &Path) -> Result<Vec<Held>, StoreError> {
 pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(), StoreError> {
     let state = StateDir::create(root)?;
     // Two people at once must not lose each other's release.
-    let lock_path = state.root().join("quarantine.lock");
-    let lock =
-        dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
-    lock.lock().map_err(|error| StoreError::io("lock", &lock_path, error))?;
+    let _lock = state.lock("quarantine.lock")?;
     let mut all = Releases::read(root)?;
     for held in released {
         // A clock that was set back must not make a release older than what it forgives.
@@ -112,23 +109,7 @@ pub fn release(root: &Path, released: &[Held], now: CollectorTime) -> Result<(),
         at_ns: at.unix_ns(),
     };
     let file = File { schema: 1, released: all.0.into_iter().map(entry).collect() };
-    replace(&state, &serde_json::to_vec_pretty(&file).unwrap_or_default())
-}
-
-/// The old file or the new one, whatever happens in between.
-fn replace(state: &StateDir, text: &[u8]) -> Result<(), StoreError> {
-    let (path, new) = (file(state.root()), state.root().join("quarantine.json.new"));
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(StoreError::io("remove", &new, error));
-        }
-        _ => {}
-    }
-    dir::open(&new, Mode::New)
-        .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
-        .map_err(|error| StoreError::io("write", &new, error))?;
-    fs::rename(&new, &path).map_err(|error| StoreError::io("rename", &new, error))?;
-    dir::sync_folder(state.root())
+    dir::replace(&self::file(state.root()), &serde_json::to_vec_pretty(&file).unwrap_or_default())
 }
 
 fn file(root: &Path) -> PathBuf {

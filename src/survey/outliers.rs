@@ -12,8 +12,8 @@ use super::members::Member;
 use super::series::{load, moments, subjects};
 use super::sweeps::{WEEK, after, gap_of, history};
 use crate::compare::{
-    Course, Finding, Found, Grid, Judged, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage,
-    Single, find, gather, most_important_first, ratio,
+    Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
+    Tally, find, gather, most_important_first, ratio,
 };
 use crate::model::{CollectorTime, HostName, Judging, Labels};
 use crate::select::matches_mask;
@@ -73,7 +73,7 @@ struct Answer {
     judged: bool,
     by_past: bool,
     /// Whether its probe lets somebody be named for it.
-    judging: bool,
+    nameable: bool,
     findings: Vec<Outlier>,
     lacking: Vec<(Option<String>, Lacking)>,
 }
@@ -112,12 +112,12 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
     answers.sort_by_key(|answer| answer.at);
     let lacking = shortages(&names, &answers, &moments(&survey.frame));
     let metrics = answers.iter().filter(|answer| answer.present).count();
-    let judged = Judged {
+    let judged = Tally {
         hosts: survey.judged.iter().filter(|judged| judged.load(Ordering::Relaxed)).count(),
         metrics: answers.iter().filter(|answer| answer.by_past).count(),
         provisional: answers.iter().filter(|answer| answer.judged && !answer.by_past).count(),
     };
-    let unjudged = answers.iter().filter(|answer| answer.present && !answer.judging);
+    let unjudged = answers.iter().filter(|answer| answer.present && !answer.nameable);
     let unjudged = unjudged.map(|answer| names[answer.at].clone()).collect();
     let mut findings: Vec<Outlier> = answers.into_iter().flat_map(|answer| answer.findings).collect();
     most_important_first(&mut findings);
@@ -195,12 +195,8 @@ impl Survey<'_> {
         scratch: &mut Vec<f64>,
     ) -> Result<Answer, StoreError> {
         let members = subjects(reader, &self.frame, series)?;
-        let mut answer = Answer {
-            at,
-            present: !members.is_empty(),
-            judging: members.iter().any(|it| it.judged != Judging::Never),
-            ..Answer::default()
-        };
+        let nameable = members.iter().any(|it| it.judged != Judging::Never);
+        let mut answer = Answer { at, present: !members.is_empty(), nameable, ..Answer::default() };
         let mut singles = Vec::new();
         for member in members.iter().filter(|it| it.judged != Judging::Never) {
             let course = load(reader, &self.frame, member, std::mem::take(scratch))?;
@@ -311,7 +307,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
             }
         }
     }
-    let present = answers.iter().filter(|answer| answer.present && answer.judging).count();
+    let present = answers.iter().filter(|answer| answer.present && answer.nameable).count();
     for shortage in found.iter_mut().filter(|it| it.metrics.len() == present) {
         shortage.metrics.clear();
     }

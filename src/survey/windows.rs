@@ -124,6 +124,7 @@ mod tests {
                 trigger: Trigger::Scheduled,
                 schedule: None,
                 cause: None,
+                kept: crate::model::Kept::Raw,
                 started,
                 ended: Some(started),
                 elapsed: None,

@@ -482,9 +482,10 @@ if [ -n "$heavy" ] || [ -z "$leader" ]; then
 ! command -v setsid >/dev/null || apart=1
 fi
 
-# What the watchers tell this shell.
+# What the watchers tell this shell. TERM follows when they are there: what was just forked still has our
+# traps, and a watcher that met its end in that moment would live on, and this shell wait for it.
 gone= late=
-trap 'gone=1' HUP INT TERM
+trap 'gone=1' HUP INT
 trap 'late=1' ALRM
 
 # Times are whole seconds of uptime: `read -t` and `sleep` take no less everywhere.
@@ -537,7 +538,8 @@ notify HUP
 tick() {
 heard=1 idle=0
 trap 'heard=1' USR1
-trap 'kill "$nap"; exit' TERM
+# A sleep that was just forked has this trap, too: it must die of what cannot be caught.
+trap 'kill -s KILL $!; exit' TERM
 now
 end=$((now + secs)) notice=ALRM half=$(((beat + 1) / 2))
 while :; do
@@ -571,6 +573,7 @@ trap - USR1
 listen >/dev/null 6>&- &
 watchers="$clock $!"
 fi
+trap 'gone=1' TERM
 case $pack in
 gzip) output | gzip -1 & ;;
 *) output & ;;

@@ -2,13 +2,15 @@
 //! every userland, through a real sshd.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dropsonde::model::{ByteSize, Need, Outcome, Probe};
 use dropsonde::wire::{Decoded, inflate_archived};
 
-use crate::support::runs::{Job, probe};
+use crate::support::runs::{Job, probe, wait_for};
 use crate::support::sshd::{Setup, Sshd, Userland};
 
 type Check = (&'static str, fn(&Sshd));
@@ -273,4 +275,32 @@ fn a_refusing_sudo_is_a_denial_and_a_willing_one_is_root() {
     check("echo 'sudo: a password is required' >&2; exit 1", Outcome::Denied, "NOPASSWD");
     // As sudo does: it waits for the command, in the same process group.
     check("shift; \"$@\"", Outcome::Ok, "");
+}
+
+/// A run that is over before its watchers were ever given a CPU: they must die of the signal that ends
+/// them, or the channel stays open for as long as heartbeats come.
+#[test]
+fn a_run_that_is_over_at_once_ends_at_once() {
+    for _ in 0..4 {
+        let start = |_| {
+            let lacking = Job::new(Probe { needs: vec![Need::Tool("no-such-tool".into())], ..probe("true") });
+            let mut shell = Command::new("dash");
+            shell.arg("-s").env("CELL", lacking.tag.to_string()).process_group(0);
+            shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = shell.spawn().expect("dash");
+            let mut stdin = child.stdin.take().expect("stdin");
+            stdin.write_all(&lacking.request().stdin()).expect("write");
+            (child, stdin)
+        };
+        let mut started: Vec<_> = (0..50).map(start).collect();
+        let ended = || started.iter_mut().all(|(child, _)| child.try_wait().expect("wait").is_some());
+        let all = wait_for(ended);
+        drop(
+            started
+                .drain(..)
+                .map(|(child, stdin)| (drop(stdin), child).1.wait_with_output())
+                .collect::<Vec<_>>(),
+        );
+        assert!(all, "a run waits for its watchers");
+    }
 }

@@ -32,6 +32,8 @@ mod house;
 #[cfg(test)]
 mod incident;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
 mod known_hosts;
 #[cfg(test)]
 mod lenses;
@@ -74,5 +76,7 @@ mod tracing;
 mod unattended;
 #[cfg(test)]
 mod verbs;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod writing_probes;

@@ -1,6 +1,6 @@
 //! The store as its users meet it: real tools, real kills, full disks, failing syncs.
 
-mod build;
+pub mod build;
 mod crash;
 mod damage;
 mod disk;

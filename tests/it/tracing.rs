@@ -156,7 +156,15 @@ fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
 
 fn inflict(fault: Fault, job: &Job, client: &mut Child) {
     match fault {
-        Fault::ProbeKilled => job.probes().into_iter().for_each(|pid| kill(pid, "KILL")),
+        // A process that is just being made or in the middle of an exec is not seen: until none is left.
+        Fault::ProbeKilled => {
+            let killed = || {
+                let pids = job.probes();
+                pids.iter().for_each(|pid| kill(*pid, "KILL"));
+                pids.is_empty()
+            };
+            assert!(wait_for(killed), "the probe lives on");
+        }
         Fault::ClientKilled => client.kill().expect("kill"),
         Fault::SshdChildKilled => kill(parent_of(supervisor_of(job)).expect("an sshd child"), "KILL"),
         Fault::SupervisorKilled => kill(supervisor_of(job), "KILL"),

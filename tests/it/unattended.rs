@@ -1,3 +1,10 @@
 //! What runs with nobody looking: schedules, the daemon, its locks and its units.
 
+mod boot;
+mod claims;
+mod daemon;
+mod follow;
+mod pace;
+mod process;
 mod schedule;
+mod told;

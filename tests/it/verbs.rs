@@ -4,5 +4,6 @@
 mod answers;
 pub mod build;
 mod distributions;
+mod exposition;
 mod faults;
 mod hostile;

@@ -1,4 +1,6 @@
-//! `check`: the archive against the index.
+//! `check`: the archive against the index, and how all of it is.
+
+mod health;
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,15 +15,15 @@ use crate::render::reports::{CheckAnswer, FindingLine};
 use crate::render::{Ink, Lines, Style, counted, escape, units};
 use crate::store::{self, CheckReport, Finding, Severity, StoreError};
 
-/// Verify the archive against the index
+/// Verify the archive against the index, and say how the state directory is
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What a collector that was stopped has left is mended first: torn tails are cut, readings without an
 outcome become skipped, the index catches up. A state directory that cannot be written to is looked at
 as it stands.
 
-Exit status: 0 nothing is lost or to rebuild, 1 something is, 10 anything was found at all (with
---fail-on-findings).")]
+Exit status: 0 nothing is lost or to rebuild, 1 something is, 10 anything was found at all, or is to be
+warned of (with --fail-on-findings).")]
 pub struct Check {
     /// Read every byte and compare its hash
     #[arg(long)]
@@ -29,7 +31,7 @@ pub struct Check {
     /// Only look: mend nothing
     #[arg(long)]
     read_only: bool,
-    /// Exit with 10 on any finding, notes included
+    /// Exit with 10 on any finding, notes and warnings included
     #[arg(long)]
     fail_on_findings: bool,
 }
@@ -40,14 +42,19 @@ impl Check {
         must_exist(&state)?;
         let recovered = if self.read_only { Vec::new() } else { mend(context, &state)? };
         let report = store::check(&state, self.deep)?;
+        let health = health::look(context, &state);
+        let warned = health.as_ref().is_some_and(|health| !health.warnings().is_empty());
         if context.global.json {
-            context.print_json(&answer(&report, recovered))?;
+            let health = health.as_ref().map(health::answer);
+            context.print_json(&CheckAnswer { health, ..answer(&report, recovered) })?;
         } else {
             recovered.iter().for_each(|what| context.remark(&format!("mended: {what}")));
-            context.print(&text(&report, self.deep, context.out_style()))?;
+            let mut text = text(&report, self.deep, context.out_style());
+            text.extend(health.as_ref().map(|health| health::text(health, context.out_style())));
+            context.print(&text)?;
         }
         Ok(match (report.is_clean(), self.fail_on_findings) {
-            (_, true) if !report.findings.is_empty() => Exit::Findings,
+            (_, true) if warned || !report.findings.is_empty() => Exit::Findings,
             (false, _) => Exit::Internal,
             (true, _) => Exit::Good,
         })
@@ -103,6 +110,7 @@ fn answer(report: &CheckReport, recovered: Vec<String>) -> CheckAnswer<'_> {
         bytes: report.bytes,
         recovered,
         findings: report.findings.iter().map(line).collect(),
+        health: None,
     }
 }
 

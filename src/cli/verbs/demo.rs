@@ -12,9 +12,9 @@ use anyhow::Result;
 
 use crate::cli::{Context, Exit, args, summary, sweeping};
 use crate::collect::{Errand, Recorder, Stop, Target};
-use crate::config::{Defaults, Library, Limits};
+use crate::config::{Defaults, Library, Limits, Retention};
 use crate::demo::{self, DemoOptions, History, Incident};
-use crate::model::{Probe, Trigger};
+use crate::model::{ByteSize, Probe, Trigger};
 use crate::render::json::SweepReport;
 
 /// Between two sweeps of a demo that goes on.
@@ -51,7 +51,10 @@ impl Demo {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let dir = self.dir.clone().unwrap_or_else(|| default_dir(context));
         let limits = Limits::default();
-        let recorder = sweeping::open_recorder(context, &dir)?;
+        // Nobody keeps a demo for long, nor waits for room for one.
+        let none = ByteSize(0);
+        let retention = Retention { reserve: none, low_space: none, ..Retention::default() };
+        let recorder = sweeping::open_recorder(context, &dir, &retention)?;
         let stop = Stop::default();
         sweeping::runtime()?.block_on(sweeping::with_signals(
             context,

@@ -2,6 +2,7 @@
 
 mod openmetrics;
 mod rows;
+mod totals;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufWriter, Write};
@@ -26,8 +27,9 @@ use rows::{COLUMNS, ExportRow, HISTOGRAM_COLUMNS, HistogramRow};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 csv and ndjson have the columns of v_sample or, with --histograms, of v_histogram (`dropsonde query
---schema`). openmetrics is one sweep, the newest by default, numbers and histograms: rates stand there as
-gauges called NAME:rate. sqlite has every view as a plain table. In csv and openmetrics, control characters
+--schema`). openmetrics has the time of each reading and is the newest sweep, or those since --since: numbers
+and histograms; rates stand there as gauges called NAME:rate, and with --totals counters as what they are, read
+from the archive again. sqlite has every view as a plain table. In csv and openmetrics, control characters
 that a host sent are escaped.
 
 Examples:
@@ -35,6 +37,7 @@ Examples:
   dropsonde export --format csv --since 24h --metric 'node_pressure_*' --out pressure.csv
   dropsonde export --format csv --histograms --metric 'blockio_*' --sweep latest
   dropsonde export --format openmetrics --out sweep.om
+  dropsonde export --format openmetrics --since 2d --totals --metric 'node_disk_*' --out backfill.om
   dropsonde export --format sqlite --out fleet.sqlite")]
 pub struct Export {
     #[arg(long, value_enum)]
@@ -57,6 +60,9 @@ pub struct Export {
     /// Histograms instead of samples
     #[arg(long)]
     histograms: bool,
+    /// In openmetrics, the counters' totals too
+    #[arg(long)]
+    totals: bool,
 }
 
 /// What of a sweep is exported.
@@ -87,18 +93,13 @@ impl Moments {
     fn at(&self, host: &HostName, probe: &ProbeName) -> Option<i64> {
         self.0.get(&(host.clone(), probe.clone())).copied()
     }
-
-    /// With a blank before it; empty when it is not known.
-    fn text(&self, host: &HostName, probe: &ProbeName) -> String {
-        self.at(host, probe).map(|ts| format!(" {ts}")).unwrap_or_default()
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Csv,
     Ndjson,
-    /// One sweep for Prometheus and its kin
+    /// For Prometheus and its kin, with times
     Openmetrics,
     /// A database of plain tables
     Sqlite,
@@ -106,6 +107,9 @@ enum Format {
 
 impl Export {
     pub fn run(self, context: &Context) -> Result<Exit> {
+        if self.totals && self.format != Format::Openmetrics {
+            return Err(Usage("--totals is for openmetrics".to_owned()).into());
+        }
         let recorded = Recorded::open(context)?;
         match (&self.out, self.format) {
             (_, Format::Sqlite) => self.database(&recorded)?,
@@ -125,7 +129,7 @@ impl Export {
         let Some(path) = &self.out else {
             return Err(Usage("a sqlite export needs --out FILE".to_owned()).into());
         };
-        whole_path(path, |path| Ok(recorded.reader.export_plain(path)?))
+        whole_path(path, |path| Ok(recorded.reader.export_plain(path, None)?))
     }
 
     fn stream(&self, recorded: &Recorded<'_>, out: &mut dyn Write) -> Result<()> {
@@ -144,24 +148,40 @@ impl Export {
             }
             out.write_all(line.as_bytes())?;
         }
+        if self.format == Format::Openmetrics {
+            self.openmetrics(recorded, &sweeps, &wanted, out)?;
+            return out.flush().context("write");
+        }
         for sweep in &sweeps {
             let moments = Moments::of(recorded, &sweep.sweep)?;
-            match self.format {
-                Format::Openmetrics => openmetrics::write(recorded, sweep, (&wanted, &moments), out)?,
-                _ if self.histograms => self.histograms(recorded, sweep, (&wanted, &moments), out)?,
-                _ => self.samples(recorded, sweep, (&wanted, &moments), out)?,
+            match self.histograms {
+                true => self.histograms(recorded, sweep, (&wanted, &moments), out)?,
+                false => self.samples(recorded, sweep, (&wanted, &moments), out)?,
             }
         }
         out.flush().context("write")
     }
 
+    fn openmetrics(
+        &self,
+        recorded: &Recorded<'_>,
+        sweeps: &[SweepRow],
+        wanted: &Wanted<'_>,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let moments: Vec<Moments> =
+            sweeps.iter().map(|sweep| Moments::of(recorded, &sweep.sweep)).collect::<Result<_>>()?;
+        let totals = self.totals.then(|| totals::Totals::read(recorded, sweeps, wanted)).transpose()?;
+        openmetrics::Exposition { recorded, sweeps, moments: &moments, wanted }.write(totals, out)
+    }
+
     /// The oldest first.
     fn sweeps(&self, recorded: &Recorded<'_>) -> Result<Vec<SweepRow>> {
-        if self.format == Format::Openmetrics && (self.since.is_some() || self.histograms) {
-            let why = "openmetrics is one sweep, histograms and all: leave out --since and --histograms";
+        if self.format == Format::Openmetrics && self.histograms {
+            let why = "openmetrics has numbers and histograms: leave out --histograms";
             return Err(Usage(why.to_owned()).into());
         }
-        let newest = (self.format == Format::Openmetrics).then_some("latest");
+        let newest = (self.format == Format::Openmetrics && self.since.is_none()).then_some("latest");
         if let Some(sweep) = self.sweep.as_deref().or(newest) {
             return Ok(vec![recorded.sweep(sweep)?]);
         }

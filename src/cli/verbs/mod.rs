@@ -1,8 +1,11 @@
 //! One file per verb: its arguments, and what it does.
 
+pub mod alerts;
+pub mod backup;
 pub mod check;
 pub mod compare;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod doctor;
 mod dry_run;
@@ -14,6 +17,7 @@ pub mod history;
 pub mod hosts;
 pub mod outliers;
 pub mod probes;
+pub mod prune;
 pub mod quarantine;
 pub mod query;
 pub mod reindex;
@@ -22,6 +26,7 @@ pub mod run;
 pub mod schedule;
 pub mod shell;
 pub mod show;
+pub mod snapshot;
 pub mod sweep;
 pub mod sweeps;
 pub mod top;

@@ -12,9 +12,9 @@ use crate::cli::outfile::whole_file;
 use crate::cli::recorded::Recorded;
 use crate::cli::{Context, Exit, summary};
 use crate::collect::{Archived, Caps};
-use crate::compare::{Course, Explanation, Outlier, Outliers};
+use crate::compare::{Explanation, Outlier, Outliers};
 use crate::model::{HostName, Outcome, ProbeName};
-use crate::report::{Coverage, MOST_CARDS, Page, ProbeCoverage, Trouble, incidents, page};
+use crate::report::{Coverage, MOST_CARDS, Page, Picture, ProbeCoverage, Trouble, incidents, page};
 use crate::select::fold;
 use crate::store::StateDir;
 use crate::store::index::{Reader, ReadingRow};
@@ -73,11 +73,11 @@ impl Report {
         let root = context.state_dir()?;
         let question = findings::question(&recorded, &root, &scope)?;
         let outliers = survey::outliers(&question)?;
-        let courses = courses(&recorded.reader, &question, &outliers)?;
+        let pictures = pictures(&recorded.reader, &question, &outliers)?;
         let state = StateDir::at(&root);
         let output = |row: &ReadingRow| Archived::open(&state, row).ok()?.output(Caps::default()).ok();
         Ok(page(&Page {
-            courses: &courses,
+            pictures: &pictures,
             explanations: &explanations(&question, &outliers, &output)?,
             coverage: &coverage(&recorded.reader, &question)?,
             hosts: self.hosts.as_deref(),
@@ -87,8 +87,8 @@ impl Report {
     }
 }
 
-/// Of the findings that get charts.
-fn courses(reader: &Reader, question: &Question<'_>, found: &Outliers) -> Result<Vec<Option<Course>>> {
+/// Of the findings that get charts, one after the other: a week of a large fleet is many megabytes for each.
+fn pictures(reader: &Reader, question: &Question<'_>, found: &Outliers) -> Result<Vec<Option<Picture>>> {
     let hosts = match &question.hosts {
         Some(hosts) => hosts.clone(),
         None => reader.answered(&question.sweep.sweep)?.into_iter().map(|(host, _)| host).collect(),
@@ -96,7 +96,11 @@ fn courses(reader: &Reader, question: &Question<'_>, found: &Outliers) -> Result
     let sweeps: Vec<_> = found.sweeps.iter().map(|it| it.sweep.clone()).collect();
     let frame = reader.frame(&hosts, &sweeps)?;
     let shown = found.findings.iter().take(MOST_CARDS);
-    Ok(shown.map(|it| survey::course(reader, &frame, &it.subject)).collect::<Result<_, _>>()?)
+    let picture = |it: &Outlier| {
+        let course = survey::course(reader, &frame, &it.subject)?;
+        Ok(course.and_then(|course| Picture::of(it, &course)))
+    };
+    shown.map(picture).collect()
 }
 
 /// One for each incident, of its most important metric.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::sweep::find_probe;
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, distributions, summary, sweeping};
-use crate::collect::{Errand, Kept, Target};
+use crate::collect::{Errand, Kept, Pace, Target, complete};
 use crate::config::Settings;
 use crate::model::{Host, HostName, Kind, Outcome, Probe, Reach, Sample, Trigger};
 use crate::render::{Cell, Column, Ink, Lines, Style, Table, counted, escape, escape_bytes, units};
@@ -56,11 +56,11 @@ impl Run {
             held: Default::default(),
             targets,
         };
-        let recorder = sweeping::open_recorder(context, &settings.state_dir)?;
+        let recorder = sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?;
         // Only now: an index that was broken is mended by opening.
-        errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
-        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
-        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+        complete(&mut errand, &settings.state_dir)?;
+        let work = (recorder, errand, Pace::default());
+        let (swept, report) = sweeping::conduct(context, settings, work, |kept| {
             if self.ndjson {
                 summary::ndjson(context, kept)
             } else if context.global.json {

@@ -7,8 +7,8 @@ use anyhow::Result;
 
 use super::dry_run;
 use crate::cli::failure::Usage;
-use crate::cli::{Context, Exit, summary, sweeping};
-use crate::collect::{Errand, Target};
+use crate::cli::{Context, Exit, following, summary, sweeping};
+use crate::collect::{Errand, Pace, Target, complete};
 use crate::config::{Schedule, Settings};
 use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
 use crate::select::nearest;
@@ -34,6 +34,9 @@ pub struct Sweep {
     /// These probes; may be given more than once
     #[arg(long = "probe", value_name = "NAME")]
     probes: Vec<String>,
+    /// Spread the visits over the schedule's splay, as the daemon does
+    #[arg(long, requires = "schedule")]
+    spread: bool,
     /// Print exactly what would be sent to each host, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -51,38 +54,64 @@ impl Sweep {
         // A retry asks the index, so a broken one is mended first; a new sweep is checked first, so
         // that a slip leaves no state directory behind.
         let mends = self.retry_failed.is_some() && !self.dry_run && settings.state_dir.exists();
-        let mended = mends.then(|| sweeping::open_recorder(context, &settings.state_dir)).transpose()?;
+        let mended = mends
+            .then(|| sweeping::open_recorder(context, &settings.state_dir, &settings.retention))
+            .transpose()?;
         let mut errand = self.errand(context, settings)?;
-        let probes: Vec<Arc<Probe>> =
-            errand.targets.iter().flat_map(|target| target.probes.iter().cloned()).collect();
-        let probes = distinct(probes);
         if self.dry_run {
-            errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
-            errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
+            complete(&mut errand, &settings.state_dir)?;
             return dry_run::print(context, &errand, &settings.limits);
         }
         let recorder = match mended {
             Some(recorder) => recorder,
-            None => sweeping::open_recorder(context, &settings.state_dir)?,
+            None => sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?,
         };
-        errand.cursors = sweeping::cursors(&settings.state_dir, &probes)?;
-        errand.held = sweeping::held(context, &settings.state_dir, &probes)?;
-        let (swept, report) = sweeping::conduct(context, settings, (recorder, errand), |kept| {
+        let scheduled = errand.trigger == Trigger::Scheduled;
+        complete(&mut errand, &settings.state_dir)?;
+        let work = (recorder, errand, self.pace(settings)?);
+        let (swept, mut report) = sweeping::conduct(context, settings, work, |kept| {
             if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
         })?;
-        if context.global.json {
-            context.print_json(&report)?;
-        } else if !self.ndjson {
+        let told = !context.global.json && !self.ndjson;
+        if told {
             context.print(&summary::text(&report, context.out_style()))?;
         }
-        Ok(sweeping::exit_of(&report, &swept))
+        let mut followed = Ok(());
+        if scheduled && !swept.finished.end.interrupted {
+            followed = following::follow(context, settings, (&swept, told), &mut report.escalated);
+        }
+        if context.global.json {
+            context.print_json(&report)?;
+        }
+        // Only now: the sweep was recorded, and its answer is owed whatever came after it.
+        followed?;
+        let exit = sweeping::exit_of(&report, &swept);
+        match self.found_schedule(settings)?.and_then(|schedule| schedule.shortfall(&report.outcomes)) {
+            Some(shortfall) if exit == Exit::Partial => {
+                context.remark(&format!("dropsonde: {shortfall}"));
+                Ok(Exit::NoHostReached)
+            }
+            _ => Ok(exit),
+        }
+    }
+
+    fn found_schedule<'a>(&self, settings: &'a Settings) -> Result<Option<&'a Schedule>> {
+        self.schedule.as_deref().map(|name| find_schedule(settings, name)).transpose()
+    }
+
+    /// A person waits for nothing but the hosts; a timer's sweep is spread like the daemon's.
+    fn pace(&self, settings: &Settings) -> Result<Pace> {
+        let schedule = self.found_schedule(settings)?;
+        let splay = schedule.map(|schedule| schedule.splay).filter(|_| self.spread);
+        let deadline = schedule.and_then(|schedule| schedule.deadline);
+        Ok(Pace { splay: splay.unwrap_or_default(), deadline })
     }
 
     fn errand(&self, context: &Context, settings: &Settings) -> Result<Errand> {
         if let Some(sweep) = &self.retry_failed {
             return self.retry(context, settings, sweep);
         }
-        let schedule = self.schedule.as_deref().map(|name| find_schedule(settings, name)).transpose()?;
+        let schedule = self.found_schedule(settings)?;
         let mut probes =
             self.probes.iter().map(|name| find_probe(settings, name)).collect::<Result<Vec<_>>>()?;
         if let Some(schedule) = schedule.filter(|_| probes.is_empty()) {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::cli::recorded::Recorded;
+use crate::cli::ticks::Ticks;
 use crate::cli::{Context, Exit, summary};
 use crate::model::{Cause, HostName, Kind, Outcome, SweepId};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::render::reports::{SweepLine, SweepsReport};
+use crate::render::reports::{NotRun, SweepLine, SweepsReport};
 use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, units};
 use crate::select::fold;
 use crate::store::index::{ReadingRow, SweepRow};
@@ -40,9 +41,16 @@ impl Sweeps {
     }
 
     fn list(&self, context: &Context, recorded: &Recorded<'_>) -> Result<()> {
+        let ticks = Ticks::read(context)?;
+        let late = ticks.lateness_s();
         let mut report = SweepsReport::default();
-        for row in recorded.reader.sweeps(self.limit)? {
-            report.sweeps.push(line(recorded, row)?);
+        let rows = recorded.reader.sweeps(self.limit)?;
+        // A list of the last few sweeps is one of what was not run meanwhile, too.
+        let since = rows.last().filter(|_| rows.len() >= self.limit).map(|row| row.started);
+        report.not_run = ticks.not_run(None, since);
+        for row in rows {
+            let late_s = late.get(&row.sweep).copied();
+            report.sweeps.push(SweepLine { late_s, ..line(recorded, row)? });
         }
         if context.global.json {
             return context.print_json(&report);
@@ -63,8 +71,40 @@ impl Sweeps {
         report.sweeps.iter().for_each(|sweep| {
             table.row(cells(sweep));
         });
-        context.print(&table.render(context.out_style()))
+        context.print(&table.render(context.out_style()))?;
+        print_not_run(context, &report.not_run)
     }
+}
+
+/// Rows of what was not run, for a person.
+const NOT_RUN: usize = 10;
+
+fn print_not_run(context: &Context, not_run: &[NotRun<'_>]) -> Result<()> {
+    if not_run.is_empty() {
+        return Ok(());
+    }
+    let shown = if context.global.verbose > 0 { not_run.len() } else { NOT_RUN };
+    let mut table = Table::new([
+        Column::left("NOT RUN"),
+        Column::left("DUE"),
+        Column::left("UNTIL"),
+        Column::right("N"),
+        Column::left("WHY").elastic(),
+    ]);
+    for it in not_run.iter().take(shown) {
+        table.row([
+            Cell::from(it.schedule),
+            Cell::from(it.due.as_str()),
+            Cell::from(if it.count > 1 { it.until.as_str() } else { "" }),
+            Cell::new(it.count.to_string()),
+            Cell::new(format!("{}: {}", it.fate, it.why)).ink(Ink::Yellow),
+        ]);
+    }
+    context.print(&format!("\n{}", table.render(context.out_style())))?;
+    if not_run.len() > shown {
+        context.remark(&format!("{} more that were not run; --verbose shows them", not_run.len() - shown));
+    }
+    Ok(())
 }
 
 fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
@@ -73,6 +113,7 @@ fn line(recorded: &Recorded<'_>, row: SweepRow) -> Result<SweepLine> {
         sweep: row.sweep,
         trigger: row.trigger,
         schedule: row.schedule,
+        late_s: None,
         cause: row.cause,
         started: row.started.rfc3339(),
         ended: row.ended.map(|ended| ended.rfc3339()),
@@ -99,6 +140,7 @@ fn cells(sweep: &SweepLine) -> [Cell; 7] {
     };
     let others = sweep.outcomes.iter().filter(|(outcome, count)| **outcome != Outcome::Ok && **count > 0);
     let mut others: Vec<String> = others.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    others.extend(sweep.late_s.map(|late_s| format!("late by {}", units::value(late_s, "seconds"))));
     if sweep.interrupted {
         others.push("interrupted".to_owned());
     } else if sweep.ended.is_none() {

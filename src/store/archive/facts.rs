@@ -80,6 +80,11 @@ impl Facts {
         self.reading.as_ref().map(|facts| facts.outcome)
     }
 
+    /// Bytes that came off the wire, whether or not they are still there.
+    pub fn bytes_wire(&self) -> u64 {
+        self.reading.as_ref().map_or(0, |facts| facts.bytes_wire)
+    }
+
     pub fn matches(&self, data: &[u8]) -> bool {
         hash_of(data) == self.blake3
     }

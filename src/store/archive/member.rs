@@ -16,6 +16,10 @@ pub enum Entry {
     Probe(ProbeName),
     /// `<host>/<probe>.gz`.
     Reading(HostName, ProbeName),
+    /// `_digest/0001.ndjson.gz`: what is kept of readings whose bytes were pruned.
+    Digest(u32),
+    /// `_merged/0001.ndjson.gz`: the same, of a sweep whose numbers stand for several sweeps.
+    Merged(u32),
     /// `_end.json`, the last member: how it went.
     End,
 }
@@ -26,6 +30,8 @@ impl Entry {
             Self::Plan => "_plan.json".to_owned(),
             Self::Probe(probe) => format!("_probes/{probe}.toml"),
             Self::Reading(host, probe) => format!("{host}/{probe}.gz"),
+            Self::Digest(part) => format!("_digest/{part:04}.ndjson.gz"),
+            Self::Merged(part) => format!("_merged/{part:04}.ndjson.gz"),
             Self::End => "_end.json".to_owned(),
         }
     }
@@ -37,6 +43,8 @@ impl Entry {
             "_end.json" => Some(Self::End),
             _ => match path.split_once('/')? {
                 ("_probes", file) => ProbeName::new(file.strip_suffix(".toml")?).ok().map(Self::Probe),
+                ("_digest", file) => part(file).map(Self::Digest),
+                ("_merged", file) => part(file).map(Self::Merged),
                 (host, file) => {
                     let probe = ProbeName::new(file.strip_suffix(".gz")?).ok()?;
                     Some(Self::Reading(HostName::new(host).ok()?, probe))
@@ -44,6 +52,11 @@ impl Entry {
             },
         }
     }
+}
+
+fn part(file: &str) -> Option<u32> {
+    let digits = file.strip_suffix(".ndjson.gz")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// What `zcat` reads as nothing: stored for a reading that brought no bytes, so that every member
@@ -149,12 +162,26 @@ mod tests {
 
     #[test]
     fn only_our_own_paths_are_entries() {
-        for path in ["_plan.json", "_end.json", "_probes/proc.toml", "web01/proc.gz"] {
+        for path in [
+            "_plan.json",
+            "_end.json",
+            "_probes/proc.toml",
+            "web01/proc.gz",
+            "_digest/0001.ndjson.gz",
+            "_merged/12345.ndjson.gz",
+        ] {
             assert_eq!(Entry::from_path(path).map(|entry| entry.path()), Some(path.to_owned()));
         }
-        for path in
-            ["../x/proc.gz", "/web01/proc.gz", "web01/../proc.gz", "web01/proc", "x", "a/b/c.gz", "_x/p.gz"]
-        {
+        for path in [
+            "../x/proc.gz",
+            "/web01/proc.gz",
+            "web01/../proc.gz",
+            "web01/proc",
+            "x",
+            "a/b/c.gz",
+            "_x/p.gz",
+            "_digest/+1.ndjson.gz",
+        ] {
             assert_eq!(Entry::from_path(path), None, "{path}");
         }
     }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tar::{EntryType, Header};
 
 use super::member::{BLOCK, pax_value};
-use super::{Entry, Facts};
+use super::{Digest, Entry, Facts, digest};
 use crate::model::{HostName, ProbeName, Reading, SweepId};
 use crate::store::dir::{self, Mode};
 use crate::store::{StateDir, StoreError};
@@ -110,6 +110,19 @@ impl TarFile {
             .facts
             .reading(host, probe, Bytes::from(data))
             .ok_or_else(|| self.damaged(member, "its pax record lacks facts of a reading"))
+    }
+
+    /// The readings of a digest, in the order in which they were recorded.
+    pub fn digests(&self, member: &Member) -> Result<Vec<Digest>, StoreError> {
+        digest::decode(&self.data(member)?).map_err(|what| self.damaged(member, &what))
+    }
+
+    /// Members as they stand there, from one's beginning to another's end.
+    pub(super) fn stretch(&self, from: u64, until: u64) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; usize::try_from(until.saturating_sub(from)).unwrap_or(0)];
+        let read = self.file.read_exact_at(&mut bytes, from);
+        read.map_err(|error| StoreError::io("read", &self.path, error))?;
+        Ok(bytes)
     }
 
     /// A JSON member (`_plan.json`, `_end.json`).

@@ -83,7 +83,7 @@ impl Tape {
     }
 }
 
-fn write_error(action: &'static str, path: &Path, needed: u64, error: io::Error) -> StoreError {
+pub(super) fn write_error(action: &'static str, path: &Path, needed: u64, error: io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             StoreError::Full { path: path.to_owned(), needed: needed.max(1 << 20) }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
-use crate::model::{Cause, CollectorTime, Judging, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse};
+use crate::model::{
+    Cause, CollectorTime, Judging, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse,
+};
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
 
@@ -54,10 +56,7 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
     let column = |name: &str| row.as_ref().column_index(name);
     Ok(SweepRow {
         sweep: sweep_id(row, column("name")?)?,
-        trigger: word(row, column("trigger")?, |word| {
-            use Trigger::{Adhoc, Backfill, Escalated, Scheduled};
-            [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
-        })?,
+        trigger: trigger(row, column("trigger")?)?,
         schedule: row.get("schedule")?,
         cause: cause(row, column("cause")?)?,
         started: CollectorTime::from_unix_ns(row.get("started_ns")?),
@@ -68,7 +67,12 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
         readings: unsigned(row, column("readings")?)?,
         ok: unsigned(row, column("ok")?)?,
         archived: unsigned(row, column("archived")?)?,
+        kept: kept(row, column("kept")?)?,
     })
+}
+
+pub(super) fn kept(row: &Row<'_>, at: usize) -> SqlResult<Kept> {
+    word(row, at, |word| Kept::ALL.into_iter().find(|kept| kept.as_str() == word))
 }
 
 pub(super) const READING: &str = "SELECT w.name, h.name, p.name, r.outcome, r.detail, r.exit, r.started_ns, r.elapsed_ns,
@@ -141,6 +145,13 @@ pub(super) fn sweep_id(row: &Row<'_>, at: usize) -> SqlResult<SweepId> {
 fn kind(row: &Row<'_>, at: usize) -> SqlResult<Kind> {
     word(row, at, |word| {
         [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| kind.as_str() == word)
+    })
+}
+
+pub(super) fn trigger(row: &Row<'_>, at: usize) -> SqlResult<Trigger> {
+    word(row, at, |word| {
+        use Trigger::{Adhoc, Backfill, Escalated, Scheduled};
+        [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
     })
 }
 

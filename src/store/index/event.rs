@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Parsed, Plan, Probe, Reading, SweepEnd, SweepId};
+use crate::model::{Kept, Parsed, Plan, Probe, Reading, Sample, SweepEnd, SweepId};
 
 /// One step of a sweep: the same for a live sweep, for recovery and for `reindex`.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub enum EventKind {
     Begin {
         plan: Arc<Plan>,
         probes: Arc<[Arc<Probe>]>,
+        kept: Kept,
     },
     Reading {
         reading: Box<Reading>,
@@ -29,6 +30,15 @@ pub enum EventKind {
         truncated: bool,
         /// Where its member begins.
         offset: u64,
+        digested: Option<Digested>,
     },
     End(SweepEnd),
+}
+
+/// What of a reading does not follow from it any more, because its bytes were pruned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Digested {
+    /// The rates since the reading before it, as they once were made.
+    pub between: Vec<Sample>,
+    pub bytes_wire: u64,
 }

@@ -11,6 +11,7 @@ mod event;
 mod fleet;
 mod functions;
 mod histogram;
+mod keep;
 mod numbers;
 mod open;
 mod panel;
@@ -26,7 +27,8 @@ mod varint;
 mod write;
 
 pub use block::CHUNK;
-pub use event::{Event, EventKind};
+pub use event::{Digested, Event, EventKind};
+pub use keep::{Between, Take, baseline_fault, install_baseline, prepare_baseline};
 pub use open::{Built, SwapOld, swap};
 pub use panel::{Described, Frame};
 pub use query::{QueryLimits, Table, Value};

@@ -47,18 +47,39 @@ pub struct Built {
 /// Makes a new index beside the live one: no log, no sync until it is whole. Waits for whoever else is
 /// building one; what a killed builder has left is overwritten.
 pub(super) fn open_fresh(state: &StateDir) -> Result<(PathBuf, Connection, File), StoreError> {
-    let lock_path = state.root().join("reindex.lock");
-    let lock =
-        dir::open(&lock_path, Mode::Ensure).map_err(|error| StoreError::io("open", &lock_path, error))?;
-    lock.lock().map_err(|error| StoreError::io("lock", &lock_path, error))?;
+    let lock = state.lock("reindex.lock")?;
     let path = state.root().join("index.sqlite.new");
     remove_index_files(&path)?;
+    copy_baseline(state, &path)?;
     let mut conn = open_file(&path)?;
     let failed = |error| StoreError::index(&path, error);
     conn.pragma_update(None, "journal_mode", "OFF").map_err(failed)?;
     conn.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
     migrate(&mut conn, &path, MIGRATIONS)?;
     Ok((path, conn, lock))
+}
+
+/// Begins with what is known from sweeps that were dropped.
+fn copy_baseline(state: &StateDir, path: &Path) -> Result<(), StoreError> {
+    let from = state.baseline();
+    let mut baseline = match dir::open(&from, Mode::Read) {
+        Ok(baseline) => baseline,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("open", &from, error)),
+    };
+    let copied = dir::open(path, Mode::New).and_then(|mut new| io::copy(&mut baseline, &mut new));
+    copied.map_err(|error| StoreError::io("copy", &from, error))?;
+    let conn = open_file(path)?;
+    let sound: Result<String, _> = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    if sound.is_ok_and(|answer| answer == "ok") {
+        return Ok(());
+    }
+    // Without it only the oldest labels have another beginning; the readings are all there.
+    drop(conn);
+    remove_index_files(path)?;
+    let kept = dir::set_aside(&from, "corrupt")?;
+    tracing::error!("{} is broken: moved to {}", from.display(), kept.display());
+    Ok(())
 }
 
 fn open_file(path: &Path) -> Result<Connection, StoreError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, CollectorTime, Histogram, HostName, Judging, Kind, Labels, Outcome, ProbeName, Sample, Span,
+    Cause, CollectorTime, Histogram, HostName, Judging, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span,
     SweepId, Trigger, Worse,
 };
 
@@ -26,6 +26,7 @@ pub struct SweepRow {
     pub ok: u64,
     /// Bytes of its tar that the index holds.
     pub archived: u64,
+    pub kept: Kept,
 }
 
 /// One reading's line in the ledger.

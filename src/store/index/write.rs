@@ -9,11 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, param
 
 use super::between::{Totals, between};
 use super::catalog::{Catalog, SeriesName, Source};
-use super::event::{Event, EventKind};
+use super::event::{Digested, Event, EventKind};
 use super::open::{self, Built, Identity, identity};
 use super::{histogram, numbers, strike};
 use crate::model::{
-    CollectorTime, Kind, Labels, Outcome, Parsed, Plan, Probe, Reading, Span, SweepEnd, SweepId,
+    CollectorTime, Kept, Kind, Labels, Outcome, Parsed, Plan, Probe, Reading, Sample, Span, SweepEnd, SweepId,
 };
 use crate::store::{StateDir, StoreError};
 
@@ -29,14 +29,15 @@ pub struct Mark {
     pub ended: bool,
     /// Its samples stand in blocks.
     pub pivoted: bool,
+    pub kept: Kept,
 }
 
 #[derive(Debug)]
 pub struct Writer {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     identity: Option<Identity>,
     pub(super) conn: Connection,
-    catalog: Catalog,
+    pub(super) catalog: Catalog,
     /// Held while a new index is being built.
     building: Option<File>,
 }
@@ -75,7 +76,7 @@ impl Writer {
 
     fn try_ingest(&mut self, events: &[Event]) -> Result<()> {
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut ingest = Ingest { conn: &tx, catalog: &mut self.catalog };
+        let mut ingest = Ingest { conn: &tx, catalog: &mut self.catalog, rewriting: false };
         for event in events {
             ingest.event(event)?;
         }
@@ -108,14 +109,15 @@ impl Writer {
     }
 
     fn try_marks(&self) -> Result<HashMap<SweepId, Mark>> {
-        let mut statement = self.conn.prepare_cached("SELECT name, archived, state FROM sweep")?;
+        let mut statement = self.conn.prepare_cached("SELECT name, archived, state, kept FROM sweep")?;
         let mut rows = statement.query([])?;
         let mut marks = HashMap::new();
         while let Some(row) = rows.next()? {
             let state: i64 = row.get(2)?;
             let archived = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
             if let Ok(sweep) = SweepId::new(&row.get::<_, String>(0)?) {
-                marks.insert(sweep, Mark { archived, ended: state > 0, pivoted: state > 1 });
+                let kept = super::columns::kept(row, 3)?;
+                marks.insert(sweep, Mark { archived, ended: state > 0, pivoted: state > 1, kept });
             }
         }
         Ok(marks)
@@ -143,29 +145,32 @@ impl Writer {
 }
 
 /// One transaction.
-struct Ingest<'a> {
-    conn: &'a Connection,
-    catalog: &'a mut Catalog,
+pub(super) struct Ingest<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) catalog: &'a mut Catalog,
+    /// Rows of old readings are replaced: what they said about later ones has been noted long ago.
+    pub(super) rewriting: bool,
 }
 
 impl Ingest<'_> {
     fn event(&mut self, event: &Event) -> Result<()> {
         match &event.kind {
-            EventKind::Begin { plan, probes } => {
-                self.begin(plan)?;
+            EventKind::Begin { plan, probes, kept } => {
+                self.begin(plan, *kept)?;
                 for probe in probes.iter() {
                     self.catalog.define(self.conn, probe)?;
                 }
             }
-            EventKind::Reading { reading, probe, parsed, truncated, offset } => {
-                let stored = Stored {
-                    reading,
-                    probe: probe.as_deref(),
-                    parsed,
-                    truncated: *truncated,
-                    offset: *offset,
-                };
-                self.reading(&event.sweep, &stored)?;
+            EventKind::Reading { reading, probe, parsed, truncated, offset, digested } => {
+                let (truncated, offset) = (*truncated, *offset);
+                let (probe, digested) = (probe.as_deref(), digested.as_ref());
+                let stored = Stored { reading, probe, parsed, truncated, offset, digested };
+                let key = self.key(&event.sweep, &stored)?;
+                // A digest that was indexed in part is read again from its beginning.
+                if digested.is_none() || !self.is_known(key)? {
+                    self.reading(key, &stored)?;
+                    self.remember(key, &stored)?;
+                }
             }
             EventKind::End(end) => self.end(&event.sweep, end)?,
         }
@@ -175,11 +180,13 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    fn begin(&mut self, plan: &Plan) -> Result<()> {
+    fn begin(&mut self, plan: &Plan, kept: Kept) -> Result<()> {
         self.conn
             .prepare_cached(
-                "INSERT INTO sweep (name, trigger, schedule, started_ns, planned, archived, last_seq, cause)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6)",
+                "INSERT INTO sweep
+                     (id, name, trigger, schedule, started_ns, planned, kept, cause, archived, last_seq)
+                 VALUES ((SELECT max(coalesce(max(s.id), 0), d.last) + 1 FROM dropped d LEFT JOIN sweep s),
+                     ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0)",
             )?
             .execute(params![
                 plan.sweep.as_str(),
@@ -187,6 +194,7 @@ impl Ingest<'_> {
                 plan.schedule,
                 plan.started.unix_ns(),
                 plan.planned() as i64,
+                kept.as_str(),
                 plan.cause.as_ref().map(|cause| serde_json::json!(cause).to_string()),
             ])?;
         for host in &plan.hosts {
@@ -210,17 +218,33 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    fn reading(&mut self, sweep: &SweepId, stored: &Stored<'_>) -> Result<()> {
-        let key = Key {
+    pub(super) fn key(&mut self, sweep: &SweepId, stored: &Stored<'_>) -> Result<Key> {
+        Ok(Key {
             sweep: self.catalog.sweep(self.conn, sweep)?,
             host: self.catalog.host(self.conn, &stored.reading.host)?,
             probe: self.catalog.probe(self.conn, &stored.reading.probe)?,
-        };
+        })
+    }
+
+    fn is_known(&self, key: Key) -> Result<bool> {
+        self.conn
+            .prepare_cached("SELECT 1 FROM reading WHERE sweep = ?1 AND host = ?2 AND probe = ?3")?
+            .exists([key.sweep, key.host, key.probe])
+    }
+
+    /// The rows of one reading.
+    pub(super) fn reading(&mut self, key: Key, stored: &Stored<'_>) -> Result<()> {
         let definition = self.catalog.definition(self.conn, key.probe, stored.reading.probe_hash)?;
         let source = Source { probe_id: key.probe, definition: definition.unwrap_or(0), probe: stored.probe };
         let mut faults: Vec<String> = stored.parsed.faults.iter().map(|fault| fault.0.clone()).collect();
-        let mut values = self.values(&source, stored.parsed, &mut faults)?;
-        values.extend(self.between(key, &source, stored)?);
+        let (mut values, refused) = self.samples(&source, &stored.parsed.samples)?;
+        note_refused(&mut faults, refused);
+        // Those of a digest are kept for the reading after it, too.
+        let made = if self.rewriting { Vec::new() } else { self.between(key, &source, stored)? };
+        values.extend(match stored.digested {
+            Some(digested) => self.samples(&source, &digested.between)?.0,
+            None => made,
+        });
         values.sort_by_key(|(series, _)| *series);
         let all = values.len();
         values.dedup_by_key(|(series, _)| *series);
@@ -234,7 +258,11 @@ impl Ingest<'_> {
         }
         self.histograms(key, &source, stored.parsed, &mut faults)?;
         self.faults(key, &faults)?;
-        self.ledger(key, definition, stored, faults.len())?;
+        self.ledger(key, definition, stored, faults.len())
+    }
+
+    /// What a reading says about all that follow.
+    fn remember(&mut self, key: Key, stored: &Stored<'_>) -> Result<()> {
         strike::note(self.conn, [key.host, key.probe], (stored.probe, stored.reading))?;
         if !stored.parsed.facts.is_empty() {
             self.labels(key.host, "fact", &stored.parsed.facts, stored.reading.started)?;
@@ -247,29 +275,15 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// The reading's own samples as (series, value).
-    fn values(
-        &mut self,
-        source: &Source<'_>,
-        parsed: &Parsed,
-        faults: &mut Vec<String>,
-    ) -> Result<Vec<(i64, f64)>> {
-        let mut values = Vec::with_capacity(parsed.samples.len() + parsed.totals.len());
-        let mut refused = 0;
-        for sample in &parsed.samples {
-            let name = SeriesName {
-                metric: &sample.metric,
-                labels: &sample.labels,
-                kind: sample.kind,
-                span: sample.span,
-            };
-            match self.catalog.series(self.conn, source, name)? {
-                Some(series) => values.push((series, sample.value)),
-                None => refused += 1,
-            }
+    /// Samples as (series, value), and how many have no room in the catalog.
+    fn samples(&mut self, source: &Source<'_>, samples: &[Sample]) -> Result<(Vec<(i64, f64)>, usize)> {
+        let mut values = Vec::with_capacity(samples.len());
+        for Sample { metric, labels, kind, span, value } in samples {
+            let name = SeriesName { metric, labels, kind: *kind, span: *span };
+            values.extend(self.catalog.series(self.conn, source, name)?.map(|series| (series, *value)));
         }
-        note_refused(faults, refused);
-        Ok(values)
+        let refused = samples.len() - values.len();
+        Ok((values, refused))
     }
 
     /// Rates since the last reading of the same boot; this reading's totals take its place.
@@ -295,7 +309,8 @@ impl Ingest<'_> {
         }
         values.sort_by_key(|(series, _)| *series);
         values.dedup_by_key(|(series, _)| *series);
-        let now = Totals { boot_id: clock.boot_id.clone(), uptime_s, values };
+        let boot_id = stored.parsed.totals_boot_id.as_ref().unwrap_or(&clock.boot_id).clone();
+        let now = Totals { boot_id, uptime_s, values };
         let last = self.last_totals(key)?;
         self.conn
             .prepare_cached(
@@ -387,7 +402,7 @@ impl Ingest<'_> {
                 reading.exit,
                 reading.started.unix_ns(),
                 i64::try_from(reading.elapsed.as_nanos()).unwrap_or(i64::MAX),
-                reading.wire.len() as i64,
+                stored.digested.map_or(reading.wire.len() as u64, |digested| digested.bytes_wire) as i64,
                 i64::try_from(reading.bytes_raw).unwrap_or(i64::MAX),
                 reading.cpu.map(|cpu| i64::try_from(cpu.as_nanos()).unwrap_or(i64::MAX)),
                 clock.map(|clock| clock.boot_id.as_str()),
@@ -434,18 +449,19 @@ impl Ingest<'_> {
 }
 
 #[derive(Clone, Copy)]
-struct Key {
+pub(super) struct Key {
     sweep: i64,
     host: i64,
     probe: i64,
 }
 
-struct Stored<'a> {
-    reading: &'a Reading,
-    probe: Option<&'a Probe>,
-    parsed: &'a Parsed,
-    truncated: bool,
-    offset: u64,
+pub(super) struct Stored<'a> {
+    pub reading: &'a Reading,
+    pub probe: Option<&'a Probe>,
+    pub parsed: &'a Parsed,
+    pub truncated: bool,
+    pub offset: u64,
+    pub digested: Option<&'a Digested>,
 }
 
 fn note_refused(faults: &mut Vec<String>, refused: usize) {

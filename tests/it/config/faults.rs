@@ -103,7 +103,7 @@ fn unknown_sections_and_keys() {
     check(
         "[zebra]\n",
         &[
-            "1:2: unknown key `zebra`; expected one of state, defaults, limits, hosts, groups, schedule, escalate",
+            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, groups, schedule, escalate, alerts, alert, receiver, metrics",
         ],
     );
     check(
@@ -128,7 +128,7 @@ fn several_syntax_errors_are_told_and_nothing_that_only_follows_from_them() {
     check(
         "a = 1\na = 2\n",
         &[
-            "1:1: unknown key `a`; expected one of state, defaults, limits, hosts, groups, schedule, escalate",
+            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, groups, schedule, escalate, alerts, alert, receiver, metrics",
             "2:1: the key `a` is here a second time",
         ],
     );
@@ -409,6 +409,60 @@ fn escalations_that_cannot_be() {
         &format!("{good}[[escalate]]\n{good}"),
         &[
             "7:8: the escalation node_load1 > 20 is here a second time; first here (etc/config.toml:4:8); give each its own `name`",
+        ],
+    );
+}
+
+#[test]
+fn alerts_and_receivers_that_cannot_be() {
+    let hosts = "[[hosts]]\nnames = \"web01\"\n";
+    let check = |rules: &str, expected: &[&str]| check(&format!("{hosts}{rules}"), expected);
+    check(
+        "[[alert]]\nwhen = \"node_load1 >> 2\"\nseverity = \"criticl\"\nhosts = \"web09\"\n",
+        &[
+            "5:12: `alert.severity` cannot be \"criticl\"; expected one of info, warning, critical; did you mean `critical`?",
+            "6:10: no such host: web09; expected hosts of the inventory; did you mean web01?",
+            "4:20: \">>\" is no comparison; expected one of >, >=, <, <=, ==, !=",
+        ],
+    );
+    let receiver = |rest: &str| format!("[[receiver]]\nname = \"r\"\nkind = \"webhook\"\n{rest}");
+    check(
+        "[[receiver]]\n",
+        &[
+            "3:1: `receiver.name` is missing; expected a name",
+            "3:1: `receiver.kind` is missing; expected one of alertmanager, slack, webhook",
+            "3:1: a receiver without an address; expected either `url` or `url_file`",
+        ],
+    );
+    // What may be a secret is not in the fault.
+    check(
+        &receiver("url = \"https://bob:s3cret@example.net/\"\n"),
+        &[
+            "6: `receiver.url` cannot be used, and is not shown; expected an address without user and password; `token_file` is for those",
+        ],
+    );
+    check(
+        &receiver(
+            "url = \"http://10.0.0.1/\"\ntoken_file = \"t\"\nclient_cert = \"c\"\nonly = [\"collector_low_spac\"]\n",
+        ),
+        &[
+            "3:1: the token would travel where anybody can read it; expected `url` with https://, or with an address of this machine",
+            "3:1: a certificate and its key belong together; expected both `client_cert` and `client_key`, or none of them",
+            "9:9: no such alert: \"collector_low_spac\"; expected the name of an [[alert]] or of one of the collector's own; did you mean `collector_low_space`?",
+        ],
+    );
+    check(
+        &receiver("url = \"https://a\"\nurl_file = \"b\"\ntemplate = \"{{summry}}\"\n"),
+        &[
+            "3:1: a receiver with two addresses; expected either `url` or `url_file`",
+            "8:12: `receiver.template`: no such place: {{summry}}; expected places out of id, incident, state, rule, severity, metric, condition, hosts, count, worst, value, summary, sweep, at; did you mean `summary`?",
+        ],
+    );
+    check(
+        &receiver("url_file = \"credential:../x\"\ntemplate = \"{{summary}} {{hosts}}\"\n"),
+        &[
+            "6:12: `receiver.url_file` cannot be \"credential:../x\"; expected a credential's name of A-Z a-z 0-9 . _ -",
+            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings",
         ],
     );
 }

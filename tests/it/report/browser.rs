@@ -96,6 +96,14 @@ fn five_hundred_hosts() {
 }
 
 #[test]
+fn a_crowd_is_a_hill_and_not_a_dot_for_each_host() {
+    let page = Sample::fleet(4_000, 30, 3, web).page();
+    check("4,000 hosts", &page, 200);
+    assert_eq!(page.matches("class=\"crowd\"").count(), 3);
+    assert!(page.len() < 400 << 10, "{} bytes", page.len());
+}
+
+#[test]
 fn one_host_and_nothing_to_compare() {
     check("1 host", &Sample::fleet(1, 1, 0, web).lack().page(), 20);
 }

@@ -1,11 +1,11 @@
 //! Findings of fleets that never were: any number of hosts, names of any kind. The same numbers each time.
 
 use dropsonde::compare::{
-    About, Companion, Course, Explanation, Judged, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost,
-    Outliers, Shared, SharedLabel, Shortage, Subject,
+    About, Companion, Course, Explanation, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers,
+    Shared, SharedLabel, Shortage, Subject, Tally,
 };
 use dropsonde::model::{CollectorTime, HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Worse};
-use dropsonde::report::{Coverage, Page, ProbeCoverage, Trouble, page};
+use dropsonde::report::{Coverage, Page, Picture, ProbeCoverage, Trouble, page};
 
 /// 2026-11-22 23:00 UTC.
 const END_S: i64 = 1_795_388_400;
@@ -13,7 +13,7 @@ const END_S: i64 = 1_795_388_400;
 /// Everything that a page is made from.
 pub struct Sample {
     pub outliers: Outliers,
-    pub courses: Vec<Option<Course>>,
+    pub pictures: Vec<Option<Picture>>,
     pub explanations: Vec<Explanation>,
     pub coverage: Coverage,
 }
@@ -77,14 +77,14 @@ impl Sample {
                 planned: names.len(),
                 answered: names.len(),
                 metrics: 480,
-                judged: Judged { hosts: names.len(), metrics: 480, provisional: 0 },
+                judged: Tally { hosts: names.len(), metrics: 480, provisional: 0 },
                 unjudged: Vec::new(),
                 peers_by: None,
                 sweeps: moments.to_vec(),
                 findings: Vec::new(),
                 lacking: Vec::new(),
             },
-            courses: Vec::new(),
+            pictures: Vec::new(),
             explanations: Vec::new(),
             coverage: Coverage {
                 trigger: "scheduled: hourly".to_owned(),
@@ -107,7 +107,7 @@ impl Sample {
 
     fn add(&mut self, names: &[HostName], moments: &[Moment], it: Incident<'_>) {
         let sweeps = moments.len();
-        let salt = self.courses.len() * 7_919;
+        let salt = self.pictures.len() * 7_919;
         let from = it.ago.map_or(0, |ago| sweeps.saturating_sub(ago + 1));
         let value = |column: usize, row: usize| {
             let day = 1.0 + 0.2 * (column as f64 / 24.0 * std::f64::consts::TAU).sin();
@@ -147,7 +147,7 @@ impl Sample {
             history: course.history(*row),
         };
         let rows: Vec<usize> = (0..names.len()).collect();
-        self.outliers.findings.push(Outlier {
+        let outlier = Outlier {
             subject,
             about,
             lens: if it.ago.is_some() { Lens::Changed } else { Lens::Odd },
@@ -157,8 +157,9 @@ impl Sample {
             warned: false,
             usual: course.median_of(&rows),
             score: 2.0,
-        });
-        self.courses.push(Some(course));
+        };
+        self.pictures.push(Picture::of(&outlier, &course));
+        self.outliers.findings.push(outlier);
     }
 
     fn explain(&mut self, names: &[HostName]) {
@@ -260,7 +261,7 @@ impl Sample {
     pub fn page(&self) -> String {
         page(&Page {
             outliers: &self.outliers,
-            courses: &self.courses,
+            pictures: &self.pictures,
             explanations: &self.explanations,
             coverage: &self.coverage,
             hosts: self.outliers.peers_by.as_deref(),

@@ -64,8 +64,8 @@ fn sqlite3_opens_the_views_that_need_no_function_and_the_whole_snapshot() {
     );
     let snapshot = folder.path().join("plain.sqlite");
     let reader = Reader::open(folder.path()).unwrap();
-    reader.export_plain(&snapshot).unwrap();
-    assert!(reader.export_plain(&snapshot).is_err(), "an existing file is overwritten");
+    reader.export_plain(&snapshot, None).unwrap();
+    assert!(reader.export_plain(&snapshot, None).is_err(), "an existing file is overwritten");
     let plain = snapshot.display().to_string();
     let sql = "SELECT host, metric, labels, kind, span, value FROM v_sample WHERE host = 'web0002'";
     assert_eq!(

@@ -47,7 +47,7 @@ fn a_full_disk_is_said_and_keeps_what_was_printed() {
     // Visits that were under way are not waited for.
     disk.remount("size=64m");
     let next = program.run(&["sweep", "--probe", "hello", "--json"]);
-    next.expect(0, &["whose collector was stopped"]);
+    next.expect(0, &[]);
     assert_eq!(next.adds_up(), 30);
     let sweeps = program.sweeps();
     let first = program.ledger(&sweeps[0]);
@@ -76,13 +76,19 @@ fn two_collectors_share_a_state_directory() {
     let arguments = ["sweep", "--probe", "hello", "--probe", "kernel_log", "--json"];
     let children = [(); 2].map(|()| program.command(&arguments).spawn().unwrap());
     for ran in children.map(|child| ended(child, since)) {
-        ran.expect(0, &[]);
+        assert!(matches!(ran.code, Some(0 | 3)), "{ran:?}");
         assert_eq!(ran.adds_up(), 24);
     }
     assert_eq!(program.sweeps().len(), 2);
-    for sweep in program.sweeps() {
-        assert_eq!(program.ledger(&sweep).len(), 24);
+    let ledgers: Vec<_> = program.sweeps().iter().flat_map(|sweep| program.ledger(sweep)).collect();
+    assert_eq!(ledgers.len(), 48);
+    // Where both came to a host at once, one of them left its probe to the other.
+    let was_left = |detail: &str| detail.starts_with("already running in sweep ");
+    for [host, probe, outcome, detail] in &ledgers {
+        assert!(outcome == "ok" || outcome == "skipped" && was_left(detail), "{probe} on {host}: {detail}");
     }
+    let ok = |host: &str| ledgers.iter().filter(|line| line[0] == host && line[2] == "ok").count();
+    assert!((1..=12).all(|number| ok(&format!("web{number:02}")) >= 2), "{ledgers:?}");
     program.assert_clean();
 }
 

@@ -133,7 +133,6 @@ fn openmetrics_has_cumulative_buckets_that_read_back() {
             format!("{start}\"0.002\"}} 20 {ts}"),
             format!("{start}\"0.004\"}} 700 {ts}"),
             format!("{start}\"+Inf\"}} 1000 {ts}"),
-            format!("disk_service_seconds_count{{host=\"web06\",probe=\"disk\",device=\"sda\"}} 1000 {ts}"),
         ]
     );
     let gauge = format!("disk_await_seconds{{host=\"web06\",probe=\"disk\",device=\"sda\"}} 0.008 {ts}");

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::cli::Context;
 use crate::cli::failure::Usage;
-use crate::cli::{Context, sweeping};
-use crate::collect::{Recorder, Stop, backfill, clock};
+use crate::collect::{Recorder, Stop, backfill, clock, cursors};
 use crate::demo::{History, Mark, PastSweep, hours};
 use crate::model::{CollectorTime, Trigger};
 use crate::render::counted;
@@ -50,7 +50,7 @@ pub(super) async fn record(
 ) -> Result<()> {
     let began = Instant::now();
     let (mut sweeps, mut readings) = (0, 0);
-    let mut cursors = sweeping::cursors(dir, history.probes())?;
+    let mut cursors = cursors(dir, history.probes())?;
     let missing = |at: &CollectorTime| found.newest.is_none_or(|newest| *at > newest);
     for at in hours(clock::now(), count).into_iter().filter(missing) {
         if stop.is_finishing() {

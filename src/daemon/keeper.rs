@@ -1,0 +1,402 @@
+//! The loop: one place that waits, for orders, for sweeps that end and for the next tick. Nothing in it
+//! blocks, so that a watchdog which is fed here is fed only while it turns.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
+
+use super::DaemonError;
+use super::book::Book;
+use super::follow::{Event, Follower, Mail};
+use super::lane::{Decision, Lane};
+use super::outfit::Outfit;
+use super::round::{Ended, Round};
+use super::run::{Decided, Order, Outside};
+use crate::collect::{Recorder, Start, Stop, clock};
+use crate::config::{Faults, Schedule, Settings};
+use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
+use crate::render::counted;
+use crate::schedule::Moment;
+use crate::watch::Trouble;
+
+/// The clocks are looked at at least this often: one that is set wakes nobody.
+const BEAT: Duration = Duration::from_secs(1);
+
+type Loading = JoinHandle<Result<Settings, Faults>>;
+
+pub(super) struct Keeper {
+    outside: Outside,
+    outfit: Arc<Outfit>,
+    recorder: Arc<Recorder>,
+    book: Book,
+    lanes: BTreeMap<String, Lane>,
+    rounds: JoinSet<Ended>,
+    /// What follows sweeps, beside the schedules.
+    followed: JoinSet<()>,
+    mail: Arc<Mail>,
+    couriers: JoinSet<()>,
+    /// Whose round a task is, for one that panics.
+    owners: HashMap<Id, String>,
+    loading: Option<Loading>,
+    /// Asked for while one is under way.
+    again: bool,
+    stop: Stop,
+    /// Until when what is in flight may finish.
+    grace: Option<Instant>,
+    /// How the latest sweep ended.
+    latest: Option<String>,
+    /// When the watchdog was fed.
+    fed: Instant,
+    began: Instant,
+}
+
+impl Keeper {
+    pub fn new(
+        outside: Outside,
+        settings: Settings,
+        (recorder, book): (Recorder, Book),
+        decided: &Decided,
+    ) -> Self {
+        let now = Instant::now();
+        let mut couriers = JoinSet::new();
+        let mail = Mail::start(&settings, outside.credentials.clone(), &mut couriers);
+        let mut keeper = Self {
+            followed: JoinSet::new(),
+            mail,
+            couriers,
+            outfit: Arc::new(Outfit::new(settings, outside.agent.clone())),
+            outside,
+            recorder: Arc::new(recorder),
+            book,
+            lanes: BTreeMap::new(),
+            rounds: JoinSet::new(),
+            owners: HashMap::new(),
+            loading: None,
+            again: false,
+            stop: Stop::default(),
+            grace: None,
+            latest: None,
+            fed: now,
+            began: now,
+        };
+        keeper.take_lanes(decided);
+        keeper
+    }
+
+    /// Turns until it is stopped and the last sweep has ended.
+    pub async fn turn(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), DaemonError> {
+        let settings = &self.outfit.settings;
+        tracing::info!("running {}", extent(settings));
+        self.outside.notify.ready(&self.status());
+        loop {
+            self.feed();
+            match self.grace {
+                None => self.look(),
+                Some(_) if self.rounds.is_empty() && self.followed.is_empty() => return Ok(()),
+                Some(grace) if Instant::now() >= grace => self.stop.abort(),
+                Some(_) => {}
+            }
+            let rest = self.rest();
+            tokio::select! {
+                // Without anybody who could order anything there is nothing left to wait for.
+                order = orders.recv() => self.obey(order.unwrap_or(Order::Stop)),
+                ended = self.rounds.join_next_with_id(), if !self.rounds.is_empty() => {
+                    if let Some(ended) = ended {
+                        self.settle(ended)?;
+                    }
+                }
+                Some(done) = self.followed.join_next(), if !self.followed.is_empty() => {
+                    if let Err(error) = done {
+                        tracing::error!("what follows a sweep broke off; this is a bug: {error}");
+                    }
+                }
+                loaded = loaded(&mut self.loading), if self.loading.is_some() => self.adopt(loaded),
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Stops what still runs and closes the archive and the book.
+    pub async fn close(self) -> Result<(), DaemonError> {
+        let Self { mut rounds, mut followed, mut couriers, recorder, book, stop, outside, .. } = self;
+        stop.abort();
+        while rounds.join_next().await.is_some() {}
+        while followed.join_next().await.is_some() {}
+        // Whatever a receiver has not taken waits in the queue for the next start.
+        couriers.shutdown().await;
+        let closed = match Arc::into_inner(recorder) {
+            Some(recorder) => recorder.close().await.map_err(|_| DaemonError::RecorderStopped),
+            None => Err(DaemonError::RecorderStopped),
+        };
+        let _ = spawn_blocking(move || book.close()).await;
+        outside.notify.status("stopped");
+        tracing::info!("stopped");
+        closed
+    }
+
+    fn now(&self) -> Moment {
+        Moment { wall: clock::now(), steady: self.began.elapsed() }
+    }
+
+    /// How long until something may be due.
+    fn rest(&self) -> Duration {
+        let next = self.lanes.values().filter_map(|lane| lane.course.next()).min();
+        let now = clock::now();
+        let until = next.map_or(BEAT, |next| {
+            Duration::from_nanos(u64::try_from(next.unix_ns().saturating_sub(now.unix_ns())).unwrap_or(0))
+        });
+        // Half a watchdog's time is what its manual asks for; a third survives a slow turn.
+        let beat = self.outside.watchdog.map_or(BEAT, |watchdog| BEAT.min(watchdog / 3));
+        if self.grace.is_some() { beat } else { until.min(beat) }
+    }
+
+    fn feed(&mut self) {
+        let Some(watchdog) = self.outside.watchdog else { return };
+        if self.fed.elapsed() >= BEAT.min(watchdog / 3) {
+            self.outside.notify.alive();
+            self.fed = Instant::now();
+        }
+    }
+
+    /// Decides what is due.
+    fn look(&mut self) {
+        let now = self.now();
+        let outfit = Arc::clone(&self.outfit);
+        let mut started = false;
+        let mut troubles = Vec::new();
+        for schedule in &outfit.settings.schedules {
+            let Some(lane) = self.lanes.get_mut(&schedule.name) else { continue };
+            let Some(Decision { ticks, start }) = lane.look(&schedule.name, now, Start::now) else {
+                continue;
+            };
+            ticks.iter().for_each(say);
+            troubles.extend(ticks.iter().filter_map(trouble));
+            let late = ticks.iter().any(|tick| tick.lateness_s().is_some());
+            let written = self.book.write(ticks);
+            let Some(start) = start else { continue };
+            let round = Round {
+                outfit: Arc::clone(&outfit),
+                schedule: Schedule::clone(schedule),
+                start,
+                late,
+                recorder: Arc::clone(&self.recorder),
+                stop: self.stop.clone(),
+                written,
+            };
+            let task = self.rounds.spawn(round.run());
+            self.owners.insert(task.id(), schedule.name.clone());
+            started = true;
+        }
+        if !troubles.is_empty() {
+            self.follow(Event::Troubles(troubles));
+        }
+        if started {
+            self.outside.notify.status(&self.status());
+        }
+    }
+
+    fn settle(&mut self, ended: Result<(Id, Ended), JoinError>) -> Result<(), DaemonError> {
+        let (id, ended) = match ended {
+            Ok((id, ended)) => (id, Some(ended)),
+            Err(error) => {
+                tracing::error!("a sweep's task failed; this is a bug: {error}");
+                (error.id(), None)
+            }
+        };
+        let name = self.owners.remove(&id).unwrap_or_default();
+        if let Some(lane) = self.lanes.get_mut(&name) {
+            lane.running = None;
+        }
+        let Some(Ended { summary, swept, fatal }) = ended else { return Ok(()) };
+        self.latest = Some(summary);
+        match swept {
+            Ok(swept) if swept.finished.end.interrupted => {}
+            Ok(swept) => self.follow(Event::Swept(swept)),
+            Err(detail) => {
+                let alert = OwnAlert::SweepFailed;
+                self.follow(Event::Troubles(vec![Trouble { alert, schedule: name, detail }]));
+            }
+        }
+        if fatal {
+            return Err(DaemonError::RecorderStopped);
+        }
+        if self.grace.is_none() {
+            self.outside.notify.status(&self.status());
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, event: Event) {
+        let follower = Follower {
+            outfit: Arc::clone(&self.outfit),
+            recorder: Arc::clone(&self.recorder),
+            stop: self.stop.clone(),
+            mail: Arc::clone(&self.mail),
+        };
+        self.followed.spawn(follower.follow(event));
+    }
+
+    fn obey(&mut self, order: Order) {
+        match (order, self.grace) {
+            (Order::Reload, None) if self.loading.is_none() => {
+                self.outside.notify.reloading();
+                let load = Arc::clone(&self.outside.load);
+                self.loading = Some(spawn_blocking(move || load()));
+            }
+            // The one under way may have read the file before it was changed: once more after it.
+            (Order::Reload, None) => self.again = true,
+            (Order::Reload, Some(_)) => {}
+            (Order::Stop, None) => {
+                let grace = self.outfit.settings.limits.signal_grace;
+                let (running, within) = (counted(self.rounds.len(), "sweep"), duration_text(grace));
+                tracing::info!("stopping; {running} in flight, {within} to finish, a second signal aborts");
+                self.outside.notify.stopping("stopping; what is in flight may finish");
+                self.outside.notify.extend(grace + Duration::from_secs(30));
+                self.grace = Some(Instant::now() + grace);
+                self.stop.finish();
+            }
+            (Order::Stop, Some(_)) => {
+                tracing::warn!("stopping at once; what arrived is recorded");
+                self.stop.abort();
+            }
+        }
+    }
+
+    /// Takes a new configuration, or keeps the old one and says why.
+    fn adopt(&mut self, loaded: Result<Result<Settings, Faults>, JoinError>) {
+        match loaded {
+            _ if self.grace.is_some() => return,
+            Ok(Ok(mut settings)) => {
+                let state = &self.outfit.settings.state_dir;
+                if settings.state_dir != *state {
+                    let new = settings.state_dir.display();
+                    tracing::warn!(
+                        "the state directory stays {} until a restart, not {new}",
+                        state.display()
+                    );
+                    settings.state_dir.clone_from(state);
+                }
+                let extent = extent(&settings);
+                self.mail.stop();
+                while self.couriers.try_join_next().is_some() {}
+                self.mail = Mail::start(&settings, self.outside.credentials.clone(), &mut self.couriers);
+                self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
+                self.take_lanes(&Decided::new());
+                tracing::info!("configuration reloaded: {extent}");
+                self.outside.notify.ready(&self.status());
+            }
+            Ok(Err(faults)) => {
+                faults.iter().for_each(|fault| tracing::error!("{fault}"));
+                let count = counted(faults.iter().count(), "fault");
+                let text = format!("the new configuration has {count} and is not used; the old one stays");
+                tracing::error!("{text}");
+                self.outside.notify.ready(&format!("{text}; {}", self.status()));
+            }
+            Err(error) => {
+                tracing::error!(
+                    "the configuration could not be loaded; this is a bug, and the old one stays: {error}"
+                );
+                self.outside.notify.ready(&self.status());
+            }
+        }
+        if std::mem::take(&mut self.again) {
+            self.obey(Order::Reload);
+        }
+    }
+
+    /// A lane for each schedule. One whose times did not change goes on where it is.
+    fn take_lanes(&mut self, decided: &Decided) {
+        let now = self.now();
+        let mut old = std::mem::take(&mut self.lanes);
+        for schedule in &self.outfit.settings.schedules {
+            let known = old.remove(&schedule.name);
+            let lane = match known {
+                Some(lane) if *lane.course.timetable() == schedule.timetable => lane,
+                known => {
+                    let key = (schedule.name.clone(), schedule.timetable.text().to_owned());
+                    let mut lane = Lane::new(schedule.timetable.clone(), decided.get(&key).copied(), now);
+                    lane.running = known.and_then(|known| known.running);
+                    lane
+                }
+            };
+            self.lanes.insert(schedule.name.clone(), lane);
+        }
+        if self.lanes.is_empty() {
+            tracing::warn!("the configuration has no schedule, so nothing will run; SIGHUP loads it again");
+        }
+    }
+
+    /// For `systemctl status`.
+    fn status(&self) -> String {
+        let next = self
+            .lanes
+            .iter()
+            .filter_map(|(name, lane)| Some((lane.course.next()?, name, lane)))
+            .min_by_key(|it| it.0);
+        let mut parts = vec![match next {
+            Some((at, name, lane)) => format!("next: {name} at {}", lane.course.timetable().local(at)),
+            None => "nothing to run".to_owned(),
+        }];
+        let running: Vec<&str> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.running.is_some())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !running.is_empty() {
+            parts.push(format!("running: {}", running.join(", ")));
+        }
+        parts.extend(self.latest.as_ref().map(|latest| format!("last: {latest}")));
+        parts.join("; ")
+    }
+}
+
+async fn loaded(loading: &mut Option<Loading>) -> Result<Result<Settings, Faults>, JoinError> {
+    match loading {
+        Some(task) => {
+            let loaded = task.await;
+            *loading = None;
+            loaded
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// `2 schedules over 48 hosts`.
+fn extent(settings: &Settings) -> String {
+    let (schedules, hosts) = (settings.schedules.len(), settings.fleet.hosts.len());
+    format!("{} over {}", counted(schedules, "schedule"), counted(hosts, "host"))
+}
+
+/// What an alert says of a tick that did not run.
+fn trouble(tick: &Tick) -> Option<Trouble> {
+    let (schedule, due) = (tick.schedule.clone(), tick.due.rfc3339());
+    let detail = match &tick.fate {
+        Fate::Ran { .. } => return None,
+        Fate::Skipped { why } => format!("schedule {schedule}, due at {due}: {why}"),
+        Fate::Missed { last, count, why } => {
+            let last = last.rfc3339();
+            format!("schedule {schedule}, {count} times, due from {due} to {last}: {why}")
+        }
+    };
+    Some(Trouble { alert: OwnAlert::SweepMissed, schedule, detail })
+}
+
+/// A tick that did not run has no other line in the log.
+fn say(tick: &Tick) {
+    let (schedule, due) = (tick.schedule.as_str(), tick.due.rfc3339());
+    match &tick.fate {
+        Fate::Ran { .. } => {}
+        Fate::Skipped { why } => {
+            tracing::warn!(schedule, "skipped the sweep of {schedule} that was due at {due}: {why}");
+        }
+        Fate::Missed { last, count, why } => {
+            let last = CollectorTime::rfc3339(*last);
+            let count = counted(usize::try_from(*count).unwrap_or(usize::MAX), "sweep");
+            tracing::warn!(schedule, "missed {count} of {schedule}, due from {due} to {last}: {why}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Who is told that something is not as it should be, once, and that it is over, once. An incident is one
+//! rule met in one metric, by however many hosts; the book has those that are open and the messages that
+//! wait, and the courier carries them.
+
+mod body;
+mod book;
+mod courier;
+mod ledger;
+mod notice;
+mod own;
+mod post;
+mod rules;
+mod secret;
+mod shelf;
+
+pub use book::{Book, Incident, Queued};
+pub use courier::{Courier, Delivery, test};
+pub(super) use ledger::take;
+pub use ledger::{book, raise};
+pub use notice::{Notice, State, Worst};
+pub use own::Trouble;
+pub use post::PostError;
+pub use secret::SecretError;
+
+use ledger::test_notice;

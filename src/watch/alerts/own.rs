@@ -1,0 +1,84 @@
+//! What the collector says about itself. It asks nothing of a host, and works while none can be reached.
+
+use std::collections::BTreeSet;
+
+use super::book::Observation;
+use crate::collect::Swept;
+use crate::config::Settings;
+use crate::model::{OwnAlert, SweepId};
+use crate::render::units;
+use crate::store::index::{Reader, SweepRow};
+use crate::store::{Space, StoreError};
+
+/// Something that happened to the collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub alert: OwnAlert,
+    /// The schedule that it happened to.
+    pub schedule: String,
+    /// What there is to say of it, in a few words.
+    pub detail: String,
+}
+
+impl Trouble {
+    pub(super) fn observation(&self) -> Observation {
+        observation(self.alert, &self.schedule, Some(self.detail.clone()), None)
+    }
+}
+
+/// A detail is what is amiss; without one all is well.
+fn observation(
+    alert: OwnAlert,
+    subject: &str,
+    detail: Option<String>,
+    sweep: Option<SweepId>,
+) -> Observation {
+    let facts = alert.facts();
+    Observation {
+        rule: facts.name.to_owned(),
+        subject: subject.to_owned(),
+        severity: facts.severity,
+        metric: None,
+        condition: facts.meaning.to_owned(),
+        amiss: detail.is_some(),
+        detail,
+        met: Vec::new(),
+        worst: None,
+        fine: BTreeSet::new(),
+        sweep,
+    }
+}
+
+/// What a sweep of a schedule that has ended says of the collector. One that was interrupted says nothing.
+pub(super) fn observations(
+    settings: &Settings,
+    reader: &Reader,
+    (swept, row): (&Swept, &SweepRow),
+) -> Result<Vec<Observation>, StoreError> {
+    let Some(schedule) = row.schedule.as_deref().filter(|_| !row.interrupted) else { return Ok(Vec::new()) };
+    let of = |detail: &str| format!("schedule {schedule}{detail}");
+    let mut observations = vec![
+        observation(OwnAlert::SweepFailed, schedule, None, None),
+        observation(OwnAlert::SweepMissed, schedule, None, None),
+    ];
+    let none = (swept.planned > 0 && swept.reached == 0).then(|| of(""));
+    observations.push(observation(OwnAlert::NoHostReached, schedule, none, Some(row.sweep.clone())));
+    let counts = reader.outcome_counts(&row.sweep)?;
+    let all: u64 = counts.values().sum();
+    let good: u64 = counts.iter().filter(|(outcome, _)| outcome.is_success()).map(|(_, count)| count).sum();
+    let wanted = settings.schedules.iter().find(|it| it.name == schedule).and_then(|it| it.min_success);
+    let share = if all == 0 { 1.0 } else { good as f64 / all as f64 };
+    let low = wanted.filter(|wanted| share < *wanted).map(|wanted| {
+        of(&format!(": {good} of {all} readings succeeded, {:.0} % are wanted", wanted * 100.0))
+    });
+    observations.push(observation(OwnAlert::LowSuccess, schedule, low, Some(row.sweep.clone())));
+    Ok(observations)
+}
+
+/// How much room the state directory's file system has left.
+pub(super) fn space(settings: &Settings) -> Result<Observation, StoreError> {
+    let (free_bytes, least) = (Space::of(&settings.state_dir)?.free_bytes, settings.retention.low_space);
+    let free = || units::value(free_bytes as f64, "bytes");
+    let low = (free_bytes < least.0).then(|| format!("{} left, retention.low_space is {least}", free()));
+    Ok(observation(OwnAlert::LowSpace, "state", low, None))
+}

@@ -1,0 +1,9 @@
+//! What becomes of old sweeps, of a disk that fills up, and of copies: with real kills and real disks.
+
+mod backup;
+mod build;
+mod grafana;
+mod prune;
+mod room;
+mod stopped;
+mod verb;
