@@ -156,7 +156,8 @@ pub fn judged(it: &Outliers) -> JudgedReport {
         metrics: JudgedMetrics {
             judged: metrics,
             provisional,
-            without_peers: it.metrics - metrics - provisional,
+            without_peers: it.metrics - metrics - provisional - it.unjudged.len(),
+            unjudged: it.unjudged.len(),
         },
     }
 }

@@ -38,7 +38,7 @@ pub struct Tally {
     pub hosts: usize,
     /// Metrics with enough of a past.
     pub metrics: usize,
-    /// Metrics of which the hosts could only be put beside each other: their past is too short.
+    /// Metrics of which the hosts could at most be put beside each other: their past is too short.
     pub provisional: usize,
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::fault::{Fault, Faults, Place};
 use super::reader::{Located, Section};
-use crate::model::{Format, Judged, Kind, MetricSpec, Worse};
+use crate::model::{Format, Judging, Kind, MetricSpec, Worse};
 
 pub(crate) const KEYS: &[&str] =
     &["name", "unit", "kind", "help", "worse", "warn", "why", "resolution", "judged", "source"];
@@ -15,8 +15,8 @@ const KINDS: [(&str, Kind); 3] =
 const WORSE: [(&str, Worse); 3] =
     [("higher", Worse::Higher), ("lower", Worse::Lower), ("either", Worse::Either)];
 
-const JUDGED: [(&str, Judged); 3] =
-    [("always", Judged::Always), ("changed", Judged::Changed), ("never", Judged::Never)];
+const JUDGED: [(&str, Judging); 3] =
+    [("always", Judging::Always), ("changed", Judging::Changed), ("never", Judging::Never)];
 
 pub(crate) fn read_all(root: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> Vec<MetricSpec> {
     let mut first: HashMap<String, Place> = HashMap::new();
@@ -60,7 +60,7 @@ fn read(section: &Section<'_>, format: Option<Format>, faults: &mut Faults) -> O
         warn: warn.map(|given| given.value),
         why: why.map(|given| given.value),
         resolution: resolution.map(|given| given.value),
-        judged: judged.unwrap_or(Judged::usually(worse)),
+        judged: judged.unwrap_or(Judging::usually(worse)),
         source,
     };
     Some((spec, name.place))

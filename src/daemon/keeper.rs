@@ -17,6 +17,7 @@ use super::run::{Decided, Order, Outside};
 use crate::collect::{Recorder, Start, Stop, clock};
 use crate::config::{Faults, Schedule, Settings};
 use crate::model::{CollectorTime, Fate, Tick, duration_text};
+use crate::render::counted;
 use crate::schedule::Moment;
 
 /// The clocks are looked at at least this often: one that is set wakes nobody.
@@ -77,8 +78,7 @@ impl Keeper {
     /// Turns until it is stopped and the last sweep has ended.
     pub async fn turn(&mut self, mut orders: mpsc::Receiver<Order>) -> Result<(), DaemonError> {
         let settings = &self.outfit.settings;
-        let (schedules, hosts) = (settings.schedules.len(), settings.fleet.hosts.len());
-        tracing::info!("running {schedules} schedules over {hosts} hosts");
+        tracing::info!("running {}", extent(settings));
         self.outside.notify.ready(&self.status());
         loop {
             self.feed();
@@ -209,10 +209,8 @@ impl Keeper {
             (Order::Reload, Some(_)) => {}
             (Order::Stop, None) => {
                 let grace = self.outfit.settings.limits.signal_grace;
-                let (running, within) = (self.rounds.len(), duration_text(grace));
-                tracing::info!(
-                    "stopping; {running} sweeps in flight have {within} to finish, a second signal aborts"
-                );
+                let (running, within) = (counted(self.rounds.len(), "sweep"), duration_text(grace));
+                tracing::info!("stopping; {running} in flight, {within} to finish, a second signal aborts");
                 self.outside.notify.stopping("stopping; what is in flight may finish");
                 self.outside.notify.extend(grace + Duration::from_secs(30));
                 self.grace = Some(Instant::now() + grace);
@@ -239,17 +237,16 @@ impl Keeper {
                     );
                     settings.state_dir.clone_from(state);
                 }
-                let (schedules, hosts) = (settings.schedules.len(), settings.fleet.hosts.len());
+                let extent = extent(&settings);
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
                 self.take_lanes(&Decided::new());
-                tracing::info!("configuration reloaded: {schedules} schedules, {hosts} hosts");
+                tracing::info!("configuration reloaded: {extent}");
                 self.outside.notify.ready(&self.status());
             }
             Ok(Err(faults)) => {
                 faults.iter().for_each(|fault| tracing::error!("{fault}"));
-                let count = faults.iter().count();
-                let text =
-                    format!("the new configuration has {count} faults and is not used; the old one stays");
+                let count = counted(faults.iter().count(), "fault");
+                let text = format!("the new configuration has {count} and is not used; the old one stays");
                 tracing::error!("{text}");
                 self.outside.notify.ready(&format!("{text}; {}", self.status()));
             }
@@ -323,6 +320,12 @@ async fn loaded(loading: &mut Option<Loading>) -> Result<Result<Settings, Faults
     }
 }
 
+/// `2 schedules over 48 hosts`.
+fn extent(settings: &Settings) -> String {
+    let (schedules, hosts) = (settings.schedules.len(), settings.fleet.hosts.len());
+    format!("{} over {}", counted(schedules, "schedule"), counted(hosts, "host"))
+}
+
 /// A tick that did not run has no other line in the log.
 fn say(tick: &Tick) {
     let (schedule, due) = (tick.schedule.as_str(), tick.due.rfc3339());
@@ -333,10 +336,8 @@ fn say(tick: &Tick) {
         }
         Fate::Missed { last, count, why } => {
             let last = CollectorTime::rfc3339(*last);
-            tracing::warn!(
-                schedule,
-                "{count} sweeps of {schedule} were missed, due from {due} to {last}: {why}"
-            );
+            let count = counted(usize::try_from(*count).unwrap_or(usize::MAX), "sweep");
+            tracing::warn!(schedule, "missed {count} of {schedule}, due from {due} to {last}: {why}");
         }
     }
 }

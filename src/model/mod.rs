@@ -21,7 +21,7 @@ pub use host::{Host, Labels, Reach};
 pub use name::{BadName, HostName, ProbeName, SweepId};
 pub use need::{Bound, Capability, Need, Versioned};
 pub use outcome::Outcome;
-pub use probe::{Cost, Format, Judged, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
+pub use probe::{Cost, Format, Judging, Kind, Measured, MetricSpec, Privilege, Probe, ProbeHash, Worse};
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};

@@ -159,7 +159,7 @@ pub enum Worse {
 /// What a host may be named for in a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Judged {
+pub enum Judging {
     /// That it differs from its past, or from its peers.
     Always,
     /// That it differs from its past. Hosts of two sizes differ from each other for good, and well.
@@ -168,7 +168,7 @@ pub enum Judged {
     Never,
 }
 
-impl Judged {
+impl Judging {
     const ALL: [Self; 3] = [Self::Always, Self::Changed, Self::Never];
 
     /// The word in a probe's file.
@@ -210,7 +210,7 @@ pub struct MetricSpec {
     pub why: Option<String>,
     /// The least step between two values that its source can tell apart; of a counter, per second.
     pub resolution: Option<f64>,
-    pub judged: Judged,
+    pub judged: Judging,
     /// Where the value stands in the probe's output when that is not its name: a JSON pointer, a CSV
     /// column or a key.
     pub source: Option<String>,

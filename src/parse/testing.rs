@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::model::{ByteSize, Format, Judged, Kind, LabelPairs, MetricSpec, Parsed, Probe, ProbeName, Worse};
+use crate::model::{
+    ByteSize, Format, Judging, Kind, LabelPairs, MetricSpec, Parsed, Probe, ProbeName, Worse,
+};
 
 /// A probe named `test` with the given (metric, kind, source) entries.
 pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Probe {
@@ -16,7 +18,7 @@ pub(super) fn probe(format: &str, metrics: &[(&str, Kind, Option<&str>)]) -> Pro
         warn: None,
         why: None,
         resolution: None,
-        judged: Judged::Changed,
+        judged: Judging::Changed,
         source: source.map(str::to_owned),
     };
     Probe {

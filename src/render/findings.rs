@@ -45,10 +45,13 @@ pub struct JudgedHosts {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct JudgedMetrics {
     pub judged: usize,
-    /// Judged by the peers alone: there are too few sweeps to know a habit.
+    /// There are too few sweeps to know a habit; those of which one direction is worse are judged by the
+    /// peers alone.
     pub provisional: usize,
     /// No host has enough peers.
     pub without_peers: usize,
+    /// Nobody is named for them, as their probes say.
+    pub unjudged: usize,
 }
 
 /// One metric in which some hosts differ. The numbers are those of the first host.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::units;
-use crate::model::{Cost, Judged, Kind, Measured, MetricSpec, Privilege, Probe, Worse, duration_text};
+use crate::model::{Cost, Judging, Kind, Measured, MetricSpec, Privilege, Probe, Worse, duration_text};
 
 const HEAD: &str = "\
 # The probes
@@ -138,13 +138,13 @@ fn row(text: &mut String, metric: &MetricSpec) {
     if let Some(why) = &metric.why {
         what = format!("{what}. *{}*", cell(why));
     }
-    if metric.judged != Judged::usually(metric.worse) {
+    if metric.judged != Judging::usually(metric.worse) {
         what.push_str(match metric.judged {
-            Judged::Always => ". A host may be named for a lasting difference, too",
-            Judged::Changed => {
+            Judging::Always => ". A host may be named for a lasting difference, too",
+            Judging::Changed => {
                 ". A host is named for a change only: that hosts differ for good is their size"
             }
-            Judged::Never => ". No host is named for it",
+            Judging::Never => ". No host is named for it",
         });
     }
     let unit = match (metric.kind, metric.unit.as_str()) {

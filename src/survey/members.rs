@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::compare::{About, Grid, LEAST_PEERS, Measure, Shape, Subject, resolution, step};
-use crate::model::{Judged, Kind, Labels, Span};
+use crate::model::{Judging, Kind, Labels, Span};
 use crate::store::index::{Described, MetricRow};
 
 /// Numbers of a distribution that are compared.
@@ -22,7 +22,7 @@ pub(super) struct Member {
     pub about: About,
     /// What its probe says of it.
     pub resolution: Option<f64>,
-    pub judged: Judged,
+    pub judged: Judging,
     pub series: Vec<Described>,
 }
 

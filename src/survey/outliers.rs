@@ -15,7 +15,7 @@ use crate::compare::{
     Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
     Tally, find, gather, most_important_first, ratio,
 };
-use crate::model::{CollectorTime, HostName, Judged, Labels};
+use crate::model::{CollectorTime, HostName, Judging, Labels};
 use crate::select::matches_mask;
 use crate::store::StoreError;
 use crate::store::index::{Described, Frame, Reader, SweepRow};
@@ -195,10 +195,10 @@ impl Survey<'_> {
         scratch: &mut Vec<f64>,
     ) -> Result<Answer, StoreError> {
         let members = subjects(reader, &self.frame, series)?;
-        let nameable = members.iter().any(|it| it.judged != Judged::Never);
+        let nameable = members.iter().any(|it| it.judged != Judging::Never);
         let mut answer = Answer { at, present: !members.is_empty(), nameable, ..Answer::default() };
         let mut singles = Vec::new();
-        for member in members.iter().filter(|it| it.judged != Judged::Never) {
+        for member in members.iter().filter(|it| it.judged != Judging::Never) {
             let course = load(reader, &self.frame, member, std::mem::take(scratch))?;
             let lacking = self.judge((member, &course), &mut answer, &mut singles);
             answer.lacking =
@@ -241,7 +241,7 @@ impl Survey<'_> {
             lacking.extend(told.map(|it| (group.name.clone(), it)));
             findings.retain(|it| self.question.lens.is_none_or(|lens| it.lens == lens));
             // A size that is another one for good is no finding.
-            findings.retain(|it| it.lens == Lens::Changed || member.judged == Judged::Always);
+            findings.retain(|it| it.lens == Lens::Changed || member.judged == Judging::Always);
             if findings.is_empty() {
                 continue;
             }
@@ -307,7 +307,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
             }
         }
     }
-    let present = answers.iter().filter(|answer| answer.present && answer.judged).count();
+    let present = answers.iter().filter(|answer| answer.present && answer.nameable).count();
     for shortage in found.iter_mut().filter(|it| it.metrics.len() == present) {
         shortage.metrics.clear();
     }

@@ -1,5 +1,6 @@
 //! What runs with nobody looking: schedules, the daemon, its locks and its units.
 
+mod boot;
 mod claims;
 mod daemon;
 mod pace;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::rows::{MetricRow, ReadingRow, Series, SweepRow};
 use crate::model::{
-    Cause, CollectorTime, Judged, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse,
+    Cause, CollectorTime, Judging, Kept, Kind, Labels, Outcome, Span, SweepId, Trigger, Worse,
 };
 
 pub(super) type SqlResult<T> = rusqlite::Result<T>;
@@ -48,7 +48,7 @@ pub(super) fn metric_row(row: &Row<'_>) -> SqlResult<MetricRow> {
         worse,
         warn: row.get("warn")?,
         resolution: row.get("resolution")?,
-        judged: judged.and_then(|word| Judged::from_word(&word)).unwrap_or(Judged::usually(worse)),
+        judged: judged.and_then(|word| Judging::from_word(&word)).unwrap_or(Judging::usually(worse)),
     })
 }
 

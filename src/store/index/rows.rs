@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Cause, CollectorTime, Histogram, HostName, Judged, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span,
+    Cause, CollectorTime, Histogram, HostName, Judging, Kept, Kind, Labels, Outcome, ProbeName, Sample, Span,
     SweepId, Trigger, Worse,
 };
 
@@ -68,7 +68,7 @@ pub struct MetricRow {
     pub worse: Worse,
     pub warn: Option<f64>,
     pub resolution: Option<f64>,
-    pub judged: Judged,
+    pub judged: Judging,
 }
 
 /// What a value is a value of.

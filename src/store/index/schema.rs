@@ -48,7 +48,7 @@ pub(super) fn version(conn: &Connection, path: &Path, migrations: &[&str]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Judged;
+    use crate::model::Judging;
 
     const STEPS: &[&str] =
         &["CREATE TABLE a (x); INSERT INTO a VALUES (1);", "ALTER TABLE a ADD COLUMN y DEFAULT 2;"];
@@ -76,7 +76,7 @@ mod tests {
         migrate(&mut conn, path, MIGRATIONS).unwrap();
         let read = |row: &rusqlite::Row<'_>| crate::store::index::columns::metric_row(row);
         let metric = conn.query_row("SELECT * FROM metric", [], read).unwrap();
-        assert_eq!((metric.warn, metric.resolution, metric.judged), (Some(2.0), None, Judged::Always));
+        assert_eq!((metric.warn, metric.resolution, metric.judged), (Some(2.0), None, Judging::Always));
     }
 
     #[test]

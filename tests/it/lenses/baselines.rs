@@ -130,6 +130,10 @@ fn a_metrics_probe_says_what_a_host_is_named_for() {
     // has hundredths of a second.
     assert_eq!(found, ["softirq_seconds_total", "wait_seconds"]);
     assert_eq!((&answer["metrics"], &answer["lacking"]), (&16.into(), &Value::Array(Vec::new())));
+    assert_eq!(
+        (&answer["judged"]["metrics"]["judged"], &answer["judged"]["metrics"]["unjudged"]),
+        (&15.into(), &1.into())
+    );
 }
 
 #[test]

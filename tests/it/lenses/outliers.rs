@@ -101,7 +101,10 @@ fn what_was_judged_is_counted() {
     // Racks have nine or ten hosts, and a serial number has one.
     let alone = judged(&three_incidents(), &["outliers", "--peers", "serial", "--metric", "steal_ratio"]);
     assert_eq!(alone["hosts"], serde_json::json!({"judged": 0, "unanswered": 0, "without_peers": 48}));
-    assert_eq!(alone["metrics"], serde_json::json!({"judged": 0, "provisional": 0, "without_peers": 1}));
+    assert_eq!(
+        alone["metrics"],
+        serde_json::json!({"judged": 0, "provisional": 0, "without_peers": 1, "unjudged": 0})
+    );
 }
 
 #[test]
@@ -121,7 +124,10 @@ fn a_finding_outweighs_a_host_that_did_not_answer() {
     let young = Fleet { hosts: 8, sweeps: 4, ..Fleet::default() }.record();
     assert_eq!(status(young.path(), "noise_*"), Some(0));
     let judged = json(young.path(), &["outliers", "--metric", "noise_*"])["judged"].clone();
-    assert_eq!(judged["metrics"], serde_json::json!({"judged": 0, "provisional": 6, "without_peers": 0}));
+    assert_eq!(
+        judged["metrics"],
+        serde_json::json!({"judged": 0, "provisional": 6, "without_peers": 0, "unjudged": 0})
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What several tests start: real servers and runs, reaped by whoever started them.
 
 pub mod hostile;
+pub mod machine;
 pub mod program;
 pub mod proxy;
 pub mod receiver;

@@ -68,10 +68,12 @@ fn two_processes_never_run_a_probe_at_once() {
 
 #[test]
 fn the_second_is_refused_while_the_first_runs_and_not_afterwards() {
-    let (_sshd, program) = host("5");
+    let (_sshd, program) = host("8");
     let first = program.command(&SWEEP).arg("--json").spawn().unwrap();
     let since = Instant::now();
     wait_until("the probe begins", || !runs(&program).is_empty());
+    // And the other one has ended.
+    wait_until("only the slow probe still runs", || files_below(&program.state().join("run")).len() == 1);
     let second = program.run(&["sweep", "--probe", "slow", "--probe", "hello", "--json"]);
     second.expect(3, &[]);
     let first = ended(first, since);

@@ -51,7 +51,7 @@ fn every_tick_is_swept_written_down_and_logged() {
     daemon.wait_for_notice("last: often 4/4 ok in ");
     let log = daemon.stop();
     assert!(
-        log.contains("running 1 schedules over 2 hosts")
+        log.contains("running 1 schedule over 2 hosts")
             && log.contains("stopping")
             && log.contains("stopped")
     );
@@ -101,7 +101,7 @@ fn what_was_missed_is_caught_up_once_and_marked_late() {
     let daemon = Daemon::start(&program, &[]);
     daemon.wait_for_log(" of often: 4/4 ok in ");
     let log = daemon.stop();
-    assert!(log.contains("2 sweeps of often were missed") && log.contains("no daemon was running"), "{log}");
+    assert!(log.contains("missed 2 sweeps of often") && log.contains("no daemon was running"), "{log}");
     let ticks = book(&program);
     // The last hour is caught up, unless the next one began meanwhile.
     let [_, missed, caught_up, ..] = &ticks[..] else { panic!("{ticks:#?}") };
@@ -178,7 +178,7 @@ fn one_signal_lets_a_sweep_finish_and_two_do_not() {
     wait_until("a sweep runs", || !program.tars().is_empty());
     daemon.wait_for_notice("running: often");
     let log = daemon.stop();
-    assert!(log.contains("1 sweeps in flight have 1m to finish"), "{log}");
+    assert!(log.contains("1 sweep in flight, 1m to finish"), "{log}");
     for sweep in program.sweeps() {
         assert_eq!(program.ledger(&sweep).len(), 4);
     }

@@ -23,10 +23,10 @@ fn a_new_configuration_is_taken_and_a_broken_one_is_not() {
     let whole = fs::read_to_string(program.dir().join("config.toml")).unwrap();
     fs::write(program.dir().join("config.toml"), format!("{whole}\n[limits]\nconcurrencey = 3\n")).unwrap();
     daemon.signal("HUP");
-    daemon.wait_for_log("the new configuration has 1 faults and is not used; the old one stays");
+    daemon.wait_for_log("the new configuration has 1 fault and is not used; the old one stays");
     let log = daemon.log();
     assert!(log.contains("concurrencey") && log.contains("config.toml:"), "{log}");
-    daemon.wait_for_notice("READY=1\nSTATUS=the new configuration has 1 faults");
+    daemon.wait_for_notice("READY=1\nSTATUS=the new configuration has 1 fault");
     let reloading = |notice: &String| notice.starts_with("RELOADING=1\nMONOTONIC_USEC=");
     assert_eq!(daemon.notices().iter().filter(|notice| reloading(notice)).count(), 1);
 
@@ -34,16 +34,16 @@ fn a_new_configuration_is_taken_and_a_broken_one_is_not() {
         "[[schedule]]\nname = \"often\"\ncron = \"* * * * * *\"\nprobes = [\"hello\"]\nhosts = \"web01\"",
     );
     daemon.signal("HUP");
-    daemon.wait_for_log("configuration reloaded: 2 schedules, 2 hosts");
+    daemon.wait_for_log("configuration reloaded: 2 schedules over 2 hosts");
     wait_until("the new schedule runs", || ran(&book(&program)).len() >= 2);
     // Without it again: nothing more of it begins.
     fs::write(program.dir().join("config.toml"), &whole).unwrap();
     daemon.signal("HUP");
-    daemon.wait_for_log("configuration reloaded: 1 schedules, 2 hosts");
+    daemon.wait_for_log("configuration reloaded: 1 schedule over 2 hosts");
     let ticks = book(&program).len();
     daemon.signal("HUP");
     wait_until("it was loaded once more", || {
-        daemon.log().matches("configuration reloaded: 1 schedules").count() == 2
+        daemon.log().matches("configuration reloaded: 1 schedule over").count() == 2
     });
     assert!(daemon.notices().iter().filter(|notice| reloading(notice)).count() == 4);
     daemon.stop();
