@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::{DaemonError, Notify};
 use crate::collect::{Options, Recorder, Recovered};
 use crate::config::{Faults, Settings};
-use crate::model::{CollectorTime, Fate, Tick};
+use crate::model::{ByteSize, CollectorTime, Fate, Tick};
 use crate::store::{Sole, StateDir, StoreError, ticks};
 
 /// While a large state directory is opened, the manager is asked for this much time again and again.
@@ -47,7 +47,8 @@ pub struct Setup {
 pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let state = StateDir::create(&setup.settings.state_dir)?;
     let _sole = Sole::take(&state)?;
-    let (recorder, decided) = open(&setup.notify, &state).await?;
+    let reserve = setup.settings.retention.reserve;
+    let (recorder, decided) = open(&setup.notify, &state, reserve).await?;
     let book = Book::open(state)?;
     let Setup { settings, load, agent, notify, watchdog, orders } = setup;
     let outside = Outside { load, agent, notify, watchdog };
@@ -70,10 +71,14 @@ pub(super) type Decided = HashMap<(String, String), CollectorTime>;
 
 /// Opens the state directory and mends what was left there. That may take long after a power cut with a large
 /// index; the manager is told not to give up meanwhile.
-async fn open(notify: &Notify, state: &StateDir) -> Result<(Recorder, Decided), DaemonError> {
+async fn open(
+    notify: &Notify,
+    state: &StateDir,
+    reserve: ByteSize,
+) -> Result<(Recorder, Decided), DaemonError> {
     let state = state.clone();
     let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
-        let opened = Recorder::open(state.root(), Options::default())?;
+        let opened = Recorder::open(state.root(), Options { reserve, ..Options::default() })?;
         Ok((opened, decided(&state)?))
     });
     notify.status("opening the state directory");
