@@ -15,7 +15,7 @@
 //! | --- | --- | --- |
 //! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
 //! | 3c | [`daemon`] | the scheduler: which sweep is due, reload, stop, what the service manager is told |
-//! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape |
+//! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape; alone names reqwest |
 //! | 3a | [`collect`] | sweeps and visits, and the one path into archive and index |
 //! | 3a | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
 //! | 3a | [`survey`] | questions over everything recorded: who differs, since when, what they share |

@@ -58,6 +58,7 @@ impl<'a> Recorded<'a> {
         }
         match self.sweep(text) {
             Ok(sweep) => Ok(sweep.started),
+            Err(several) if !self.reader.sweeps_like(text, 1)?.is_empty() => Err(several),
             Err(_) => {
                 let expected =
                     "expected a time (2026-11-22T15:00Z, 2026-11-22), how long ago (90m, 2d), or a sweep";
@@ -185,7 +186,8 @@ impl Metrics {
         }
         // A part of a long name is what people remember.
         let mut near: Vec<String> = nearest(name, self.0.iter().map(|row| row.name.as_str()));
-        let parts = self.0.iter().map(|row| &row.name).filter(|known| known.contains(name));
+        let words = |known: &&String| name.split('_').all(|word| known.contains(word));
+        let parts = self.0.iter().map(|row| &row.name).filter(words);
         near.extend(parts.take(OFFERED).cloned());
         near.dedup();
         near.truncate(OFFERED);

@@ -11,6 +11,7 @@ use super::fault::Faults;
 use super::file::Text;
 use super::knob::Knobs;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::reader::Document;
 use super::retention::Retention;
 use super::{escalate, hosts, load, receiver, schedule};
@@ -44,7 +45,7 @@ fn written() -> BTreeMap<String, serde_json::Value> {
     let document = Document::parse(&text, None);
     let mut written = BTreeMap::new();
     document.walk(load::KEYS, &mut faults, |root, faults| {
-        for section in ["defaults", "limits", "retention", "alerts"] {
+        for section in ["defaults", "limits", "retention", "alerts", "metrics"] {
             let table = root.open_section(section, faults).unwrap();
             written.extend(table.written().map(|given| (format!("{section}.{}", given.key), given.value)));
         }
@@ -65,6 +66,7 @@ fn all_defaults() -> Vec<(String, String, serde_json::Value)> {
         .chain(defaults::<Limits>())
         .chain(defaults::<Alerts>())
         .chain(defaults::<Retention>())
+        .chain(defaults::<Metrics>())
         .collect()
 }
 

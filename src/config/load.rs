@@ -13,6 +13,7 @@ use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Sources};
 use super::library::Library;
 use super::limits::{self, Limits};
+use super::metrics::Metrics;
 use super::reader::{Document, Located, Section};
 use super::receiver;
 use super::retention::Retention;
@@ -33,6 +34,7 @@ pub(crate) const KEYS: &[&str] = &[
     "alerts",
     "alert",
     "receiver",
+    "metrics",
 ];
 
 /// Loads and checks the whole configuration. No file at all is a configuration, too.
@@ -76,6 +78,7 @@ struct Gathered<'s> {
     schedules: Vec<Draft>,
     escalations: Vec<escalate::Draft>,
     delivery: Layered<Alerts>,
+    metrics: Layered<Metrics>,
     alerts: Vec<alert::Draft>,
     receivers: Vec<receiver::Draft>,
     /// Whether every file and all hosts and groups could be read: else a name that is not there may
@@ -97,6 +100,7 @@ impl<'s> Gathered<'s> {
             schedules: Vec::new(),
             escalations: Vec::new(),
             delivery: Layered::new(Alerts::default()),
+            metrics: Layered::new(Metrics::default()),
             alerts: Vec::new(),
             receivers: Vec::new(),
             whole: true,
@@ -146,6 +150,9 @@ impl<'s> Gathered<'s> {
         if let Some(section) = root.section("alerts", Alerts::KEYS, faults) {
             self.delivery.file(&section, faults);
         }
+        if let Some(section) = root.section("metrics", Metrics::KEYS, faults) {
+            self.metrics.file(&section, faults);
+        }
         self.alerts.extend(alert::read_all(root, faults));
         self.receivers.extend(receiver::read_all(root, faults));
     }
@@ -156,6 +163,7 @@ impl<'s> Gathered<'s> {
         self.defaults.environment_and_flags(self.sources, faults);
         self.limits.environment_and_flags(self.sources, faults);
         self.delivery.environment_and_flags(self.sources, faults);
+        self.metrics.environment_and_flags(self.sources, faults);
         self.retention.environment_and_flags(self.sources, faults);
     }
 
@@ -193,6 +201,7 @@ impl<'s> Gathered<'s> {
             schedules,
             escalations,
             delivery: self.delivery.value,
+            metrics: self.metrics.value,
             alerts,
             receivers,
             shown,
@@ -240,6 +249,7 @@ impl<'s> Gathered<'s> {
             shown.extend(written_entries(&format!("escalate.{}", number + 1), &draft.written));
         }
         shown.extend(section_entries(&self.delivery));
+        shown.extend(section_entries(&self.metrics));
         for (number, draft) in self.alerts.iter().enumerate() {
             shown.extend(written_entries(&format!("alert.{}", number + 1), &draft.written));
         }
@@ -260,5 +270,10 @@ fn names() -> (Vec<String>, Vec<String>) {
     fn of<S: Knobs>() -> impl Iterator<Item = (String, String)> {
         S::KEYS.iter().map(|key| (format!("{}.{key}", S::SECTION), S::variable(key)))
     }
-    of::<Defaults>().chain(of::<Limits>()).chain(of::<Alerts>()).chain(of::<Retention>()).unzip()
+    of::<Defaults>()
+        .chain(of::<Limits>())
+        .chain(of::<Alerts>())
+        .chain(of::<Retention>())
+        .chain(of::<Metrics>())
+        .unzip()
 }

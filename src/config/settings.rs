@@ -11,6 +11,7 @@ use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
 use super::library::Library;
 use super::limits::Limits;
+use super::metrics::Metrics;
 use super::reader::WrittenValue;
 use super::receiver::Receiver;
 use super::retention::Retention;
@@ -37,6 +38,7 @@ pub struct Settings {
     pub delivery: Alerts,
     pub alerts: Vec<Alert>,
     pub receivers: Vec<Receiver>,
+    pub metrics: Metrics,
     pub(crate) shown: Vec<Shown>,
 }
 

@@ -5,6 +5,7 @@
 
 mod book;
 mod error;
+mod follow;
 mod keeper;
 mod lane;
 mod notify;

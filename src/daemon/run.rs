@@ -37,6 +37,8 @@ pub struct Setup {
     pub load: Load,
     /// Where ssh-agent listens.
     pub agent: Option<PathBuf>,
+    /// Where the service manager puts secrets.
+    pub credentials: Option<PathBuf>,
     pub notify: Notify,
     /// How often the service manager wants to hear that the loop turns.
     pub watchdog: Option<Duration>,
@@ -50,8 +52,8 @@ pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let reserve = setup.settings.retention.reserve;
     let (recorder, decided) = open(&setup.notify, &state, reserve).await?;
     let book = Book::open(state)?;
-    let Setup { settings, load, agent, notify, watchdog, orders } = setup;
-    let outside = Outside { load, agent, notify, watchdog };
+    let Setup { settings, load, agent, credentials, notify, watchdog, orders } = setup;
+    let outside = Outside { load, agent, credentials, notify, watchdog };
     let mut keeper = Keeper::new(outside, settings, (recorder, book), &decided);
     let turned = keeper.turn(orders).await;
     let closed = keeper.close().await;
@@ -62,6 +64,7 @@ pub async fn run(setup: Setup) -> Result<(), DaemonError> {
 pub(super) struct Outside {
     pub load: Load,
     pub agent: Option<PathBuf>,
+    pub credentials: Option<PathBuf>,
     pub notify: Notify,
     pub watchdog: Option<Duration>,
 }

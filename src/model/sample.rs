@@ -85,6 +85,9 @@ pub struct Parsed {
     /// the trailer's end.
     pub totals: Vec<Total>,
     pub totals_uptime_s: Option<f64>,
+    /// The boot that they count from, where the output names it: a probe may read the `$PROC` of another
+    /// kernel than the one that its shell runs on. `None` takes the trailer's.
+    pub totals_boot_id: Option<String>,
     pub histograms: Vec<Histogram>,
     /// The host's labels as it gave them (host_context).
     pub facts: Labels,

@@ -108,3 +108,23 @@ pub struct SweepEnd {
     /// The first signal came before all was done.
     pub interrupted: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_before_there_were_causes_is_read() {
+        let old = r#"{"sweep":"20261122T230000Z-1f2e3d4c","trigger":"scheduled","schedule":"hourly","started":5,"hosts":[]}"#;
+        let plan: Plan = serde_json::from_str(old).unwrap();
+        assert_eq!((plan.cause.as_ref(), plan.schedule.as_deref()), (None, Some("hourly")));
+        assert_eq!(serde_json::to_string(&plan).unwrap(), old);
+        let infinite =
+            r#"{"rule":"r","sweep":"20261122T230000Z-1f2e3d4c","metric":"m","host":"a","value":null}"#;
+        let cause: Cause = serde_json::from_str(infinite).unwrap();
+        assert_eq!(
+            serde_json::to_string(&Plan { cause: Some(cause), ..plan }).unwrap().matches(infinite).count(),
+            1
+        );
+    }
+}

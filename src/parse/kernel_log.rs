@@ -10,7 +10,7 @@ use crate::model::{Kind, LabelPairs, Sample, Span};
 
 use super::dispatch::Context;
 use super::sink::Sink;
-use super::text::{decimal, excerpt, lines};
+use super::text::{decimal, excerpt, is_boot_id, lines};
 
 /// What is looked for: (event, any of these, and all of these).
 const EVENTS: [(&str, &[&str], &[&str]); 17] = [
@@ -112,10 +112,6 @@ impl Cursor {
     fn text(&self) -> String {
         format!("{} {:.6} {:.2}", self.boot_id, self.last_s, self.read_s)
     }
-}
-
-fn is_boot_id(text: &[u8]) -> bool {
-    text.len() == 36 && text.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-')
 }
 
 #[derive(Debug, Default)]

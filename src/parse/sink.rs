@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::text::is_boot_id;
 use crate::model::{Fault, Histogram, Kind, LabelPairs, Parsed, Sample, Span, Total};
 
 /// Samples, totals and histograms of one reading.
@@ -45,9 +46,11 @@ impl Sink {
         }
     }
 
-    /// The host's uptime at the moment the totals were read.
-    pub(super) fn totals_read_at(&mut self, uptime_s: f64) {
+    /// The host's uptime at the moment the totals were read, and the boot that it is of.
+    pub(super) fn totals_read_at(&mut self, uptime_s: f64, boot_id: Option<&[u8]>) {
         self.parsed.totals_uptime_s = Some(uptime_s);
+        let boot_id = boot_id.filter(|id| is_boot_id(id));
+        self.parsed.totals_boot_id = boot_id.map(|id| String::from_utf8_lossy(id).into_owned());
     }
 
     pub(super) fn fact(&mut self, key: &str, value: &str) {

@@ -88,6 +88,11 @@ pub(super) fn excerpt(line: &[u8]) -> String {
     format!("{:?}{dots}", String::from_utf8_lossy(cut))
 }
 
+/// As the kernel writes one in /proc/sys/kernel/random/boot_id.
+pub(super) fn is_boot_id(text: &[u8]) -> bool {
+    text.len() == 36 && text.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

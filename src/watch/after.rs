@@ -4,6 +4,7 @@ use super::WatchError;
 use super::alerts::{self, Queued};
 use super::escalation::escalations;
 use super::sight::Sight;
+use super::textfile;
 use crate::collect::{Errand, Swept};
 use crate::config::Settings;
 use crate::model::CollectorTime;
@@ -24,7 +25,8 @@ pub struct Followed {
 /// be swept next. What it decides is on the disk when it returns; delivering is a [`Courier`](super::Courier)'s. Blocks: it reads the index, all of the last week's if a rule asks what changed.
 pub fn after_sweep(settings: &Settings, swept: &Swept, now: CollectorTime) -> Result<Followed, WatchError> {
     let mut followed = Followed::default();
-    let Some(row) = Reader::open(&settings.state_dir)?.sweep(&swept.sweep)? else {
+    let reader = Reader::open(&settings.state_dir)?;
+    let Some(row) = reader.sweep(&swept.sweep)? else {
         followed
             .remarks
             .push(format!("sweep {} is not indexed, so no rule was held against it", swept.sweep));
@@ -33,6 +35,9 @@ pub fn after_sweep(settings: &Settings, swept: &Swept, now: CollectorTime) -> Re
     let rules = settings.escalations.iter().map(|rule| &rule.when);
     let conditions = rules.chain(settings.alerts.iter().map(|alert| &alert.when));
     let sight = Sight::open(&settings.state_dir, row, conditions)?;
+    if let Err(error) = textfile::write(settings, &reader) {
+        followed.remarks.push(format!("the textfile is that of an earlier sweep: {error}"));
+    }
     let taken = alerts::take(settings, (swept, &sight), now)?;
     followed.remarks.extend(taken.remarks);
     followed.unsaved = taken.unsaved;

@@ -3,11 +3,17 @@
 
 mod after;
 pub mod alerts;
+mod collector;
 mod error;
 mod escalation;
+mod listener;
 mod sight;
 mod spent;
+mod textfile;
 
 pub use after::{Followed, after_sweep};
 pub use alerts::{Courier, Trouble, raise};
+pub use collector::collector_metrics;
 pub use error::WatchError;
+pub use listener::{Answer, ListenError, Listener};
+pub use textfile::TextfileError;

@@ -210,6 +210,8 @@ fn values_of_a_busy_machine() {
     case.check("window node_vmstat_pgfault", delta("vmstat:pgfault ", 1) / window_s);
     case.check("instant node_memory_MemAvailable_bytes", field("meminfo:MemAvailable:", 1)[1] * 1024.0);
     assert_eq!(case.parsed.totals_uptime_s, Some(up[1]));
+    let boot_id = raw.lines().find_map(|line| line.strip_prefix("sys/kernel/random/boot_id:"));
+    assert!(boot_id.is_some() && case.parsed.totals_boot_id.as_deref() == boot_id);
     let stalls: Vec<f64> = raw
         .lines()
         .filter_map(|line| line.strip_prefix("pressure/cpu:some ")?.split_once("total=")?.1.parse().ok())

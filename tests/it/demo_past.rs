@@ -206,6 +206,11 @@ fn a_demo_goes_on_with_its_past() {
     let leads = top.lines().skip_while(|line| !line.starts_with("HOST")).nth(1).unwrap();
     assert!(leads.starts_with(sick), "{sick} does not lead in {top}");
     assert!(first.out.contains("All of this data is synthetic"));
+    // The live sweep goes on where the past ended: its counters have rates since then.
+    let live = program.sweeps().last().unwrap().clone();
+    let sql = format!("SELECT count(*) AS n FROM v_sample WHERE sweep = '{live}' AND span = 'between'");
+    let rates = program.run(&["query", "--json", &sql]).json()[0]["n"].as_u64();
+    assert!(rates.is_some_and(|rates| rates > 12 * 100), "{rates:?}");
     program.assert_clean();
 
     let sweeps = program.sweeps().len();

@@ -1,10 +1,14 @@
 //! What follows a sweep: the built program, a real sshd, real receivers.
 
 mod alerts;
+mod changes;
 mod escalation;
+mod metrics;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use dropsonde::config::{Settings, Sources, load};
 
 use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd};
@@ -40,6 +44,17 @@ impl Fleet {
         let fleet = Self { program, sshd };
         names.iter().for_each(|name| fleet.load(name, "1"));
         fleet
+    }
+
+    /// The configuration, for what only the scheduler asks of the library.
+    fn settings(&self) -> Settings {
+        let sources = Sources {
+            config: Some(self.program.dir().join("config.toml")),
+            state: Some(self.program.state()),
+            environment: [("USER".to_owned(), "root".to_owned())].into(),
+            ..Sources::default()
+        };
+        load(&sources).unwrap_or_else(|faults| panic!("{faults}"))
     }
 
     fn folder(&self, host: &str) -> PathBuf {

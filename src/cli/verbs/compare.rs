@@ -272,7 +272,9 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
     let above = lines.iter().any(|line| line.above.is_some());
     columns.extend(["A", "B", "RATIO", "N"].map(Column::right));
     columns.extend(above.then(|| Column::right("B > A")));
-    columns.extend(["SHIFT", "P"].map(Column::right));
+    let shifted = lines.iter().any(|line| line.shift.is_some());
+    columns.extend(shifted.then(|| Column::right("SHIFT")));
+    columns.push(Column::right("P"));
     let history = kept.len() > 1;
     columns.extend(
         history.then(|| [Column::left("A OVER TIME"), Column::left("B OVER TIME")]).into_iter().flatten(),
@@ -293,7 +295,7 @@ fn table(lines: &[Line], histories: &[[Vec<Option<f64>>; 2]], metrics: &Metrics)
         cells.push(Cell::new(format!("{}:{}", contrast.n[0], contrast.n[1])));
         let share = |[above, all]: [u64; 2]| format!("{above}/{all}");
         cells.extend(above.then(|| Cell::new(line.above.map_or("-".to_owned(), share))));
-        cells.push(Cell::new(shift_text(line, text)));
+        cells.extend(shifted.then(|| Cell::new(shift_text(line, text))));
         cells.push(Cell::new(chance_text(line)));
         if history {
             cells.extend(sparklines(sides, &kept));

@@ -191,13 +191,14 @@ fn paper(report: &FoldReport<'_>, all: &[SameText], style: &Style) -> String {
     );
     if !report.left_out.is_empty() {
         let words = escape(&report.left_out.join(", "), Lines::Single).into_owned();
-        text.push_str(&format!("Left out, as each host has its own: {words} (--all keeps it)\n"));
+        text.push_str(&format!("Left out, as each host has its own: {words} (--all keeps that)\n"));
     }
     for group in &report.groups {
         let title = format!("{} ({})", group.folded, group.hosts.len());
         let bytes = units::value(group.bytes as f64, "bytes");
         text.push_str(&format!("\n{} · {bytes}\n", style.paint(Ink::Bold, &title)));
         match &group.diff {
+            None if group.text.is_empty() => text.push_str("  (nothing)\n"),
             None => text.push_str(&block(&group.text, |_| None, style)),
             // The names of the sides stand above already.
             Some(diff) => text.push_str(&block(

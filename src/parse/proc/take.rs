@@ -37,7 +37,7 @@ pub(in crate::parse) fn parse(raw: &[u8], sink: &mut Sink) {
         return families(None, after, &mut Window { sink, seconds: None });
     }
     let Some(uptime_s) = after.uptime_s(sink) else { return };
-    sink.totals_read_at(uptime_s);
+    sink.totals_read_at(uptime_s, after.boot_id());
     let seconds = before.and_then(|before| window_s(before, after, sink));
     let before = before.filter(|_| seconds.is_some());
     families(before, after, &mut Window { sink, seconds });

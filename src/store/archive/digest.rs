@@ -60,6 +60,8 @@ struct ReadingLine {
     totals: Numbers,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     totals_uptime_s: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    totals_boot_id: Option<String>,
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     between: Numbers,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -114,6 +116,7 @@ impl Digester {
             samples: self.samples(&parsed.samples),
             totals: self.totals(&parsed.totals),
             totals_uptime_s: parsed.totals_uptime_s.map(exact),
+            totals_boot_id: parsed.totals_boot_id.clone(),
             between: self.samples(&digest.between),
             histograms: parsed.histograms.iter().map(|it| self.histogram(it)).collect(),
             labels: parsed.facts.clone(),
@@ -282,6 +285,7 @@ impl ReadingLine {
             samples: samples(&self.samples)?,
             totals: self.totals.named(table)?.into_iter().map(total).collect(),
             totals_uptime_s,
+            totals_boot_id: self.totals_boot_id,
             histograms: self.histograms.iter().map(|line| line.histogram(table)).collect::<Option<_>>()?,
             facts: self.labels,
             cursor: self.cursor,
@@ -356,6 +360,7 @@ mod tests {
                 ],
                 totals: vec![total],
                 totals_uptime_s: Some(1.0 / 3.0),
+                totals_boot_id: Some("01234567-89ab-cdef-0123-456789abcdef".to_owned()),
                 histograms: vec![histogram],
                 facts: [("kernel".to_owned(), "6.1".to_owned())].into(),
                 cursor: Some("s=1".to_owned()),

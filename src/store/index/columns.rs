@@ -56,10 +56,7 @@ pub(super) fn sweep_row(row: &Row<'_>) -> SqlResult<SweepRow> {
     let column = |name: &str| row.as_ref().column_index(name);
     Ok(SweepRow {
         sweep: sweep_id(row, column("name")?)?,
-        trigger: word(row, column("trigger")?, |word| {
-            use Trigger::{Adhoc, Backfill, Escalated, Scheduled};
-            [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
-        })?,
+        trigger: trigger(row, column("trigger")?)?,
         schedule: row.get("schedule")?,
         cause: cause(row, column("cause")?)?,
         started: CollectorTime::from_unix_ns(row.get("started_ns")?),
@@ -148,6 +145,13 @@ pub(super) fn sweep_id(row: &Row<'_>, at: usize) -> SqlResult<SweepId> {
 fn kind(row: &Row<'_>, at: usize) -> SqlResult<Kind> {
     word(row, at, |word| {
         [Kind::Counter, Kind::Gauge, Kind::Histogram].into_iter().find(|kind| kind.as_str() == word)
+    })
+}
+
+pub(super) fn trigger(row: &Row<'_>, at: usize) -> SqlResult<Trigger> {
+    word(row, at, |word| {
+        use Trigger::{Adhoc, Backfill, Escalated, Scheduled};
+        [Scheduled, Adhoc, Escalated, Backfill].into_iter().find(|trigger| trigger.as_str() == word)
     })
 }
 

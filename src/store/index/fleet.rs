@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, params};
 
 use super::block::{Block, CHUNK};
-use super::columns::{SqlResult, find_series, list, name, one, unsigned, word};
+use super::columns::{SqlResult, find_series, list, name, one, sweep_row, trigger, unsigned, word};
 use super::values::block;
-use super::{Reader, Series, numbers};
-use crate::model::{CollectorTime, HostName, Labels, Outcome, ProbeName, SweepId};
+use super::{Reader, Series, SweepRow, numbers};
+use crate::model::{CollectorTime, HostName, Labels, Outcome, ProbeName, SweepId, Trigger};
 use crate::store::StoreError;
 
 impl Reader {
@@ -33,6 +33,20 @@ impl Reader {
             labels.entry(host).or_default().insert(label, value);
         }
         Ok(labels)
+    }
+
+    /// Of each schedule the newest sweep that has ended, the newest first.
+    pub fn latest_of_schedules(&self) -> Result<Vec<SweepRow>, StoreError> {
+        let sql = "SELECT * FROM sweep WHERE id IN (
+                       SELECT max(id) FROM sweep WHERE schedule IS NOT NULL AND ended_ns IS NOT NULL
+                       GROUP BY schedule) ORDER BY id DESC";
+        self.ask(|conn| list(conn, sql, [], sweep_row))
+    }
+
+    /// How many sweeps there are, by what made them run.
+    pub fn sweeps_by_trigger(&self) -> Result<Vec<(Trigger, u64)>, StoreError> {
+        let sql = "SELECT trigger, count(*) FROM sweep GROUP BY trigger ORDER BY trigger";
+        self.ask(|conn| list(conn, sql, [], |row| Ok((trigger(row, 0)?, unsigned(row, 1)?))))
     }
 
     /// Every probe that was ever planned.

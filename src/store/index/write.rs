@@ -309,7 +309,8 @@ impl Ingest<'_> {
         }
         values.sort_by_key(|(series, _)| *series);
         values.dedup_by_key(|(series, _)| *series);
-        let now = Totals { boot_id: clock.boot_id.clone(), uptime_s, values };
+        let boot_id = stored.parsed.totals_boot_id.as_ref().unwrap_or(&clock.boot_id).clone();
+        let now = Totals { boot_id, uptime_s, values };
         let last = self.last_totals(key)?;
         self.conn
             .prepare_cached(

@@ -1,3 +1,5 @@
+//! What each kind of receiver gets.
+
 use super::*;
 use crate::config::{Address, PLACES, Secret};
 use crate::model::{HostName, Labels, Severity, SweepId};

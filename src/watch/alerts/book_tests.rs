@@ -1,3 +1,5 @@
+//! Incidents from sweep to sweep, each of which knows only what is on the disk.
+
 use std::time::Duration;
 
 use super::*;

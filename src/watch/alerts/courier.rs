@@ -16,6 +16,7 @@ use super::shelf;
 use crate::collect::{Stop, clock};
 use crate::config::{Alerts, Receiver, Settings};
 use crate::model::duration_text;
+use crate::render::{Lines, escape};
 use crate::store::{StateDir, StoreError};
 
 /// How often somebody who does not hold the lock looks whether there is still something to do.
@@ -73,31 +74,29 @@ impl Courier {
         let end = Instant::now() + within;
         let mut delivery = Delivery::default();
         loop {
-            let waiting = self.shared.waiting().await?;
-            if waiting == 0 || Instant::now() >= end {
-                delivery.waiting = waiting;
+            delivery.waiting = self.shared.waiting().await?;
+            if delivery.waiting == 0 {
                 return Ok(delivery);
             }
+            // Each message gets an attempt, however short the time is.
             match self.shared.lock()? {
                 Some(_lock) => delivery.add(self.all(Until::At(end)).await?),
                 None => sleep(GLANCE).await,
             }
+            if Instant::now() >= end {
+                delivery.waiting = self.shared.waiting().await?;
+                return Ok(delivery);
+            }
         }
     }
 
-    /// Delivers until it is told to stop; `wake` says that something was queued, `tell` hears what a person
-    /// should know.
-    pub async fn run(
-        &self,
-        stop: &Stop,
-        wake: Arc<Notify>,
-        mut tell: impl FnMut(String),
-    ) -> Result<(), StoreError> {
+    /// Delivers until it is told to stop; `wake` says that something was queued. What a person should know
+    /// goes to the log.
+    pub async fn run(&self, stop: &Stop, wake: Arc<Notify>) -> Result<(), StoreError> {
         loop {
             if let Some(_lock) = self.shared.lock()? {
                 let until = Until::Stopped { stop: stop.clone(), wake: Arc::clone(&wake) };
-                let done = self.all(until).await?;
-                done.problems.into_iter().for_each(&mut tell);
+                self.all(until).await?;
             }
             tokio::select! {
                 () = stop.finishing() => return Ok(()),
@@ -163,6 +162,15 @@ enum Until {
 }
 
 impl Until {
+    /// Ends when nothing may go on any more, in the middle of an attempt too.
+    async fn over(&self) {
+        match self {
+            // An attempt has its own time.
+            Self::At(_) => std::future::pending().await,
+            Self::Stopped { stop, .. } => stop.aborting().await,
+        }
+    }
+
     /// Waits; `false` when the time is over first.
     async fn wait(&self, wait: Duration) -> bool {
         match self {
@@ -178,6 +186,14 @@ impl Until {
                 () = stop.finishing() => false,
                 () = sleep(wait) => true,
             },
+        }
+    }
+
+    /// Who delivers for a verb has somebody to tell; who does it for months would only gather.
+    fn tell(&self, delivery: &mut Delivery, what: String) {
+        match self {
+            Self::At(_) => delivery.problems.push(what),
+            Self::Stopped { .. } => tracing::warn!("{}", escape(&what, Lines::Single)),
         }
     }
 
@@ -231,34 +247,40 @@ impl Shared {
                 }
                 return Ok(delivery);
             };
-            let error = match self.post(receiver, &queued).await {
-                Ok(()) => {
-                    failures = 0;
-                    delivery.sent += 1;
-                    self.settle(queued, true).await?;
-                    continue;
-                }
-                Err(error) => error,
+            let attempt = tokio::select! {
+                attempt = self.post(receiver, &queued) => attempt,
+                () = until.over() => return Ok(delivery),
             };
-            let age_ns = clock::now().unix_ns().saturating_sub(queued.notice.at_ns);
-            let age = Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0));
+            let Err(error) = attempt else {
+                if failures > 0 {
+                    tracing::info!("the receiver {} takes messages again", receiver.name);
+                }
+                failures = 0;
+                delivery.sent += 1;
+                self.settle(queued, true).await?;
+                continue;
+            };
             let said = problem(&receiver.name, &error);
-            if error.is_final() || age > self.delivery.give_up {
-                tracing::error!("{said}; it is dropped: {}", queued.notice.summary());
-                delivery.problems.push(format!("{said}; it is dropped"));
+            if error.is_final() || self.is_stale(&queued) {
+                until.tell(&mut delivery, format!("{said}; it is dropped: {}", queued.notice.summary()));
                 self.settle(queued, false).await?;
                 continue;
             }
             let wait = self.backoff(failures, error.retry_after());
-            if failures == 0 {
-                delivery.problems.push(said.clone());
-            }
             tracing::debug!("{said}; next attempt in {}", duration_text(wait));
+            if failures == 0 {
+                until.tell(&mut delivery, said);
+            }
             failures += 1;
             if !until.wait(wait).await {
                 return Ok(delivery);
             }
         }
+    }
+
+    fn is_stale(&self, queued: &Queued) -> bool {
+        let age_ns = clock::now().unix_ns().saturating_sub(queued.notice.at_ns);
+        Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0)) > self.delivery.give_up
     }
 
     async fn settle(&self, sent: Queued, delivered: bool) -> Result<(), StoreError> {
@@ -288,4 +310,30 @@ pub async fn test(
     // Alertmanager may forget it soon.
     let delivery = Alerts { hold: Duration::from_secs(300), ..settings.delivery.clone() };
     post(receiver, (&notice, now), &delivery, credentials).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_the_longest() {
+        let delivery = Alerts {
+            retry_first: Duration::from_secs(1),
+            retry_longest: Duration::from_secs(60),
+            ..Alerts::default()
+        };
+        let shared = Shared { root: "".into(), delivery, receivers: Vec::new(), credentials: None };
+        let check = |failures: u32, wanted_s: Option<u64>, middle_s: f64| {
+            for _ in 0..100 {
+                let wait = shared.backoff(failures, wanted_s.map(Duration::from_secs)).as_secs_f64();
+                assert!((middle_s * 0.5..=middle_s * 1.5).contains(&wait), "{failures} {wanted_s:?}: {wait}");
+            }
+        };
+        check(0, None, 1.0);
+        check(3, None, 8.0);
+        check(40, None, 60.0);
+        check(0, Some(30), 30.0);
+        check(0, Some(86_400), 60.0);
+    }
 }

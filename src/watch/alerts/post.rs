@@ -81,7 +81,7 @@ pub(super) async fn post(
         ReceiverKind::Alertmanager => format!("{}/api/v2/alerts", url.trim_end_matches('/')),
         ReceiverKind::Slack | ReceiverKind::Webhook => url,
     };
-    let client = client(receiver, delivery.timeout)?;
+    let client = client(receiver, &url, delivery.timeout)?;
     let mut request = client
         .post(&url)
         .header(CONTENT_TYPE, "application/json")
@@ -103,15 +103,24 @@ pub(super) async fn post(
     Err(answer(response).await)
 }
 
-fn client(receiver: &Receiver, timeout: Duration) -> Result<Client, PostError> {
+fn client(receiver: &Receiver, url: &str, timeout: Duration) -> Result<Client, PostError> {
+    // A machine without any certificates can still talk to itself.
+    let tls = if url.starts_with("https://") { tls(receiver)? } else { no_tls()? };
     Client::builder()
         .user_agent(concat!("dropsonde/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .no_proxy()
         .timeout(timeout)
-        .tls_backend_preconfigured(tls(receiver)?)
+        .tls_backend_preconfigured(tls)
         .build()
         .map_err(|error| PostError::Http(words(error)))
+}
+
+/// Trusts nobody: for a receiver that is not reached over TLS.
+fn no_tls() -> Result<ClientConfig, PostError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 /// Certificates are always verified: by the receiver's own CA where one is given, else as the system does.

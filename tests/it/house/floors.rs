@@ -24,9 +24,10 @@ const PURE_ABOVE: [&str; 1] = ["report"];
 const NEIGHBOURS: [(&str, &str); 1] = [("config", "inventory")];
 
 /// What only one module may name.
-const DOORS: [(&str, &[&str]); 3] = [
+const DOORS: [(&str, &[&str]); 4] = [
     ("transport", &["russh"]),
     ("store", &["rusqlite"]),
+    ("watch", &["reqwest", "rustls", "rustls_platform_verifier"]),
     (
         "cli",
         &["clap", "clap_complete", "clap_mangen", "anyhow", "println!", "eprintln!", "print!", "eprint!"],

@@ -129,6 +129,8 @@ fn a_metrics_probe_says_what_a_host_is_named_for() {
     // Nobody is named for a wait, for steal that was always so, and for milliseconds of a disk whose clock
     // has hundredths of a second.
     assert_eq!(found, ["softirq_seconds_total", "wait_seconds"]);
+    let judged = serde_json::json!({"judged": 15, "provisional": 0, "without_peers": 0, "never": 1});
+    assert_eq!(answer["judged"]["metrics"], judged);
     assert_eq!((&answer["metrics"], &answer["lacking"]), (&16.into(), &Value::Array(Vec::new())));
     assert_eq!(
         (&answer["judged"]["metrics"]["judged"], &answer["judged"]["metrics"]["unjudged"]),

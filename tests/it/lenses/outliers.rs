@@ -151,6 +151,7 @@ fn slips_are_told() {
         assert!(said.contains(expected), "{args:?}: {said}");
     };
     check(&["outliers", "--metric", "disk_awiat_seconds"], "did you mean disk_await_seconds?");
+    check(&["explain", "await_disk"], "did you mean disk_await_seconds?");
     check(&["outliers", "--metric", "nothing_like_*"], "no metric nothing_like_*");
     check(&["outliers", "web99"], "nothing was recorded of web99");
     check(&["outliers", "--sweep", "2030"], "no sweep 2030");

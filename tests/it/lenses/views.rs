@@ -59,7 +59,7 @@ fn hosts_with_the_same_text_are_one_group() {
     assert!(shown.contains("+tuned \\x1b[2J") && !shown.contains('\u{1b}'), "{shown}");
     // A fact that each host has for itself is no difference, unless that is asked.
     assert_eq!(answer["left_out"], serde_json::json!(["asset"]));
-    assert!(shown.contains("\nLeft out, as each host has its own: asset (--all keeps it)\n"), "{shown}");
+    assert!(shown.contains("\nLeft out, as each host has its own: asset (--all keeps that)\n"), "{shown}");
     assert!(!shown.contains("AT-0001"), "{shown}");
     let all = json(&three_incidents(), &["fold", "notes", "--all"]);
     assert_eq!((all["groups"].as_array().unwrap().len(), &all["left_out"]), (48, &serde_json::json!([])));
@@ -162,6 +162,7 @@ fn two_sweeps_and_two_hosts() {
     check(&["compare", "web01"], "expected B, or --at TIME");
     check(&["compare", "web01", "--at", "latest", "--to", "latest"], "are the same sweep");
     let overlap = ["compare", "web01", "--at", "20261123T12", "--to", "20261123T20", "--over", "12h"];
+    check(&["compare", "web01", "--at", "20261122T", "--to", "latest"], "begins the ids of several sweeps");
     check(&overlap, "--over is longer than the 8h from --at to --to");
     check(&["compare", "web01", "--at", "2026-11-01", "--over", "1h"], "no sweep within 1h before");
     check(&["compare", "web01", "--at", "2025-11-01", "--to", "latest"], "no sweep was recorded up to");

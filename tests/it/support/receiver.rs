@@ -87,7 +87,7 @@ impl Place {
 
     /// Everything that was sent here, to whichever server.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().expect("nobody panicked").clone()
     }
 
     /// Those that were taken.
@@ -132,16 +132,16 @@ impl Place {
     fn exchange(&self, stream: impl Read + Write, answer: &Mutex<Answer>) {
         let mut stream = BufReader::new(stream);
         let Some(mut request) = read(&mut stream) else { return };
-        let answer = answer.lock().unwrap().clone();
+        let answer = answer.lock().expect("nobody panicked").clone();
         match answer {
             Answer::Silence => {
-                self.requests.lock().unwrap().push(request);
+                self.requests.lock().expect("nobody panicked").push(request);
                 // Until the client has had enough.
                 let _ = stream.read(&mut [0]);
             }
             Answer::Say(status) => {
                 request.taken = status.starts_with('2');
-                self.requests.lock().unwrap().push(request);
+                self.requests.lock().expect("nobody panicked").push(request);
                 let text = format!("HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsaid");
                 let _ = stream.get_mut().write_all(text.as_bytes());
                 let _ = stream.get_mut().flush();
@@ -177,7 +177,7 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn answer(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
+        *self.answer.lock().expect("nobody panicked") = answer;
     }
 }
 

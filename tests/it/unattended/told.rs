@@ -115,3 +115,18 @@ fn the_log_has_a_line_for_each_sweep_and_each_failed_host() {
             .contains("2 of 6 readings succeeded, and the schedule often needs 3")
     );
 }
+
+#[test]
+fn a_host_that_is_trusted_meanwhile_is_read_by_the_next_sweep() {
+    let sshd = Sshd::start(Setup::default());
+    let mut program = Program::new();
+    let known = program.dir().join("known_hosts");
+    fs::write(&known, "").unwrap();
+    program.host_block("web01", Some("127.0.0.1"), (sshd.port(), "root"), (&sshd.identity(), &known));
+    program.configure("[[schedule]]\nname = \"often\"\ncron = \"* * * * * *\"\nprobes = [\"hello\"]");
+    let daemon = Daemon::start(&program, &[]);
+    daemon.wait_for_log("hello host_key_unknown");
+    fs::copy(sshd.known_hosts(), &known).unwrap();
+    daemon.wait_for_log(" of often: 1/1 ok");
+    daemon.stop();
+}

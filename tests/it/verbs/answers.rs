@@ -185,7 +185,7 @@ fn compare_leads_with_what_differs_most() {
     let line: Vec<&str> = text.lines().nth(2).unwrap().split_whitespace().collect();
     assert_eq!(line[..6], ["disk_await_seconds", "device=sda", "1ms", "8ms", "8×", "4:1"]);
     // One host on a side is no sample.
-    assert_eq!(line[6..].join(" "), "- ~ (need ≥ 4) ▂▂▂ ███");
+    assert_eq!(line[6..].join(" "), "~ (need ≥ 4) ▂▂▂ ███");
     let filtered = ["compare", "role=web", "web06", "--metric", "*free*", "--probe", "disk", "--limit", "1"];
     let report = json(state.path(), &filtered);
     // web06 is of role web, too, and counts for its own side.

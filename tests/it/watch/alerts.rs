@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dropsonde::collect::Stop;
+use dropsonde::model::{CollectorTime, OwnAlert};
+use dropsonde::watch::{Courier, Trouble, raise};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::Fleet;
 use crate::support::program::{Ran, ran};
@@ -91,7 +96,7 @@ fn a_receiver_that_was_down_gets_each_incident_once_and_that_it_is_over() {
     let _server = place.open(TAKES);
     sweep(&fleet);
     let taken = place.taken();
-    assert_eq!(said(&taken), ["firing b a c", "resolved b a c"]);
+    assert_eq!(said(&taken), ["firing b a c", "resolved a b c"]);
     assert_eq!((ids(&taken).len(), taken.len()), (2, 2));
     assert_eq!(taken[0].json()["incident"], taken[1].json()["incident"]);
     fleet.program.run(&["alerts"]).expect(0, &["no incident is open and no message waits"]);
@@ -135,9 +140,10 @@ fn who_is_busy_is_asked_again_and_who_refuses_is_not() {
     let fleet = fleet(&place);
     let server = place.open(Answer::Say("503 Busy\r\nRetry-After: 0"));
     fleet.load("a", "7");
+    killed(&fleet, || place.requests().len() > 2);
     let ran = sweep(&fleet);
     assert!(ran.err.contains("it answered 503") && ran.err.contains(": said"), "{}", ran.err);
-    assert!(place.requests().len() > 1 && waiting(&fleet) == 1, "{:?}", place.requests());
+    assert_eq!(waiting(&fleet), 1);
     server.answer(Answer::Say("302 Found\r\nLocation: http://127.0.0.1:9/"));
     assert!(sweep(&fleet).err.contains("it answered 302"));
     server.answer(Answer::Say("400 Bad Request"));
@@ -186,6 +192,47 @@ fn the_collector_says_when_it_reaches_nobody_or_too_few() {
         "resolved collector_low_success",
     ];
     assert_eq!(rules(&place.taken()), all);
+}
+
+#[tokio::test]
+async fn the_daemons_courier_goes_on_until_it_is_stopped() {
+    let place = Place::reserve();
+    let fleet = fleet(&place);
+    let settings = fleet.settings();
+    fs::create_dir(&settings.state_dir).unwrap();
+    let now = CollectorTime::from_unix_s(chrono::Utc::now().timestamp());
+    let happened = |alert: OwnAlert, detail: &str| {
+        let trouble = Trouble { alert, schedule: "hourly".to_owned(), detail: detail.to_owned() };
+        assert_eq!(raise(&settings, &[trouble], now).unwrap(), Vec::<String>::new());
+    };
+    happened(OwnAlert::SweepMissed, "due at 10:00, and down until 10:20");
+    let (stop, wake) = (Stop::default(), Arc::new(Notify::new()));
+    let running = tokio::spawn({
+        let (courier, stop, wake) = (Courier::new(&settings, None), stop.clone(), Arc::clone(&wake));
+        async move { courier.run(&stop, wake).await }
+    });
+    let arrived = async |count: usize| {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while place.taken().len() < count {
+            assert!(Instant::now() < limit, "no {count} messages within a minute");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _server = place.open(TAKES);
+    arrived(1).await;
+    happened(OwnAlert::SweepFailed, "the disk is full");
+    // Missed again is no news.
+    happened(OwnAlert::SweepMissed, "due at 11:00, and down until 11:20");
+    wake.notify_waiters();
+    arrived(2).await;
+    stop.finish();
+    tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap().unwrap();
+    let details: Vec<Value> = place.taken().iter().map(|it| it.json()["detail"].clone()).collect();
+    assert_eq!(details, ["due at 10:00, and down until 10:20", "the disk is full"]);
+    // The next sweep of that schedule is the end of both.
+    fleet.program.run(&["sweep", "hourly"]).expect(0, &[]);
+    assert_eq!(place.taken().len(), 4);
+    fleet.program.run(&["alerts"]).expect(0, &["no incident is open and no message waits"]);
 }
 
 const TOKEN: &str = "t0ken-s3cret";

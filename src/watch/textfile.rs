@@ -1,0 +1,155 @@
+//! The newest samples of all hosts in one file, for node_exporter's textfile collector. It is replaced at
+//! once, so that nobody reads half of it, and it gives no times, which node_exporter would refuse.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use crate::compare::Distribution;
+use crate::config::Settings;
+use crate::model::{HostName, Kind};
+use crate::render::{Exposition, label_text, number};
+use crate::select::matches_mask;
+use crate::store::StoreError;
+use crate::store::index::{MetricRow, Reader, Series, SweepRow};
+
+/// Why there is no new file; the old one stands.
+#[derive(Debug, thiserror::Error)]
+pub enum TextfileError {
+    #[error("write {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What its names begin with: a host's `node_load1` is not this machine's own, which node_exporter itself
+/// gives under that name.
+const PREFIX: &str = "dropsonde_";
+
+/// Labels that the file itself gives.
+const OWN: [&str; 4] = ["host", "probe", "span", "le"];
+
+/// Writes the file, if the configuration wants one.
+pub(super) fn write(settings: &Settings, reader: &Reader) -> Result<(), TextfileError> {
+    let Some(path) = &settings.metrics.textfile.0 else { return Ok(()) };
+    let failed = |source: io::Error| TextfileError::Io { path: path.clone(), source };
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    // Two collectors may have the same file, and node_exporter reads only what ends in .prom.
+    name.push(format!(".{}.new", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = fill(settings, reader, &new).and_then(|()| fs::rename(&new, path).map_err(failed));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn fill(settings: &Settings, reader: &Reader, new: &Path) -> Result<(), TextfileError> {
+    let failed = |source: io::Error| TextfileError::Io { path: new.to_owned(), source };
+    let mut out = BufWriter::new(create(new).map_err(failed)?);
+    let sweeps = reader.latest_of_schedules()?;
+    let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
+    let masks: Vec<&str> = settings.metrics.textfile_metrics.split_whitespace().collect();
+    let mut families = BTreeSet::new();
+    for metric in reader.metrics(None)? {
+        let wanted = masks.iter().any(|mask| matches_mask(mask, &metric.name));
+        // One name is one family; the first kind that a metric had keeps it.
+        if wanted && families.insert(family(&metric)) {
+            let text = one(reader, (&metric, &sweeps), &known)?;
+            out.write_all(text.as_bytes()).map_err(failed)?;
+        }
+    }
+    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.sync_all().map_err(failed)
+}
+
+/// Readable for whoever runs node_exporter.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o644).custom_flags(OFlags::NOFOLLOW.bits() as i32);
+    options.open(path)
+}
+
+/// A rate is a gauge here: it is no total that a counter could go on from.
+fn family(metric: &MetricRow) -> String {
+    match metric.kind {
+        Kind::Counter => {
+            format!("{PREFIX}{}:rate", metric.name.strip_suffix("_total").unwrap_or(&metric.name))
+        }
+        Kind::Gauge | Kind::Histogram => format!("{PREFIX}{}", metric.name),
+    }
+}
+
+/// One metric of the newest sweeps; what two of them have the newer one gives.
+fn one(
+    reader: &Reader,
+    (metric, sweeps): (&MetricRow, &[SweepRow]),
+    known: &HashSet<&HostName>,
+) -> Result<String, StoreError> {
+    let mut text = Exposition::default();
+    let mut seen: HashSet<String> = HashSet::new();
+    let kind = if metric.kind == Kind::Histogram { "histogram" } else { "gauge" };
+    text.family(&family(metric), kind, &metric.help);
+    for sweep in sweeps {
+        if metric.kind == Kind::Histogram {
+            for it in reader.histograms_at(&sweep.sweep, &metric.name)? {
+                let labels = labels(&it.host, &it.series);
+                if known.contains(&it.host)
+                    && let Ok(distribution) = Distribution::try_from(&it.histogram)
+                    && seen.insert(label_text(pairs(&labels)))
+                {
+                    histogram(&mut text, &labels, &distribution);
+                }
+            }
+            continue;
+        }
+        for it in reader.metric_at(&sweep.sweep, &metric.name)? {
+            let mut labels = labels(&it.host, &it.series);
+            if metric.kind == Kind::Counter {
+                labels.push(("span".to_owned(), it.series.span.as_str().to_owned()));
+            }
+            let is_meant = it.series.kind == metric.kind && known.contains(&it.host);
+            if is_meant && seen.insert(label_text(pairs(&labels))) {
+                text.line("", pairs(&labels), it.value);
+            }
+        }
+    }
+    Ok(if seen.is_empty() { String::new() } else { text.into_text() })
+}
+
+fn histogram(text: &mut Exposition, labels: &[(String, String)], distribution: &Distribution) {
+    let mut upto = 0_u64;
+    for bucket in distribution.buckets() {
+        upto = upto.saturating_add(bucket.count);
+        if bucket.hi.is_finite() {
+            let le = number(bucket.hi);
+            text.line("_bucket", pairs(labels).chain([("le", le.as_str())]), upto as f64);
+        }
+    }
+    text.line("_bucket", pairs(labels).chain([("le", "+Inf")]), upto as f64);
+    text.line("_sum", pairs(labels), distribution.sum().unwrap_or(f64::NAN));
+    text.line("_count", pairs(labels), distribution.count() as f64);
+}
+
+fn labels(host: &HostName, series: &Series) -> Vec<(String, String)> {
+    let own = [("host", host.as_str()), ("probe", series.probe.as_str())];
+    let mut labels: Vec<(String, String)> =
+        own.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
+    for (label, value) in &series.labels {
+        let clash = if OWN.contains(&label.as_str()) { "exported_" } else { "" };
+        labels.push((format!("{clash}{label}"), value.clone()));
+    }
+    labels
+}
+
+fn pairs(labels: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    labels.iter().map(|(label, value)| (label.as_str(), value.as_str()))
+}
