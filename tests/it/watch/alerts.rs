@@ -175,7 +175,7 @@ fn the_collector_says_when_it_reaches_nobody_or_too_few() {
         };
         requests.iter().map(one).collect()
     };
-    fleet.program.run(&["sweep", "hourly"]).expect(3, &[]);
+    fleet.program.run(&["sweep", "hourly"]).expect(4, &["2 of 3 readings succeeded"]);
     assert_eq!(rules(&place.taken()), ["firing collector_low_success"]);
     let message = place.taken()[0].json();
     assert_eq!(message["detail"], "schedule hourly: 2 of 3 readings succeeded, 90 % are wanted");
