@@ -13,15 +13,14 @@ use tokio::sync::mpsc;
 use super::progress::Progress;
 use super::{Context, Exit};
 use crate::collect::clock;
-use crate::collect::keep::{self, Pruned, Upkeep};
+use crate::collect::keep;
 use crate::collect::{
     Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Retention, Settings};
-use crate::model::{Outcome, SweepId, duration_text};
+use crate::model::{Outcome, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::render::units;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -44,36 +43,11 @@ pub fn open_recorder(context: &Context, state: &Path, retention: &Retention) -> 
 /// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.
 fn look_after(context: &Context, state: &Path, retention: &Retention) {
     match keep::upkeep(state, retention, clock::now()) {
-        Ok(upkeep) => remarks(&upkeep).iter().for_each(|remark| context.remark(remark)),
+        Ok(upkeep) => {
+            upkeep.remarks().iter().for_each(|remark| context.remark(&format!("dropsonde: {remark}")))
+        }
         Err(error) => tracing::warn!(%error, "the state directory is not looked after"),
     }
-}
-
-/// What a person should know of it.
-fn remarks(upkeep: &Upkeep) -> Vec<String> {
-    let mut remarks: Vec<String> = upkeep.recovered.iter().map(|what| format!("dropsonde: {what}")).collect();
-    let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
-    if let Some(pruned) = upkeep.pruned.as_ref().filter(|pruned| **pruned != Pruned::default()) {
-        let Pruned { dropped, thinned, merged, freed_bytes, .. } = pruned;
-        remarks.push(format!(
-            "dropsonde: pruned: {dropped} sweeps dropped, {thinned} without their bytes now, {merged} share \
-             numbers; {} freed",
-            bytes(*freed_bytes)
-        ));
-        let damaged = |(sweep, _): &(SweepId, String)| {
-            format!("dropsonde: sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
-        };
-        remarks.extend(pruned.kept_back.iter().map(damaged));
-    }
-    if upkeep.low {
-        remarks.push(format!(
-            "dropsonde: little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
-             `retention.prune_when_low` lets the oldest go before",
-            bytes(upkeep.space.free_bytes),
-            bytes(upkeep.space.total_bytes)
-        ));
-    }
-    remarks
 }
 
 /// How to reach the hosts.

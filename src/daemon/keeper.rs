@@ -10,15 +10,18 @@ use tokio::task::{Id, JoinError, JoinHandle, JoinSet, spawn_blocking};
 
 use super::DaemonError;
 use super::book::Book;
+use super::follow::{Event, Follower, Mail};
 use super::lane::{Decision, Lane};
 use super::outfit::Outfit;
 use super::round::{Ended, Round};
 use super::run::{Decided, Order, Outside};
+use super::scrape::Scrape;
 use crate::collect::{Recorder, Start, Stop, clock};
 use crate::config::{Faults, Schedule, Settings};
-use crate::model::{CollectorTime, Fate, Tick, duration_text};
+use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
 use crate::render::counted;
 use crate::schedule::Moment;
+use crate::watch::Trouble;
 
 /// The clocks are looked at at least this often: one that is set wakes nobody.
 const BEAT: Duration = Duration::from_secs(1);
@@ -32,6 +35,11 @@ pub(super) struct Keeper {
     book: Book,
     lanes: BTreeMap<String, Lane>,
     rounds: JoinSet<Ended>,
+    /// What follows sweeps, beside the schedules.
+    followed: JoinSet<()>,
+    mail: Arc<Mail>,
+    couriers: JoinSet<()>,
+    scrape: Scrape,
     /// Whose round a task is, for one that panics.
     owners: HashMap<Id, String>,
     loading: Option<Loading>,
@@ -55,8 +63,15 @@ impl Keeper {
         decided: &Decided,
     ) -> Self {
         let now = Instant::now();
+        let mut couriers = JoinSet::new();
+        let mail = Mail::start(&settings, outside.credentials.clone(), &mut couriers);
+        let outfit = Arc::new(Outfit::new(settings, outside.agent.clone()));
         let mut keeper = Self {
-            outfit: Arc::new(Outfit::new(settings, outside.agent.clone())),
+            scrape: Scrape::start(&outfit),
+            followed: JoinSet::new(),
+            mail,
+            couriers,
+            outfit,
             outside,
             recorder: Arc::new(recorder),
             book,
@@ -84,7 +99,7 @@ impl Keeper {
             self.feed();
             match self.grace {
                 None => self.look(),
-                Some(_) if self.rounds.is_empty() => return Ok(()),
+                Some(_) if self.rounds.is_empty() && self.followed.is_empty() => return Ok(()),
                 Some(grace) if Instant::now() >= grace => self.stop.abort(),
                 Some(_) => {}
             }
@@ -97,6 +112,11 @@ impl Keeper {
                         self.settle(ended)?;
                     }
                 }
+                Some(done) = self.followed.join_next(), if !self.followed.is_empty() => {
+                    if let Err(error) = done {
+                        tracing::error!("what follows a sweep broke off; this is a bug: {error}");
+                    }
+                }
                 loaded = loaded(&mut self.loading), if self.loading.is_some() => self.adopt(loaded),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -105,9 +125,13 @@ impl Keeper {
 
     /// Stops what still runs and closes the archive and the book.
     pub async fn close(self) -> Result<(), DaemonError> {
-        let Self { mut rounds, recorder, book, stop, outside, .. } = self;
+        let Self { mut rounds, mut followed, mut couriers, scrape, recorder, book, stop, outside, .. } = self;
         stop.abort();
         while rounds.join_next().await.is_some() {}
+        while followed.join_next().await.is_some() {}
+        // Whatever a receiver has not taken waits in the queue for the next start.
+        couriers.shutdown().await;
+        scrape.close().await;
         let closed = match Arc::into_inner(recorder) {
             Some(recorder) => recorder.close().await.map_err(|_| DaemonError::RecorderStopped),
             None => Err(DaemonError::RecorderStopped),
@@ -147,12 +171,14 @@ impl Keeper {
         let now = self.now();
         let outfit = Arc::clone(&self.outfit);
         let mut started = false;
+        let mut troubles = Vec::new();
         for schedule in &outfit.settings.schedules {
             let Some(lane) = self.lanes.get_mut(&schedule.name) else { continue };
             let Some(Decision { ticks, start }) = lane.look(&schedule.name, now, Start::now) else {
                 continue;
             };
             ticks.iter().for_each(say);
+            troubles.extend(ticks.iter().filter_map(trouble));
             let late = ticks.iter().any(|tick| tick.lateness_s().is_some());
             let written = self.book.write(ticks);
             let Some(start) = start else { continue };
@@ -169,6 +195,9 @@ impl Keeper {
             self.owners.insert(task.id(), schedule.name.clone());
             started = true;
         }
+        if !troubles.is_empty() {
+            self.follow(Event::Troubles(troubles));
+        }
         if started {
             self.outside.notify.status(&self.status());
         }
@@ -182,12 +211,20 @@ impl Keeper {
                 (error.id(), None)
             }
         };
-        let name = self.owners.remove(&id);
-        if let Some(lane) = name.and_then(|name| self.lanes.get_mut(&name)) {
+        let name = self.owners.remove(&id).unwrap_or_default();
+        if let Some(lane) = self.lanes.get_mut(&name) {
             lane.running = None;
         }
-        let Some(Ended { summary, fatal }) = ended else { return Ok(()) };
+        let Some(Ended { summary, swept, fatal }) = ended else { return Ok(()) };
         self.latest = Some(summary);
+        match swept {
+            Ok(swept) if swept.finished.end.interrupted => {}
+            Ok(swept) => self.follow(Event::Swept(swept)),
+            Err(detail) => {
+                let alert = OwnAlert::SweepFailed;
+                self.follow(Event::Troubles(vec![Trouble { alert, schedule: name, detail }]));
+            }
+        }
         if fatal {
             return Err(DaemonError::RecorderStopped);
         }
@@ -195,6 +232,16 @@ impl Keeper {
             self.outside.notify.status(&self.status());
         }
         Ok(())
+    }
+
+    fn follow(&mut self, event: Event) {
+        let follower = Follower {
+            outfit: Arc::clone(&self.outfit),
+            recorder: Arc::clone(&self.recorder),
+            stop: self.stop.clone(),
+            mail: Arc::clone(&self.mail),
+        };
+        self.followed.spawn(follower.follow(event));
     }
 
     fn obey(&mut self, order: Order) {
@@ -238,7 +285,11 @@ impl Keeper {
                     settings.state_dir.clone_from(state);
                 }
                 let extent = extent(&settings);
+                self.mail.stop();
+                while self.couriers.try_join_next().is_some() {}
+                self.mail = Mail::start(&settings, self.outside.credentials.clone(), &mut self.couriers);
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
+                self.scrape.show(&self.outfit);
                 self.take_lanes(&Decided::new());
                 tracing::info!("configuration reloaded: {extent}");
                 self.outside.notify.ready(&self.status());
@@ -324,6 +375,20 @@ async fn loaded(loading: &mut Option<Loading>) -> Result<Result<Settings, Faults
 fn extent(settings: &Settings) -> String {
     let (schedules, hosts) = (settings.schedules.len(), settings.fleet.hosts.len());
     format!("{} over {}", counted(schedules, "schedule"), counted(hosts, "host"))
+}
+
+/// What an alert says of a tick that did not run.
+fn trouble(tick: &Tick) -> Option<Trouble> {
+    let (schedule, due) = (tick.schedule.clone(), tick.due.rfc3339());
+    let detail = match &tick.fate {
+        Fate::Ran { .. } => return None,
+        Fate::Skipped { why } => format!("schedule {schedule}, due at {due}: {why}"),
+        Fate::Missed { last, count, why } => {
+            let last = last.rfc3339();
+            format!("schedule {schedule}, {count} times, due from {due} to {last}: {why}")
+        }
+    };
+    Some(Trouble { alert: OwnAlert::SweepMissed, schedule, detail })
 }
 
 /// A tick that did not run has no other line in the log.

@@ -5,12 +5,14 @@
 
 mod book;
 mod error;
+mod follow;
 mod keeper;
 mod lane;
 mod notify;
 mod outfit;
 mod round;
 mod run;
+mod scrape;
 
 pub use error::DaemonError;
 pub use notify::Notify;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::outfit::Outfit;
-use crate::collect::{Errand, Event, Pace, Recorder, Start, Stop, Swept, complete, scheduled};
+use crate::collect::{Errand, Event, Pace, Recorder, Start, Stop, Sweeper, Swept, complete, scheduled};
 use crate::config::Schedule;
 use crate::model::{HostName, Outcome, SweepId, duration_text};
 use crate::render::{Lines, escape, units};
@@ -28,10 +28,11 @@ pub(super) struct Round {
 }
 
 /// How a round ended.
-#[derive(Debug)]
 pub(super) struct Ended {
     /// For a person, in a few words.
     pub summary: String,
+    /// The sweep, or why it could not be recorded.
+    pub swept: Result<Swept, String>,
     /// The recorder takes nothing any more.
     pub fatal: bool,
 }
@@ -41,33 +42,43 @@ impl Round {
         let Self { outfit, schedule, start, late, recorder, stop, written } = self;
         let _ = written.await;
         let sweep = start.sweep.clone();
-        let mut told = Told { sweep: sweep.clone(), failed: HashMap::new() };
         let swept = match errand(&outfit, &schedule).await {
             Ok(errand) => {
                 let pace = Pace { splay: schedule.splay, deadline: schedule.deadline };
-                let sweeper = outfit.sweeper(&stop, pace);
-                let (events, mut news) = mpsc::channel(EVENTS);
-                let work = sweeper.sweep_as(start, &recorder, errand, events);
-                let listen = async {
-                    while let Some(event) = news.recv().await {
-                        told.take(&event);
-                    }
-                };
-                let (swept, ()) = tokio::join!(work, listen);
+                let swept = conduct(&outfit.sweeper(&stop, pace), start, &recorder, errand).await;
                 swept.map_err(|error| (error.to_string(), matches!(error, StoreError::Stopped)))
             }
             Err(error) => Err((error, false)),
         };
-        told.rest();
         match swept {
-            Ok(swept) => Ended { summary: report(&schedule, &swept, late), fatal: false },
+            Ok(swept) => Ended { summary: report(&schedule, &swept, late), swept: Ok(swept), fatal: false },
             Err((error, fatal)) => {
                 let name = schedule.name.as_str();
                 tracing::error!(schedule = name, %sweep, "sweep {sweep} of {name} could not be recorded: {error}");
-                Ended { summary: format!("{name}: {error}"), fatal }
+                Ended { summary: format!("{name}: {error}"), swept: Err(error), fatal }
             }
         }
     }
+}
+
+/// Runs an errand to its end; each host that failed has its line in the log.
+pub(super) async fn conduct(
+    sweeper: &Sweeper,
+    start: Start,
+    recorder: &Recorder,
+    errand: Errand,
+) -> Result<Swept, StoreError> {
+    let mut told = Told { sweep: start.sweep.clone(), failed: HashMap::new() };
+    let (events, mut news) = mpsc::channel(EVENTS);
+    let work = sweeper.sweep_as(start, recorder, errand, events);
+    let listen = async {
+        while let Some(event) = news.recv().await {
+            told.take(&event);
+        }
+    };
+    let (swept, ()) = tokio::join!(work, listen);
+    told.rest();
+    swept
 }
 
 /// What is to be done, on a thread that may wait for the disk.
@@ -86,27 +97,55 @@ async fn errand(outfit: &Arc<Outfit>, schedule: &Schedule) -> Result<Errand, Str
 
 /// The sweep's one line. Returns it shortened, for the service's status.
 fn report(schedule: &Schedule, swept: &Swept, late: bool) -> String {
-    let (name, sweep, end) = (schedule.name.as_str(), &swept.sweep, &swept.finished.end);
-    let ok = end.outcomes.get(&Outcome::Ok).copied().unwrap_or_default();
-    let (planned, elapsed) = (swept.planned, units::elapsed(end.elapsed));
-    let others = others(&end.outcomes);
-    let remark = match (late, end.interrupted) {
-        (_, true) => ", interrupted",
-        (true, false) => ", late",
-        (false, false) => "",
-    };
-    let line = format!("sweep {sweep} of {name}: {ok}/{planned} ok{others} in {elapsed}{remark}");
-    let elapsed_s = end.elapsed.as_secs_f64();
-    match schedule.shortfall(&end.outcomes) {
+    let (name, sweep) = (schedule.name.as_str(), &swept.sweep);
+    let Words { planned, ok, elapsed_s, line, short } = Words::new(swept, &format!("of {name}"), late);
+    match schedule.shortfall(&swept.finished.end.outcomes) {
         Some(shortfall) => {
             tracing::error!(schedule = name, %sweep, planned, ok, elapsed_s, late, "{line}; {shortfall}");
         }
         None => tracing::info!(schedule = name, %sweep, planned, ok, elapsed_s, late, "{line}"),
     }
+    say_unindexed(swept);
+    format!("{name} {short}")
+}
+
+/// The one line of a sweep that another one has led to.
+pub(super) fn report_escalated(rule: &str, swept: &Swept) {
+    let Words { planned, ok, elapsed_s, line, .. } = Words::new(swept, &format!("that {rule} led to"), false);
+    tracing::info!(rule, sweep = %swept.sweep, planned, ok, elapsed_s, "{line}");
+    say_unindexed(swept);
+}
+
+fn say_unindexed(swept: &Swept) {
     if let Some(error) = &swept.finished.unindexed {
-        tracing::warn!(schedule = name, %sweep, "the readings are safe, but not all of them are indexed: {error}");
+        let sweep = &swept.sweep;
+        tracing::warn!(%sweep, "the readings are safe, but not all of them are indexed: {error}");
     }
-    format!("{name} {ok}/{planned} ok in {elapsed}")
+}
+
+/// A sweep in numbers and words.
+struct Words {
+    planned: usize,
+    ok: u64,
+    elapsed_s: f64,
+    line: String,
+    short: String,
+}
+
+impl Words {
+    fn new(swept: &Swept, whose: &str, late: bool) -> Self {
+        let (sweep, end, planned) = (&swept.sweep, &swept.finished.end, swept.planned);
+        let ok = end.outcomes.get(&Outcome::Ok).copied().unwrap_or_default();
+        let (elapsed, others) = (units::elapsed(end.elapsed), others(&end.outcomes));
+        let remark = match (late, end.interrupted) {
+            (_, true) => ", interrupted",
+            (true, false) => ", late",
+            (false, false) => "",
+        };
+        let line = format!("sweep {sweep} {whose}: {ok}/{planned} ok{others} in {elapsed}{remark}");
+        let short = format!("{ok}/{planned} ok in {elapsed}");
+        Self { planned, ok, elapsed_s: end.elapsed.as_secs_f64(), line, short }
+    }
 }
 
 fn others(outcomes: &BTreeMap<Outcome, u64>) -> String {

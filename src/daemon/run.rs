@@ -10,9 +10,9 @@ use tokio::task::spawn_blocking;
 
 use super::book::Book;
 use super::keeper::Keeper;
-use super::{DaemonError, Notify};
+use super::{DaemonError, Notify, follow};
 use crate::collect::{Options, Recorder, Recovered};
-use crate::config::{Faults, Settings};
+use crate::config::{Faults, Retention, Settings};
 use crate::model::{CollectorTime, Fate, Tick};
 use crate::store::{Sole, StateDir, StoreError, ticks};
 
@@ -37,6 +37,8 @@ pub struct Setup {
     pub load: Load,
     /// Where ssh-agent listens.
     pub agent: Option<PathBuf>,
+    /// Where the service manager puts secrets.
+    pub credentials: Option<PathBuf>,
     pub notify: Notify,
     /// How often the service manager wants to hear that the loop turns.
     pub watchdog: Option<Duration>,
@@ -47,10 +49,10 @@ pub struct Setup {
 pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let state = StateDir::create(&setup.settings.state_dir)?;
     let _sole = Sole::take(&state)?;
-    let (recorder, decided) = open(&setup.notify, &state).await?;
+    let (recorder, decided) = open(&setup.notify, &state, setup.settings.retention.clone()).await?;
     let book = Book::open(state)?;
-    let Setup { settings, load, agent, notify, watchdog, orders } = setup;
-    let outside = Outside { load, agent, notify, watchdog };
+    let Setup { settings, load, agent, credentials, notify, watchdog, orders } = setup;
+    let outside = Outside { load, agent, credentials, notify, watchdog };
     let mut keeper = Keeper::new(outside, settings, (recorder, book), &decided);
     let turned = keeper.turn(orders).await;
     let closed = keeper.close().await;
@@ -61,6 +63,7 @@ pub async fn run(setup: Setup) -> Result<(), DaemonError> {
 pub(super) struct Outside {
     pub load: Load,
     pub agent: Option<PathBuf>,
+    pub credentials: Option<PathBuf>,
     pub notify: Notify,
     pub watchdog: Option<Duration>,
 }
@@ -70,10 +73,16 @@ pub(super) type Decided = HashMap<(String, String), CollectorTime>;
 
 /// Opens the state directory and mends what was left there. That may take long after a power cut with a large
 /// index; the manager is told not to give up meanwhile.
-async fn open(notify: &Notify, state: &StateDir) -> Result<(Recorder, Decided), DaemonError> {
+async fn open(
+    notify: &Notify,
+    state: &StateDir,
+    retention: Retention,
+) -> Result<(Recorder, Decided), DaemonError> {
     let state = state.clone();
     let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
-        let opened = Recorder::open(state.root(), Options::default())?;
+        follow::look_after(state.root(), &retention);
+        let options = Options { reserve: retention.reserve, ..Options::default() };
+        let opened = Recorder::open(state.root(), options)?;
         Ok((opened, decided(&state)?))
     });
     notify.status("opening the state directory");

@@ -3,6 +3,7 @@
 mod boot;
 mod claims;
 mod daemon;
+mod follow;
 mod pace;
 mod process;
 mod schedule;

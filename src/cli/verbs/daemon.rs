@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::cli::logging::{LogFormat, Logging, Usual};
-use crate::cli::{Context, Exit, sweeping};
+use crate::cli::{Context, Exit, following, sweeping};
 use crate::config;
 use crate::daemon::{self, Load, Notify, Order, Setup};
 
@@ -50,9 +50,9 @@ impl Daemon {
             }
             None => Notify::default(),
         };
-        let (agent, watchdog) = (sweeping::agent_socket(), watchdog());
+        let (agent, credentials, watchdog) = (sweeping::agent_socket(), following::credentials(), watchdog());
         let (orders, received) = mpsc::channel(ORDERS);
-        let setup = Setup { settings, load, agent, notify, watchdog, orders: received };
+        let setup = Setup { settings, load, agent, credentials, notify, watchdog, orders: received };
         sweeping::runtime()?.block_on(async {
             tokio::select! {
                 biased;

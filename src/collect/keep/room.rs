@@ -8,6 +8,7 @@ use super::prune::{Pruned, Pruning};
 use crate::collect::Recovered;
 use crate::config::Retention;
 use crate::model::CollectorTime;
+use crate::render::units;
 use crate::store::index::Reader;
 use crate::store::{Space, StateDir, StoreError};
 
@@ -27,6 +28,34 @@ pub struct Upkeep {
     pub pruned: Option<Pruned>,
     /// What was found to be mended on the way.
     pub recovered: Vec<Recovered>,
+}
+
+impl Upkeep {
+    /// What a person should know of it.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<String> = self.recovered.iter().map(ToString::to_string).collect();
+        let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
+        if let Some(pruned) = self.pruned.as_ref().filter(|pruned| **pruned != Pruned::default()) {
+            let Pruned { dropped, thinned, merged, freed_bytes, .. } = pruned;
+            remarks.push(format!(
+                "pruned: {dropped} sweeps dropped, {thinned} without their bytes now, {merged} share numbers; \
+                 {} freed",
+                bytes(*freed_bytes)
+            ));
+            remarks.extend(pruned.kept_back.iter().map(|(sweep, _)| {
+                format!("sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
+            }));
+        }
+        if self.low {
+            remarks.push(format!(
+                "little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
+                 `retention.prune_when_low` lets the oldest go before",
+                bytes(self.space.free_bytes),
+                bytes(self.space.total_bytes)
+            ));
+        }
+        remarks
+    }
 }
 
 /// How much should be free: on a small disk not more than a tenth of it.
