@@ -16,6 +16,7 @@ use super::shelf;
 use crate::collect::{Stop, clock};
 use crate::config::{Alerts, Receiver, Settings};
 use crate::model::duration_text;
+use crate::render::{Lines, escape};
 use crate::store::{StateDir, StoreError};
 
 /// How often somebody who does not hold the lock looks whether there is still something to do.
@@ -89,17 +90,12 @@ impl Courier {
         }
     }
 
-    /// Delivers until it is told to stop; `wake` says that something was queued, `tell` hears at once what a
-    /// person should know.
-    pub async fn run(
-        &self,
-        stop: &Stop,
-        wake: Arc<Notify>,
-        tell: impl Fn(String) + Send + Sync + 'static,
-    ) -> Result<(), StoreError> {
+    /// Delivers until it is told to stop; `wake` says that something was queued. What a person should know
+    /// goes to the log at once.
+    pub async fn run(&self, stop: &Stop, wake: Arc<Notify>) -> Result<(), StoreError> {
         // One call for many who wait, none of whom may miss it.
         let (call, news) = watch::channel(());
-        let until = Until::Stopped { stop: stop.clone(), news, tell: Arc::new(tell) };
+        let until = Until::Stopped { stop: stop.clone(), news };
         let forward = async {
             loop {
                 wake.notified().await;
@@ -168,10 +164,10 @@ fn problem(receiver: &str, error: &PostError) -> String {
 }
 
 /// When a courier goes home.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Until {
     At(Instant),
-    Stopped { stop: Stop, news: watch::Receiver<()>, tell: Arc<dyn Fn(String) + Send + Sync> },
+    Stopped { stop: Stop, news: watch::Receiver<()> },
 }
 
 impl Until {
@@ -206,7 +202,7 @@ impl Until {
     fn tell(&self, delivery: &mut Delivery, what: String) {
         match self {
             Self::At(_) => delivery.problems.push(what),
-            Self::Stopped { tell, .. } => tell(what),
+            Self::Stopped { .. } => tracing::warn!("{}", escape(&what, Lines::Single)),
         }
     }
 
@@ -214,7 +210,7 @@ impl Until {
     async fn more(&mut self) -> bool {
         match self {
             Self::At(_) => false,
-            Self::Stopped { stop, news, .. } => tokio::select! {
+            Self::Stopped { stop, news } => tokio::select! {
                 () = stop.finishing() => false,
                 // Whoever calls lives as long as this.
                 _ = news.changed() => true,
