@@ -42,9 +42,10 @@ pub fn open_recorder(context: &Context, state: &Path, retention: &Retention) -> 
 
 /// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.
 fn look_after(context: &Context, state: &Path, retention: &Retention) {
-    match keep::upkeep(state, retention, clock::now()) {
+    match keep::upkeep(state, retention, clock::now(), &Stop::default()) {
         Ok(upkeep) => {
-            upkeep.remarks().iter().for_each(|remark| context.remark(&format!("dropsonde: {remark}")))
+            let remarks = upkeep.done().into_iter().chain(upkeep.warnings());
+            remarks.for_each(|remark| context.remark(&format!("dropsonde: {remark}")));
         }
         Err(error) => tracing::warn!(%error, "the state directory is not looked after"),
     }

@@ -12,7 +12,7 @@ use super::reindex::rebuild;
 use super::replay::{Lost, Opening, Replay, Replayed};
 use super::scribe::Scribe;
 use super::sweeping::Sweeping;
-use crate::model::{Reading, SweepId};
+use crate::model::{Kept, Reading, SweepId};
 use crate::store::archive::{Damage, Entry, Member, TarFile, Unclosed};
 use crate::store::index::{Mark, SwapOld, Writer, swap};
 use crate::store::{Journal, Reserve, Sequence, StateDir, StoreError, Turn};
@@ -229,6 +229,10 @@ impl Recovery<'_> {
             match cut_tail(unclosed)? {
                 Tail::Cut(sweep) => dead.push(*sweep),
                 Tail::NoPlan(kept_as) => found.push(Recovered::Discarded { sweep, kept_as }),
+                Tail::Pruned => {
+                    let what = "its bytes were pruned, and now it has no end: restore it from a backup";
+                    found.push(damaged((sweep, what.to_owned())));
+                }
             }
         }
         Ok(dead)
@@ -238,6 +242,9 @@ impl Recovery<'_> {
 enum Tail {
     Cut(Box<Dead>),
     NoPlan(Option<PathBuf>),
+    /// A tar that was closed once, or it would not have been pruned: a collector's kill has not done this,
+    /// and nothing is cut.
+    Pruned,
 }
 
 /// Keeps everything up to the last member that is whole, its bytes included.
@@ -248,6 +255,9 @@ fn cut_tail(unclosed: Unclosed) -> Result<Tail, StoreError> {
         let damage = (len > 0).then(|| Damage { offset: 0, end: len, what: String::new() });
         return unclosed.discard(damage.as_ref()).map(Tail::NoPlan);
     };
+    if opening.kept != Kept::Raw {
+        return Ok(Tail::Pruned);
+    }
     let mut ledger = Ledger::new(Arc::clone(&opening.plan), Arc::clone(&opening.probes));
     let (mut whole, mut kept) = (opening.end, 0);
     for step in tar.walk(opening.end, len) {

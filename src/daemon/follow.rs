@@ -2,7 +2,7 @@
 //! hurts. It runs beside the schedules: the next sweep of a schedule does not wait for what its last one led
 //! to.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::outfit::Outfit;
 use super::round::{conduct, report_escalated};
-use crate::collect::keep;
 use crate::collect::{Errand, Recorder, Start, Stop, Swept, clock, complete};
-use crate::config::{Retention, Settings};
+use crate::config::Settings;
 use crate::render::{Lines, escape};
 use crate::store::StoreError;
 use crate::watch::{self, Courier, Followed, Trouble, WatchError};
@@ -39,12 +38,6 @@ pub(super) struct Follower {
 
 impl Follower {
     pub async fn follow(self, event: Event) {
-        let outfit = Arc::clone(&self.outfit);
-        // Before the next sweep needs the room, and not while this one's hosts wait for it.
-        let _ = spawn_blocking(move || {
-            look_after(&outfit.settings.state_dir, &outfit.settings.retention);
-        })
-        .await;
         let followed = match event {
             Event::Swept(swept) => self.ask(swept).await,
             Event::Troubles(troubles) => self.raise(troubles).await,
@@ -139,15 +132,6 @@ impl Follower {
     }
 }
 
-/// Takes away what is over its time, once a day, and says when there is little room. Blocks. That it fails is
-/// no reason to record nothing: what is really amiss, the recorder finds.
-pub(super) fn look_after(state: &Path, retention: &Retention) {
-    match keep::upkeep(state, retention, clock::now()) {
-        Ok(upkeep) => upkeep.remarks().iter().for_each(|remark| tracing::warn!("{remark}")),
-        Err(error) => tracing::warn!("the state directory is not looked after: {error}"),
-    }
-}
-
 /// The courier of alerts, as long as a configuration is in force.
 pub(super) struct Mail {
     pub wake: Arc<Notify>,
@@ -163,7 +147,8 @@ impl Mail {
             let courier = Courier::new(settings, mail.credentials.clone());
             let (stop, wake) = (mail.stop.clone(), Arc::clone(&mail.wake));
             couriers.spawn(async move {
-                while let Err(error) = courier.run(&stop, Arc::clone(&wake)).await {
+                let tell = |problem: String| tracing::warn!("{}", escape(&problem, Lines::Single));
+                while let Err(error) = courier.run(&stop, Arc::clone(&wake), tell).await {
                     tracing::error!("alerts wait, because what is queued cannot be read or written: {error}");
                     tokio::select! {
                         () = stop.finishing() => break,

@@ -16,7 +16,7 @@ use super::outfit::Outfit;
 use super::round::{Ended, Round};
 use super::run::{Decided, Order, Outside};
 use super::scrape::Scrape;
-use crate::collect::{Recorder, Start, Stop, clock};
+use crate::collect::{Recorder, Start, Stop, clock, keep};
 use crate::config::{Faults, Schedule, Settings};
 use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
 use crate::render::counted;
@@ -43,6 +43,8 @@ pub(super) struct Keeper {
     /// Whose round a task is, for one that panics.
     owners: HashMap<Id, String>,
     loading: Option<Loading>,
+    /// Looks after the state directory; a prune may take minutes.
+    upkeep: Option<JoinHandle<()>>,
     /// Asked for while one is under way.
     again: bool,
     stop: Stop,
@@ -79,6 +81,7 @@ impl Keeper {
             rounds: JoinSet::new(),
             owners: HashMap::new(),
             loading: None,
+            upkeep: None,
             again: false,
             stop: Stop::default(),
             grace: None,
@@ -95,6 +98,7 @@ impl Keeper {
         let settings = &self.outfit.settings;
         tracing::info!("running {}", extent(settings));
         self.outside.notify.ready(&self.status());
+        self.look_after();
         loop {
             self.feed();
             match self.grace {
@@ -125,13 +129,27 @@ impl Keeper {
 
     /// Stops what still runs and closes the archive and the book.
     pub async fn close(self) -> Result<(), DaemonError> {
-        let Self { mut rounds, mut followed, mut couriers, scrape, recorder, book, stop, outside, .. } = self;
+        let Self {
+            mut rounds,
+            mut followed,
+            mut couriers,
+            scrape,
+            recorder,
+            book,
+            stop,
+            outside,
+            upkeep,
+            ..
+        } = self;
         stop.abort();
         while rounds.join_next().await.is_some() {}
         while followed.join_next().await.is_some() {}
         // Whatever a receiver has not taken waits in the queue for the next start.
         couriers.shutdown().await;
         scrape.close().await;
+        if let Some(upkeep) = upkeep {
+            let _ = upkeep.await;
+        }
         let closed = match Arc::into_inner(recorder) {
             Some(recorder) => recorder.close().await.map_err(|_| DaemonError::RecorderStopped),
             None => Err(DaemonError::RecorderStopped),
@@ -230,8 +248,27 @@ impl Keeper {
         }
         if self.grace.is_none() {
             self.outside.notify.status(&self.status());
+            self.look_after();
         }
         Ok(())
+    }
+
+    /// Looks after the state directory, unless it is being done.
+    fn look_after(&mut self) {
+        if self.upkeep.as_ref().is_some_and(|upkeep| !upkeep.is_finished()) {
+            return;
+        }
+        let (outfit, stop) = (Arc::clone(&self.outfit), self.stop.clone());
+        self.upkeep = Some(spawn_blocking(move || {
+            let settings = &outfit.settings;
+            match keep::upkeep(&settings.state_dir, &settings.retention, clock::now(), &stop) {
+                Ok(upkeep) => {
+                    upkeep.done().iter().for_each(|done| tracing::info!("{done}"));
+                    upkeep.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+                }
+                Err(error) => tracing::error!("the state directory is not looked after: {error}"),
+            }
+        }));
     }
 
     fn follow(&mut self, event: Event) {

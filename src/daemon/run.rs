@@ -10,10 +10,10 @@ use tokio::task::spawn_blocking;
 
 use super::book::Book;
 use super::keeper::Keeper;
-use super::{DaemonError, Notify, follow};
+use super::{DaemonError, Notify};
 use crate::collect::{Options, Recorder, Recovered};
-use crate::config::{Faults, Retention, Settings};
-use crate::model::{CollectorTime, Fate, Tick};
+use crate::config::{Faults, Settings};
+use crate::model::{ByteSize, CollectorTime, Fate, Tick};
 use crate::store::{Sole, StateDir, StoreError, ticks};
 
 /// While a large state directory is opened, the manager is asked for this much time again and again.
@@ -49,7 +49,8 @@ pub struct Setup {
 pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let state = StateDir::create(&setup.settings.state_dir)?;
     let _sole = Sole::take(&state)?;
-    let (recorder, decided) = open(&setup.notify, &state, setup.settings.retention.clone()).await?;
+    let reserve = setup.settings.retention.reserve;
+    let (recorder, decided) = open(&setup.notify, &state, reserve).await?;
     let book = Book::open(state)?;
     let Setup { settings, load, agent, credentials, notify, watchdog, orders } = setup;
     let outside = Outside { load, agent, credentials, notify, watchdog };
@@ -76,13 +77,11 @@ pub(super) type Decided = HashMap<(String, String), CollectorTime>;
 async fn open(
     notify: &Notify,
     state: &StateDir,
-    retention: Retention,
+    reserve: ByteSize,
 ) -> Result<(Recorder, Decided), DaemonError> {
     let state = state.clone();
     let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
-        follow::look_after(state.root(), &retention);
-        let options = Options { reserve: retention.reserve, ..Options::default() };
-        let opened = Recorder::open(state.root(), options)?;
+        let opened = Recorder::open(state.root(), Options { reserve, ..Options::default() })?;
         Ok((opened, decided(&state)?))
     });
     notify.status("opening the state directory");

@@ -3,6 +3,7 @@
 mod backup;
 mod build;
 mod grafana;
+mod health;
 mod prune;
 mod room;
 mod stopped;

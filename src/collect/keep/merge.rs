@@ -62,8 +62,7 @@ pub(super) fn merge(state: &StateDir, sweeps: &[SweepId]) -> Result<Option<u64>,
     let mut sums: HashMap<Key, Sum> = HashMap::new();
     for (at, (tar, opening)) in files.iter().enumerate() {
         each(tar, opening, &mut |digest| {
-            let parsed = &digest.parsed;
-            if !parsed.samples.is_empty() || !digest.between.is_empty() || !parsed.histograms.is_empty() {
+            if has_numbers(&digest) {
                 sums.entry((digest.host.clone(), digest.probe.clone()))
                     .or_default()
                     .add(at, &digest, &mut names);
@@ -85,6 +84,12 @@ pub(super) fn merge(state: &StateDir, sweeps: &[SweepId]) -> Result<Option<u64>,
         saved_bytes += tar.size()?.saturating_sub(archived);
     }
     Ok(Some(saved_bytes))
+}
+
+/// Totals count: the next reading's rates are made from the last ones.
+fn has_numbers(digest: &Digest) -> bool {
+    let Parsed { samples, totals, histograms, .. } = &digest.parsed;
+    !(samples.is_empty() && totals.is_empty() && histograms.is_empty() && digest.between.is_empty())
 }
 
 /// Every digest of a tar; returns its end.

@@ -18,8 +18,14 @@ pub(super) struct Candidate {
     pub kept: Kept,
     /// Of its tar.
     pub bytes: u64,
-    /// Readings that have numbers.
-    pub speaking: u64,
+    pub readings: u64,
+}
+
+impl Candidate {
+    /// What it takes of the index, against others: numbers take about three times as much as the ledger.
+    fn weight(&self) -> u64 {
+        if self.kept == Kept::Merged { self.readings } else { self.readings.saturating_mul(4) }
+    }
 }
 
 /// What a prune does.
@@ -85,20 +91,20 @@ fn by_age(retention: &Retention, sweeps: &[Candidate], ages: &[Duration]) -> usi
 }
 
 /// How many of the first sweeps must go until the index is small enough; never the last one. What a
-/// sweep takes of it is reckoned by its readings with numbers.
+/// sweep takes of it is reckoned.
 fn by_size(retention: &Retention, sweeps: &[Candidate], index_bytes: u64) -> usize {
     let limit = retention.samples_size.0;
-    let speaking: u64 = sweeps.iter().map(|it| it.speaking).sum();
-    if limit == 0 || index_bytes <= limit || speaking == 0 {
+    let all: u64 = sweeps.iter().map(Candidate::weight).sum();
+    if limit == 0 || index_bytes <= limit || all == 0 {
         return 0;
     }
-    let wanted = u128::from(index_bytes - limit) * u128::from(speaking) / u128::from(index_bytes);
+    let wanted = u128::from(index_bytes - limit) * u128::from(all) / u128::from(index_bytes);
     let (mut gone, mut count) = (0_u128, 0);
     for it in sweeps.iter().take(sweeps.len().saturating_sub(1)) {
         if it.ended.is_none() || gone > wanted {
             break;
         }
-        gone += u128::from(it.speaking);
+        gone += u128::from(it.weight());
         count += 1;
     }
     count
@@ -159,11 +165,8 @@ fn merged(
             groups.entry((schedule, bucket)).or_default().push(it);
         }
     }
-    // Of what was merged, one sweep has numbers; with a second one there is something to do.
-    let worth = |group: &Vec<&Candidate>| {
-        group.iter().filter(|it| it.speaking > 0).count() > 1
-            && group.iter().any(|it| it.kept != Kept::Merged)
-    };
+    // What was merged stays so, unless a sweep was recorded later and dated back.
+    let worth = |group: &Vec<&Candidate>| group.len() > 1 && group.iter().any(|it| it.kept != Kept::Merged);
     let names = |group: Vec<&Candidate>| group.into_iter().map(|it| it.sweep.clone()).collect();
     groups.into_values().filter(worth).map(names).collect()
 }
@@ -190,7 +193,7 @@ mod tests {
             schedule: Some("hourly".to_owned()),
             kept,
             bytes: 1_000,
-            speaking: 10,
+            readings: 10,
         }
     }
 
@@ -267,7 +270,7 @@ mod tests {
         );
         // Another schedule's, or nobody's, are not among them.
         sweeps[1].schedule = None;
-        (sweeps[3].kept, sweeps[4].kept, sweeps[4].speaking) = (Merged, Merged, 0);
+        (sweeps[3].kept, sweeps[4].kept) = (Merged, Merged);
         assert!(run(&Retention::default(), &sweeps).merge.is_empty());
         let never = Retention { downsample_to: days(0), ..Retention::default() };
         sweeps[1].schedule = sweeps[0].schedule.clone();

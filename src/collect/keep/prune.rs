@@ -1,7 +1,6 @@
 //! A prune: what is over its time goes, one sweep or one group of sweeps at a time, so that it can be
 //! stopped at any moment and a collector at work waits for moments only.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +10,9 @@ use super::finish::finish;
 use super::merge::merge;
 use super::plan::{Candidate, Steps, plan};
 use super::thin::{Thinned, thin};
-use crate::collect::Caps;
 use crate::collect::recover::{self, Recovered};
 use crate::collect::replay::Replay;
+use crate::collect::{Caps, Stop};
 use crate::config::Retention;
 use crate::model::{CollectorTime, Kept, SweepId, Trigger};
 use crate::store::archive::leftovers;
@@ -47,6 +46,8 @@ pub struct Pruning {
     index: Writer,
     caps: Caps,
     pub recovered: Vec<Recovered>,
+    /// Whoever stops it finds what was done done, and nothing begun.
+    pub stop: Stop,
     /// Held so that two prunes do not do the same, and a backup finds what it has listed.
     alone: File,
 }
@@ -58,7 +59,6 @@ pub fn steps(root: &Path, retention: &Retention, now: CollectorTime) -> Result<S
 }
 
 fn candidates(state: &StateDir, reader: &Reader) -> Result<Vec<Candidate>, StoreError> {
-    let speaking: HashMap<SweepId, u64> = reader.speaking()?.into_iter().collect();
     let mut rows = reader.sweeps(usize::MAX)?;
     rows.reverse();
     let candidate = |row: SweepRow| {
@@ -70,7 +70,7 @@ fn candidates(state: &StateDir, reader: &Reader) -> Result<Vec<Candidate>, Store
             kept: row.kept,
             // One that is gone is as good as one of no length.
             bytes: state.tar_len(&row.sweep).unwrap_or(0),
-            speaking: speaking.get(&row.sweep).copied().unwrap_or(0),
+            readings: row.readings,
             sweep: row.sweep,
         }
     };
@@ -108,7 +108,7 @@ impl Pruning {
         for sweep in state.sweeps()? {
             leftovers(&state, &sweep)?;
         }
-        Ok(Self { state, sequence, index, caps, recovered, alone })
+        Ok(Self { state, sequence, index, caps, recovered, stop: Stop::default(), alone })
     }
 
     /// Does what is due and says so in `done` as it goes on: what was done before an error is done.
@@ -119,16 +119,15 @@ impl Pruning {
         done: &mut Pruned,
     ) -> Result<(), StoreError> {
         let steps = steps(self.state.root(), retention, now)?;
-        for sweeps in steps.drop.chunks(DROPPED_AT_ONCE) {
-            self.drop_sweeps(sweeps, done)?;
-        }
-        for sweep in &steps.thin {
-            self.thin(sweep, done)?;
-        }
-        for sweeps in &steps.merge {
-            self.merge(sweeps, done)?;
-        }
-        Ok(())
+        let stop = self.stop.clone();
+        let go_on = || !stop.is_finishing();
+        steps
+            .drop
+            .chunks(DROPPED_AT_ONCE)
+            .take_while(|_| go_on())
+            .try_for_each(|it| self.drop_sweeps(it, done))?;
+        steps.thin.iter().take_while(|_| go_on()).try_for_each(|it| self.thin(it, done))?;
+        steps.merge.iter().take_while(|_| go_on()).try_for_each(|it| self.merge(it, done))
     }
 
     /// Takes away the oldest until so much is free, or nothing is left but the newest sweep: bytes first.
@@ -138,7 +137,7 @@ impl Pruning {
         let mut all = candidates(&self.state, &Reader::open(&root)?)?;
         all.truncate(all.len().saturating_sub(1));
         for it in all.iter().filter(|it| it.ended.is_some() && it.kept == Kept::Raw) {
-            if enough()? {
+            if enough()? || self.stop.is_finishing() {
                 return Ok(());
             }
             match self.thin(&it.sweep, done) {
@@ -150,7 +149,7 @@ impl Pruning {
         let ended: Vec<SweepId> =
             all.into_iter().take_while(|it| it.ended.is_some()).map(|it| it.sweep).collect();
         for sweeps in ended.chunks(DROPPED_FOR_ROOM) {
-            if enough()? {
+            if enough()? || self.stop.is_finishing() {
                 return Ok(());
             }
             self.drop_sweeps(sweeps, done)?;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::prune::{Pruned, Pruning};
-use crate::collect::Recovered;
+use crate::collect::{Recovered, Stop};
 use crate::config::Retention;
-use crate::model::CollectorTime;
+use crate::model::{CollectorTime, SweepId};
 use crate::render::units;
 use crate::store::index::Reader;
 use crate::store::{Space, StateDir, StoreError};
@@ -31,31 +31,37 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// What a person should know of it.
-    pub fn remarks(&self) -> Vec<String> {
-        let mut remarks: Vec<String> = self.recovered.iter().map(ToString::to_string).collect();
-        let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
-        if let Some(pruned) = self.pruned.as_ref().filter(|pruned| **pruned != Pruned::default()) {
-            let Pruned { dropped, thinned, merged, freed_bytes, .. } = pruned;
-            remarks.push(format!(
-                "pruned: {dropped} sweeps dropped, {thinned} without their bytes now, {merged} share numbers; \
-                 {} freed",
-                bytes(*freed_bytes)
-            ));
-            remarks.extend(pruned.kept_back.iter().map(|(sweep, _)| {
-                format!("sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
-            }));
-        }
+    /// What was taken away, for a person; `None` when nothing was.
+    pub fn done(&self) -> Option<String> {
+        let pruned = self.pruned.as_ref().filter(|pruned| **pruned != Pruned::default())?;
+        let Pruned { dropped, thinned, merged, freed_bytes, .. } = pruned;
+        Some(format!(
+            "pruned: {dropped} sweeps dropped, {thinned} without their bytes now, {merged} share numbers; {} freed",
+            bytes(*freed_bytes)
+        ))
+    }
+
+    /// What somebody should know, or do something about.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.recovered.iter().map(ToString::to_string).collect();
+        let damaged = |(sweep, _): &(SweepId, String)| {
+            format!("sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
+        };
+        warnings.extend(self.pruned.iter().flat_map(|pruned| &pruned.kept_back).map(damaged));
         if self.low {
-            remarks.push(format!(
+            warnings.push(format!(
                 "little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
                  `retention.prune_when_low` lets the oldest go before",
                 bytes(self.space.free_bytes),
                 bytes(self.space.total_bytes)
             ));
         }
-        remarks
+        warnings
     }
+}
+
+fn bytes(bytes: u64) -> String {
+    units::value(bytes as f64, "bytes")
 }
 
 /// How much should be free: on a small disk not more than a tenth of it.
@@ -63,8 +69,14 @@ pub fn wanted_free(retention: &Retention, space: Space) -> u64 {
     retention.low_space.0.min(space.total_bytes / 10)
 }
 
-/// Looks after the state directory. Blocks while it prunes; cheap when there is nothing to do.
-pub fn upkeep(root: &Path, retention: &Retention, now: CollectorTime) -> Result<Upkeep, StoreError> {
+/// Looks after the state directory. Blocks while it prunes, which ends early once `stop` says so; cheap
+/// when there is nothing to do.
+pub fn upkeep(
+    root: &Path,
+    retention: &Retention,
+    now: CollectorTime,
+    stop: &Stop,
+) -> Result<Upkeep, StoreError> {
     StateDir::create(root)?;
     let space = Space::of(root)?;
     let wanted = wanted_free(retention, space);
@@ -75,12 +87,15 @@ pub fn upkeep(root: &Path, retention: &Retention, now: CollectorTime) -> Result<
     }
     let Some(mut pruning) = Pruning::try_open(root)? else { return Ok(upkeep) };
     upkeep.recovered = std::mem::take(&mut pruning.recovered);
+    pruning.stop = stop.clone();
     let mut done = Pruned::default();
     pruning.run(retention, believed(root, now)?, &mut done)?;
     if make_room {
         pruning.make_room(wanted, &mut done)?;
     }
-    pruning.note_time(now)?;
+    if !stop.is_finishing() {
+        pruning.note_time(now)?;
+    }
     upkeep.space = Space::of(root)?;
     upkeep.low = upkeep.space.free_bytes < wanted;
     upkeep.pruned = Some(done);

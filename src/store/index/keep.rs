@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OpenFlags, Result, TransactionBehavior, params};
 
-use super::columns::{list, name, unsigned};
+use super::columns::{list, unsigned};
 use super::event::Digested;
 use super::open::Built;
 use super::write::{Ingest, Stored};
@@ -183,13 +183,6 @@ impl Reader {
     /// Bytes of the file that hold something.
     pub fn used_bytes(&self) -> std::result::Result<u64, StoreError> {
         self.ask(used_bytes)
-    }
-
-    /// How many readings of each sweep said something, by sweep in the order of recording.
-    pub fn speaking(&self) -> std::result::Result<Vec<(SweepId, u64)>, StoreError> {
-        let sql = "SELECT w.name, count(r.sweep) FROM sweep w
-                   LEFT JOIN reading r ON r.sweep = w.id AND r.samples > 0 GROUP BY w.id ORDER BY w.id";
-        self.ask(|conn| list(conn, sql, [], |row| Ok((name(row, 0)?, unsigned(row, 1)?))))
     }
 }
 

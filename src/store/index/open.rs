@@ -69,13 +69,14 @@ fn copy_baseline(state: &StateDir, path: &Path) -> Result<(), StoreError> {
     };
     let copied = dir::open(path, Mode::New).and_then(|mut new| io::copy(&mut baseline, &mut new));
     copied.map_err(|error| StoreError::io("copy", &from, error))?;
-    let conn = open_file(path)?;
-    let sound: Result<String, _> = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
-    if sound.is_ok_and(|answer| answer == "ok") {
+    let sound = open_file(path).is_ok_and(|conn| {
+        let answer = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        answer.is_ok_and(|answer| answer == "ok")
+    });
+    if sound {
         return Ok(());
     }
     // Without it only the oldest labels have another beginning; the readings are all there.
-    drop(conn);
     remove_index_files(path)?;
     let kept = dir::set_aside(&from, "corrupt")?;
     tracing::error!("{} is broken: moved to {}", from.display(), kept.display());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::book::Observation;
 use crate::collect::Swept;
+use crate::collect::keep::wanted_free;
 use crate::config::Settings;
 use crate::model::{OwnAlert, SweepId};
 use crate::render::units;
@@ -77,8 +78,11 @@ pub(super) fn observations(
 
 /// How much room the state directory's file system has left.
 pub(super) fn space(settings: &Settings) -> Result<Observation, StoreError> {
-    let (free_bytes, least) = (Space::of(&settings.state_dir)?.free_bytes, settings.retention.low_space);
-    let free = || units::value(free_bytes as f64, "bytes");
-    let low = (free_bytes < least.0).then(|| format!("{} left, retention.low_space is {least}", free()));
+    let space = Space::of(&settings.state_dir)?;
+    let least = wanted_free(&settings.retention, space);
+    let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
+    let low = (space.free_bytes < least).then(|| {
+        format!("{} left, {} are wanted (retention.low_space)", bytes(space.free_bytes), bytes(least))
+    });
     Ok(observation(OwnAlert::LowSpace, "state", low, None))
 }

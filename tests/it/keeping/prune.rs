@@ -164,3 +164,33 @@ fn a_damaged_sweep_keeps_its_bytes() {
     assert_eq!(std::fs::read(&tar).unwrap(), bytes);
     assert_eq!(kept(root), [Kept::Numbers, Kept::Raw, Kept::Numbers]);
 }
+
+#[test]
+fn a_prune_and_a_collector_do_not_disturb_each_other() {
+    let folder = memory_folder();
+    let root = folder.path().to_owned();
+    hours(&root, NOW - 3_600, 16, 8);
+    let busy = std::thread::spawn({
+        let root = root.clone();
+        move || {
+            block_on(async {
+                let recorder = open(&root);
+                for n in 0..12 {
+                    sweep(&recorder, n, NOW + i64::from(n), &hosts(30)).await;
+                }
+                recorder.close().await.unwrap();
+            });
+        }
+    });
+    // Bytes first, then some of the oldest, while the other one records.
+    for hours in [12, 8, 4] {
+        let age = std::time::Duration::from_secs(hours * 3_600);
+        prune_now(&root, &Retention { raw: age, samples: age + age / 2, ..for_ever() });
+    }
+    let rebuilt = reindex(&root, Caps::default(), &mut |_| {}).unwrap();
+    assert!(rebuilt.damage.is_empty(), "{rebuilt:?}");
+    busy.join().unwrap();
+    assert_eq!(kept(&root).iter().filter(|kept| **kept == Kept::Raw).count(), 12 + 4);
+    assert_clean(&root);
+    assert_reindex_has_the_same_views(&root);
+}

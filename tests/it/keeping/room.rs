@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use dropsonde::collect::keep::upkeep;
-use dropsonde::collect::{Options, Recorder};
+use dropsonde::collect::{Options, Recorder, Stop};
 use dropsonde::config::Retention;
 use dropsonde::model::{ByteSize, CollectorTime, Kept, Outcome};
 use dropsonde::store::index::Reader;
@@ -111,11 +111,11 @@ fn the_oldest_go_for_room_only_where_that_is_allowed() {
     let now = CollectorTime::from_unix_s(NOW);
     let wary = Retention { low_space: ByteSize(1 << 30), ..for_ever() };
     disk.crowd(400 << 10);
-    let said = upkeep(root, &wary, now).unwrap();
+    let said = upkeep(root, &wary, now, &Stop::default()).unwrap();
     assert!(said.low, "{said:?}");
     assert_eq!(kept(root), [Kept::Raw; 12]);
     let allowed = Retention { prune_when_low: true, ..wary };
-    let done = upkeep(root, &allowed, now).unwrap();
+    let done = upkeep(root, &allowed, now, &Stop::default()).unwrap();
     assert!(!done.low && done.space.free_bytes >= done.space.total_bytes / 10, "{done:?}");
     let left = kept(root);
     assert_eq!(*left.last().unwrap(), Kept::Raw);
@@ -127,7 +127,7 @@ fn the_oldest_go_for_room_only_where_that_is_allowed() {
     assert_reindex_is_identical(root);
     // So little that all but the newest must go.
     disk.crowd(150 << 10);
-    let done = upkeep(root, &allowed, now).unwrap();
+    let done = upkeep(root, &allowed, now, &Stop::default()).unwrap();
     assert!(done.low, "{done:?}");
     assert_eq!(StateDir::at(root).sweeps().unwrap(), sweeps[11..]);
     assert_clean(root);
@@ -140,7 +140,7 @@ fn once_a_day_what_is_due_goes_and_a_clock_gone_wild_takes_nothing() {
     let sweeps = hours(root, NOW - 3_600, 3, 3);
     let retention = Retention { raw: days(30), samples: days(60), ..for_ever() };
     let at = |days: i64| CollectorTime::from_unix_s(NOW + days * DAY);
-    let pruned = |days: i64| upkeep(root, &retention, at(days)).unwrap().pruned;
+    let pruned = |days: i64| upkeep(root, &retention, at(days), &Stop::default()).unwrap().pruned;
     assert!(pruned(0).is_some());
     assert!(pruned(0).is_none(), "twice a day");
     // A year later by a clock that no sweep has seen.

@@ -67,9 +67,9 @@ fn a_prune_that_is_killed_anywhere_loses_nothing() {
     assert_clean(&done);
     let expected = views(&done);
     let all = number(&past, "SELECT count(*) FROM v_reading");
-    for call in ["rename", "fsync", "fdatasync", "unlink", "pwrite64", "write"] {
+    for call in ["rename", "fsync", "unlink", "pwrite64", "write"] {
         let mut killed = 0;
-        for when in [1, 2, 3, 5, 8, 13, 21, 40, 80] {
+        for when in [1, 2, 5, 12, 30] {
             let root = folder.path().join(format!("{call}-{when}"));
             copy(&past, &root);
             let inject = format!("inject={call}:signal=SIGKILL:when={when}");
@@ -87,7 +87,7 @@ fn a_prune_that_is_killed_anywhere_loses_nothing() {
             assert_reindex_has_the_same_views(&root);
             std::fs::remove_dir_all(&root).unwrap();
         }
-        assert!(killed > 2 || call == "fdatasync", "{call}: only {killed} were killed");
+        assert!(killed > 2, "{call}: only {killed} were killed");
     }
 }
 

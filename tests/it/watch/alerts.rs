@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dropsonde::collect::Stop;
@@ -206,10 +206,12 @@ async fn the_daemons_courier_goes_on_until_it_is_stopped() {
         assert_eq!(raise(&settings, &[trouble], now).unwrap(), Vec::<String>::new());
     };
     happened(OwnAlert::SweepMissed, "due at 10:00, and down until 10:20");
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
     let (stop, wake) = (Stop::default(), Arc::new(Notify::new()));
     let running = tokio::spawn({
         let (courier, stop, wake) = (Courier::new(&settings, None), stop.clone(), Arc::clone(&wake));
-        async move { courier.run(&stop, wake).await }
+        let heard = Arc::clone(&heard);
+        async move { courier.run(&stop, wake, move |what| heard.lock().unwrap().push(what)).await }
     });
     let arrived = async |count: usize| {
         let limit = Instant::now() + Duration::from_secs(60);
@@ -218,12 +220,18 @@ async fn the_daemons_courier_goes_on_until_it_is_stopped() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
+    let limit = Instant::now() + Duration::from_secs(60);
+    while heard.lock().unwrap().is_empty() {
+        assert!(Instant::now() < limit, "nothing was said within a minute");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(heard.lock().unwrap()[0].contains("the receiver hook did not take a message"));
     let _server = place.open(TAKES);
     arrived(1).await;
     happened(OwnAlert::SweepFailed, "the disk is full");
     // Missed again is no news.
     happened(OwnAlert::SweepMissed, "due at 11:00, and down until 11:20");
-    wake.notify_waiters();
+    wake.notify_one();
     arrived(2).await;
     stop.finish();
     tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap().unwrap();
