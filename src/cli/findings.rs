@@ -162,9 +162,10 @@ pub fn judged(it: &Outliers) -> JudgedReport {
     }
 }
 
-/// What is missing, in a line.
-pub fn shortage(it: &Shortage) -> String {
-    format!("{}\n", escape(&report::shortage(it), Lines::Single))
+/// What is missing, a line each.
+pub fn shortages(all: &[Shortage]) -> String {
+    let line = |it: String| format!("{}\n", escape(&it, Lines::Single));
+    report::shortages(all).into_iter().map(line).collect()
 }
 
 pub fn lacking(it: &Shortage) -> LackingReport<'_> {

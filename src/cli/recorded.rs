@@ -188,8 +188,11 @@ impl Metrics {
         let mut near: Vec<String> = nearest(name, self.0.iter().map(|row| row.name.as_str()));
         let words = |known: &&String| name.split('_').all(|word| known.contains(word));
         let parts = self.0.iter().map(|row| &row.name).filter(words);
-        near.extend(parts.take(OFFERED).cloned());
-        near.dedup();
+        for part in parts {
+            if !near.contains(part) {
+                near.push(part.clone());
+            }
+        }
         near.truncate(OFFERED);
         Err(Usage(format!("no metric {name} (`dropsonde top` lists them){}", did_you_mean(&near))))
     }

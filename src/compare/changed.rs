@@ -117,16 +117,20 @@ impl<'a> Judge<'a> {
         let limit = with_estimated_scale(FAR, usual.n).max(wild);
         let recent = &seen[seen.len() - RECENT..];
         let z = in_a_row([0, 1, 2].map(|at| usual.z(&recent[at], *higher)));
-        let large = recent.iter().filter(|it| {
+        let large = |it: &Seen| {
             let expected = self.measure.value(usual.ratio * self.measure.strength(it.peers));
             is_far(it.ratio / usual.ratio, *higher)
                 && (it.value - expected).abs() >= self.measure.least(expected)
-        });
-        // Not a number where values are too large for their ratios.
-        if z.is_nan() || z < limit || large.count() + 1 < RECENT {
+        };
+        let last = recent.last()?;
+        // The newest, too: what is over is no finding. Not a number where values are too large for their ratios.
+        if z.is_nan()
+            || z < limit
+            || !large(last)
+            || recent.iter().filter(|it| large(it)).count() + 1 < RECENT
+        {
             return None;
         }
-        let last = seen.last()?;
         let expected = self.measure.value(usual.ratio * self.measure.strength(last.peers));
         Some(Finding {
             host: *host,

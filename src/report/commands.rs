@@ -4,6 +4,7 @@ use super::html::Html;
 use super::page::Page;
 use crate::compare::Outlier;
 use crate::render::shell_word;
+use crate::select::fold;
 
 /// What the first host sent.
 pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
@@ -13,7 +14,8 @@ pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
 
 /// What leads further from one finding.
 pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> {
-    let (host, sweep) = (&it.first().host, &page.outliers.sweep);
+    let (hosts, sweep) = (fold(it.hosts.iter().map(|it| &it.host)), &page.outliers.sweep);
+    let hosts = shell_word(&hosts);
     let metric = shell_word(&it.subject.metric);
     // A metric may have a line for each of two disks.
     let label =
@@ -21,8 +23,8 @@ pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> 
     let labels: String = it.subject.labels.iter().map(label).collect();
     vec![
         ("what they share", format!("dropsonde explain {metric}{labels} --sweep {sweep}{}", scope(page))),
-        ("over time", format!("dropsonde history {metric} -H {host}")),
-        ("every host now", format!("dropsonde top {metric} --sweep {sweep}")),
+        ("over time", format!("dropsonde history {metric} -H {hosts}{labels}")),
+        ("every host now", format!("dropsonde top {metric}{labels} --sweep {sweep}")),
     ]
 }
 

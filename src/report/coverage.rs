@@ -72,9 +72,9 @@ pub fn section(html: &mut Html, page: &Page<'_>) {
     } else if coverage.ended.is_none() {
         html.element(NOTE, "The sweep was not over when this page was made.");
     }
-    answer.lacking.iter().for_each(|it| {
-        html.element(NOTE, &shortage(it));
-    });
+    for it in shortages(&answer.lacking) {
+        html.element(NOTE, &it);
+    }
     probes(html, coverage);
     troubles(html, coverage);
     html.raw("</div></section>");
@@ -128,16 +128,38 @@ fn troubles(html: &mut Html, coverage: &Coverage) {
     html.raw("</details>");
 }
 
-/// What is missing, in a sentence.
-pub fn shortage(it: &Shortage) -> String {
+/// What is missing, in a sentence each. Groups that lack the same share one: a label of hypervisors may have
+/// hundreds of values.
+pub fn shortages(all: &[Shortage]) -> Vec<String> {
+    let mut told: Vec<(&Shortage, Vec<&str>)> = Vec::new();
+    for it in all {
+        let alike = |(first, _): &&mut (&Shortage, Vec<&str>)| {
+            (first.lacking, &first.metrics, first.enough_at) == (it.lacking, &it.metrics, it.enough_at)
+                && first.group.is_some() == it.group.is_some()
+        };
+        match told.iter_mut().find(alike) {
+            Some((_, groups)) => groups.extend(it.group.as_deref()),
+            None => told.push((it, it.group.as_deref().into_iter().collect())),
+        }
+    }
+    told.into_iter().map(|(first, groups)| shortage(first, &groups)).collect()
+}
+
+fn shortage(it: &Shortage, groups: &[&str]) -> String {
     let of = match it.metrics.as_slice() {
         [] => String::new(),
         few if few.len() <= NAMED => format!(" of {}", few.join(", ")),
         many => format!(" of {} ({}, …)", counted(many.len(), "metric"), many[..NAMED].join(", ")),
     };
-    let group = it.group.as_ref().map_or(String::new(), |group| {
-        format!(" in the group {}", if group.is_empty() { "without a value" } else { group })
-    });
+    let group =
+        |group: &&str| if group.is_empty() { "without a value".to_owned() } else { (*group).to_owned() };
+    let named: Vec<String> = groups.iter().take(NAMED).map(group).collect();
+    let group = match groups.len() {
+        0 => String::new(),
+        1 => format!(" in the group {}", named[0]),
+        few if few <= NAMED => format!(" in the groups {}", named.join(", ")),
+        many => format!(" in {} ({}, …)", counted(many, "group"), named.join(", ")),
+    };
     let enough = it.enough_at.map_or(String::new(), |at| format!("; enough at {}", when::date(at)));
     match it.lacking {
         Lacking::Peers { have, need } => {

@@ -17,7 +17,7 @@ mod strip;
 mod verdict;
 mod when;
 
-pub use coverage::{Coverage, ProbeCoverage, Trouble, shortage};
+pub use coverage::{Coverage, ProbeCoverage, Trouble, shortages};
 pub use page::{MOST_CARDS, Page, page};
 pub use picture::Picture;
 pub use verdict::{Incident, incidents};

@@ -63,10 +63,7 @@ pub fn sentence(answer: &Outliers, explanations: &[Explanation]) -> String {
 fn told(incident: &Incident<'_>, answer: &Outliers, explanations: &[Explanation]) -> String {
     let first = incident.findings[0];
     let hosts: Vec<&HostName> = incident.hosts.iter().copied().collect();
-    let mut text = format!("{} in {}", names::hosts(&hosts), first.subject.metric);
-    if let Some(statistic) = first.subject.statistic {
-        text = format!("{text} {statistic}");
-    }
+    let mut text = format!("{} in {}", names::hosts(&hosts), names::subject(&first.subject));
     if let Some(ratio) = first.first().ratio.filter(|ratio| ratio.is_finite()) {
         text = format!("{text} ({} the peers)", units::times(ratio));
     }

@@ -15,9 +15,6 @@ use crate::parse::kernel_messages;
 use crate::store::StoreError;
 use crate::store::index::{Reader, ReadingRow};
 
-/// Other metrics that are told.
-const COMPANIONS: usize = 8;
-
 /// Hosts whose kernels are asked, and messages of each.
 const ASKED: usize = 4;
 const MESSAGES: usize = 3;
@@ -66,7 +63,12 @@ pub fn explain_found(
     let others: Vec<&Outlier> =
         found.findings.iter().filter(|it| it.subject.metric != line.subject.metric).collect();
     explanation.companions = companions(line, &hosts, &others, found);
-    explanation.kernel = kernel(&reader, line, found, output)?;
+    let began = explanation.companions.iter().map(|it| it.since).chain([line.since()]).flatten().min();
+    explanation.kernel = match began {
+        Some(began) => kernel(&reader, (line, began), found, output)?,
+        // Nobody knows when it was that they said something.
+        None => Vec::new(),
+    };
     Ok(explanation)
 }
 
@@ -161,7 +163,6 @@ fn companions(
     };
     let mut companions: Vec<Companion> = best.into_values().map(companion).collect();
     companions.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.subject.cmp(&b.subject)));
-    companions.truncate(COMPANIONS);
     companions
 }
 
@@ -173,11 +174,12 @@ fn together(a: Option<CollectorTime>, b: Option<CollectorTime>, gap_ns: i64) -> 
     }
 }
 
-/// What the strongest hosts' kernels said from the sweep before the onset to the one after it; of each
-/// host what is known to mean trouble, and all where nothing is.
+/// What the strongest hosts' kernels said from the sweep before the first sign of it to the one after its
+/// onset: where a host booted, its counters have no rate in the sweep that found it so. Of each host what is
+/// known to mean trouble, and all where nothing is.
 fn kernel(
     reader: &Reader,
-    first: &Outlier,
+    (first, began): (&Outlier, CollectorTime),
     found: &Outliers,
     output: Output<'_>,
 ) -> Result<Vec<KernelLine>, StoreError> {
@@ -188,9 +190,9 @@ fn kernel(
         .map(|it| it.series.probe.clone())
         .collect();
     let last = found.sweeps.len().saturating_sub(1);
-    let since = first.since();
-    let onset = since.and_then(|at| found.sweeps.iter().position(|it| it.started == at)).unwrap_or(last);
-    let around = &found.sweeps[onset.saturating_sub(1)..=last.min(onset + 1)];
+    let nth = |at: CollectorTime| found.sweeps.iter().position(|it| it.started == at).unwrap_or(last);
+    let (began, onset) = (nth(began), first.since().map_or(last, nth));
+    let around = &found.sweeps[began.saturating_sub(1)..=last.min(onset.max(began) + 1)];
     let Some(from) = around.first().map(|it| it.started) else { return Ok(Vec::new()) };
     let mut lines = Vec::new();
     for host in first.hosts.iter().take(ASKED).map(|it| &it.host) {

@@ -13,6 +13,7 @@ use numbers::{LEAST, Line};
 use sides::Sides;
 
 use crate::cli::failure::Usage;
+use crate::cli::findings::known_mask;
 use crate::cli::recorded::{Metrics, Recorded, SpanChoice, labels_text, usual_span};
 use crate::cli::{Context, Exit};
 use crate::compare::{Contrast, Sorted};
@@ -104,6 +105,7 @@ impl Compare {
         let mut lines = numbers::lines(&recorded, &sides, wanted)?;
         let mut shapes = distributions::lines(&recorded, &sides, wanted)?;
         if lines.is_empty() && shapes.is_empty() {
+            self.metric.iter().try_for_each(|mask| known_mask(&metrics, mask))?;
             let where_ =
                 sides.at_once().map_or("these sweeps have".to_owned(), |it| format!("sweep {it} has"));
             return Err(Usage(format!("{where_} nothing of that on either side")).into());
@@ -179,7 +181,7 @@ impl Compare {
             let alike = counted(found - differing, "more row");
             context.remark(&format!("{alike}, alike or on one side only; --all shows all"));
         }
-        Ok(!lines.is_empty())
+        Ok(differing > 0)
     }
 }
 

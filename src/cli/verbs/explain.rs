@@ -17,6 +17,9 @@ use crate::store::StateDir;
 use crate::store::index::ReadingRow;
 use crate::survey;
 
+/// Other metrics that are listed, the strongest.
+const COMPANIONS: usize = 8;
+
 /// What takes the profile of a host's CPUs.
 const PROFILE: &str = "cpu_profile";
 
@@ -92,7 +95,7 @@ impl Explain {
         let style = context.out_style();
         let name = escape(&found.metric, Lines::Single).into_owned();
         let mut text = format!("{} · sweep {}\n", style.paint(Ink::Bold, &name), found.sweep);
-        found.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
+        text.push_str(&findings::shortages(&found.lacking));
         let Some(first) = found.outliers.first() else {
             text.push_str(&why_nothing(&name, found));
             return context.print(&text);
@@ -103,6 +106,10 @@ impl Explain {
         if !found.companions.is_empty() {
             text.push_str("\nMoved with it:\n");
             text.push_str(&companions(found).render(style));
+            let more = found.companions.len().saturating_sub(COMPANIONS);
+            if more > 0 {
+                text.push_str(&format!("… and {}; --json has all\n", counted(more, "more metric")));
+            }
         }
         if !found.kernel.is_empty() {
             text.push_str("\nTheir kernels said:\n");
@@ -127,7 +134,12 @@ impl Explain {
         });
         let (probe, sweep) = (&first.subject.probe, &found.sweep);
         text.push_str(&format!("Bytes:   dropsonde show {host} {probe} --sweep {sweep} --raw\n"));
-        text.push_str(&format!("History: dropsonde history {} -H {}\n", found.metric, fold(&found.hosts)));
+        let hosts = shell_word(&fold(&found.hosts));
+        let labels = label_options(&first.subject);
+        text.push_str(&format!(
+            "History: dropsonde history {} -H {hosts}{labels}\n",
+            shell_word(&found.metric)
+        ));
         Ok(text)
     }
 }
@@ -136,7 +148,8 @@ impl Explain {
 fn why_nothing(name: &str, found: &Explanation) -> String {
     match &found.standing {
         Standing::Judged => {
-            format!("No host differs: nothing to explain. `dropsonde top {name}` ranks them.\n")
+            let far = if found.lacking.is_empty() { "" } else { ", as far as there is enough data" };
+            format!("No host differs{far}: nothing to explain. `dropsonde top {name}` ranks them.\n")
         }
         Standing::Unjudged => format!(
             "No host is named for it, as its probe says (judged = \"never\"). `dropsonde top {name}` ranks them.\n"
@@ -247,7 +260,7 @@ fn companions(found: &Explanation) -> Table {
         Column::right("RATIO"),
         Column::left("SINCE"),
     ]);
-    for it in &found.companions {
+    for it in found.companions.iter().take(COMPANIONS) {
         table.row([
             Cell::new(findings::subject_text(&it.subject)),
             Cell::new(fold(&it.hosts)),

@@ -19,7 +19,7 @@ use crate::survey;
 /// Sweeps at most: more than a chart has letters.
 const SWEEPS: usize = 1_000;
 
-/// Lines in the chart; JSON has all hosts.
+/// Lines in the chart, those farthest from the fleet; JSON has all hosts.
 const LINES: usize = 4;
 
 /// Hosts in the table below it.
@@ -99,10 +99,11 @@ impl History {
             let since = from.rfc3339();
             return Err(Usage(format!("no value of {} on {} since {since}", metric.name, self.hosts)).into());
         }
-        let view = View { course: &course, rows, columns };
+        let mut view = View { course: &course, rows, columns };
         if context.global.json {
             context.print_json(&view.report())?;
         } else {
+            view.farthest_first();
             context.print(&view.text(context))?;
             if cut > 0 {
                 context.remark(&format!("{cut} older sweeps are left out"));
@@ -130,6 +131,23 @@ impl View<'_> {
             if enough { self.course.band(*column) } else { None }
         };
         self.columns.iter().map(band).collect()
+    }
+
+    /// Whoever strays from the middle of all hosts is what a person looks for. In a fleet that is too small
+    /// for a middle the order stays.
+    fn farthest_first(&mut self) {
+        let bands = self.bands();
+        let strayed = |row: usize| {
+            let values = self.history(row);
+            let away = values
+                .iter()
+                .zip(&bands)
+                .filter_map(|(value, band)| Some((value.as_ref()? - band.as_ref()?.p50).abs()));
+            away.fold(0.0, f64::max)
+        };
+        let mut rows: Vec<(f64, usize)> = self.rows.iter().map(|row| (strayed(*row), *row)).collect();
+        rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+        self.rows = rows.into_iter().map(|(_, row)| row).collect();
     }
 
     fn report(&self) -> HistoryReport<'_> {
@@ -174,8 +192,12 @@ impl View<'_> {
         chart.columns = style.width.unwrap_or(WIDTH).clamp(40, 200) - indent;
         let name = escape(&subject_text(&course.subject), Lines::Single).into_owned();
         let worst = if course.subject.worst_of { " · each host's worst" } else { "" };
+        let drawn = match self.rows.len() {
+            0..=LINES => String::new(),
+            all => format!(" · drawn: {LINES} of {all} hosts, the farthest from the fleet"),
+        };
         let mut text = format!(
-            "{} · {}{worst} · {}\n",
+            "{} · {}{worst} · {}{drawn}\n",
             style.paint(Ink::Bold, &name),
             course.subject.span.as_str(),
             counted(self.columns.len(), "sweep")

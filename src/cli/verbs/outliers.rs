@@ -143,7 +143,7 @@ impl Outliers {
         if shown > 0 {
             text.push_str(&table(answer, &answer.findings[..shown]).render(style));
         }
-        answer.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
+        text.push_str(&findings::shortages(&answer.lacking));
         let alone = findings::judged(answer).hosts.without_peers;
         if alone > 0 && answer.judged.hosts > 0 {
             let hosts = counted(alone, "host");

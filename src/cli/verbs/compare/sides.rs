@@ -232,5 +232,6 @@ fn has_numbers(row: &ReadingRow) -> bool {
 
 /// `--over`.
 pub(super) fn over(text: &str) -> Result<Duration, String> {
-    crate::model::parse_duration(text).map_err(|error| error.to_string())
+    let over = crate::model::parse_duration(text).map_err(|error| error.to_string())?;
+    if over.is_zero() { Err("a time longer than 0 is needed".to_owned()) } else { Ok(over) }
 }
