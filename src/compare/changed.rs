@@ -3,11 +3,13 @@
 
 use super::finding::{Finding, LEAST_SWEEPS, Lens, score};
 use super::grid::{Column, Grid, Seen, against_peers};
+use super::onset::onset;
 use super::rarity::with_estimated_scale;
 use super::shape::Measure;
+use super::wildness::Wildness;
 use crate::model::Worse;
 
-/// The last readings of a host, of which two must agree: one alone is an accident.
+/// The last readings of a host, of which two in a row must agree: one alone is an accident.
 pub(super) const RECENT: usize = 3;
 
 /// A smaller difference is nobody's trouble.
@@ -22,18 +24,9 @@ const FAR: f64 = 3.0;
 /// So many hosts say how wild a metric is.
 const SAMPLED_HOSTS: usize = 64;
 
-/// The share of comparisons of a whole group in which a healthy host may be named.
-const FALSE_FINDINGS: f64 = 0.01;
-
-/// One of so many hosts may have had a bad week without today's limits rising for it.
-const LEFT_OUT: usize = 8;
-
 /// A tenth of normal numbers lies 1.28 deviations or more above their median. A little more than that is no
 /// reason to lose sight of what is normal.
 const TAIL: f64 = 1.6;
-
-/// What is seldom is extrapolated; real tails grow a little longer than straight ones.
-const CAUTION: f64 = 1.5;
 
 /// Fewer sweeps than this before the run are no history.
 const LEAST_BEFORE: usize = LEAST_SWEEPS - RECENT;
@@ -123,7 +116,7 @@ impl<'a> Judge<'a> {
         let usual = Usual::of(&seen[..start], *higher);
         let limit = with_estimated_scale(FAR, usual.n).max(wild);
         let recent = &seen[seen.len() - RECENT..];
-        let z = second([0, 1, 2].map(|at| usual.z(&recent[at], *higher)));
+        let z = in_a_row([0, 1, 2].map(|at| usual.z(&recent[at], *higher)));
         let large = recent.iter().filter(|it| {
             let expected = self.measure.value(usual.ratio * self.measure.strength(it.peers));
             is_far(it.ratio / usual.ratio, *higher)
@@ -150,42 +143,30 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// How far off most of the last values of a host are once in a hundred sweeps of the whole group, judged by
-    /// what the hosts did that nobody suspects. Each tells its farthest, and the farthest of those are left
-    /// out: an incident of some last week is no measure for today.
+    /// How far off most of three values are that seldom that it is no chance, by what the hosts did that
+    /// nobody suspects.
     fn wildness(&self, candidates: &[Candidate], higher: bool) -> f64 {
         // Both are in the order of the group: a group of thousands may have thousands of candidates.
         let mut suspects = candidates.iter().map(|it| it.host).peekable();
         let calm = self.group.iter().copied().filter(|host| suspects.next_if_eq(host).is_none());
         let calm: Vec<usize> = calm.collect();
-        let (mut farthest, mut common) = (Vec::new(), Vec::new());
-        let mut sweeps = 0;
+        let mut wildness = Wildness::default();
         for host in calm.iter().step_by(calm.len().div_ceil(SAMPLED_HOSTS).max(1)) {
             let seen: Vec<Seen> = against_peers((self.grid, *host), self.columns, self.measure, 0).collect();
             if seen.len() >= LEAST_SWEEPS {
                 let usual = Usual::of(&seen, higher);
                 let most = |three: &[Seen]| second([0, 1, 2].map(|at| usual.z(&three[at], higher)));
-                let mut off: Vec<f64> = seen.windows(RECENT).map(most).collect();
-                off.sort_unstable_by(f64::total_cmp);
-                farthest.push(off[off.len() - 1]);
-                common.push(off[off.len() - 1 - off.len() / 20]);
-                sweeps += off.len();
+                wildness.add(&seen.windows(RECENT).map(most).collect::<Vec<f64>>());
             }
         }
-        let hosts = farthest.len();
-        if hosts == 0 {
-            return 0.0;
-        }
-        let left_out = (hosts / LEFT_OUT).max(1).min(hosts - 1);
-        let nth =
-            |values: &mut Vec<f64>| *values.select_nth_unstable_by(hosts - 1 - left_out, f64::total_cmp).1;
-        let (far, near) = (nth(&mut farthest), nth(&mut common));
-        // What is seldom seen in this history is as much farther as its tail is long.
-        let seen_chance = left_out.max(1) as f64 / sweeps as f64;
-        let wanted = FALSE_FINDINGS / self.group.len() as f64;
-        let slope = (far - near).max(0.0) / (0.05 / seen_chance).ln();
-        far + CAUTION * slope * (seen_chance / wanted).ln().max(0.0)
+        wildness.limit(self.group.len())
     }
+}
+
+/// What two that follow each other both reach. Of a metric that jumps now and then two of three do sooner:
+/// a trouble stays.
+fn in_a_row(three: [f64; RECENT]) -> f64 {
+    three[0].min(three[1]).max(three[1].min(three[2]))
 }
 
 fn second(mut three: [f64; RECENT]) -> f64 {
@@ -214,21 +195,14 @@ impl Usual {
     }
 }
 
-/// Where the present run begins: the first of the last values that are all on that side of the usual. One
-/// value may be missing from it, as an incident pauses.
+/// Where the present run begins, by what was usual before the last values.
 fn run(seen: &[Seen], higher: bool) -> usize {
     let before = seen.len() - RECENT;
     let usual = median(seen[..before].iter().map(|it| it.ratio), &mut Vec::new());
-    let far = |it: &Seen| is_far(it.ratio / usual, higher);
-    let mut start = seen.len();
-    let mut at = seen.len();
-    while at > LEAST_BEFORE && start - at < 2 {
-        at -= 1;
-        if far(&seen[at]) {
-            start = at;
-        }
-    }
-    start
+    let sign = if higher { 1.0 } else { -1.0 };
+    let off: Vec<f64> = seen[LEAST_BEFORE..].iter().map(|it| sign * (it.ratio / usual).ln()).collect();
+    let last = off.len() - RECENT;
+    LEAST_BEFORE + onset(&off, second([0, 1, 2].map(|at| off[last + at])))
 }
 
 pub(super) fn is_far(ratio: f64, higher: bool) -> bool {

@@ -13,6 +13,7 @@ mod grid;
 mod median;
 mod multiple;
 mod odd;
+mod onset;
 mod outliers;
 mod paired;
 mod ranking;
@@ -21,6 +22,7 @@ mod shape;
 mod sides;
 mod spread;
 mod step;
+mod wildness;
 
 pub use counts::{fisher_exact, quantile_interval};
 pub use course::{Band, Course};
@@ -33,7 +35,7 @@ pub use median::Sorted;
 pub use multiple::{benjamini_hochberg, holm};
 pub use outliers::{
     About, Moment, Outlier, OutlierHost, Outliers, Shortage, Single, Subject, Tally, gather,
-    most_important_first, warns,
+    most_important_first, since, warns,
 };
 pub use paired::{SignedRank, paired_shift, signed_rank};
 pub use ranking::{Ranked, rank, ratio, worst, worst_first};

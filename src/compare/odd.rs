@@ -4,6 +4,7 @@
 use super::changed::{LEAST_RATIO, RECENT, is_far, sides};
 use super::finding::{Finding, LEAST_PEERS, LEAST_SWEEPS, Lens, score};
 use super::grid::{Column, Grid, Seen, against_peers};
+use super::onset::onset;
 use super::rarity::{normal_limit, with_estimated_scale};
 use super::shape::Measure;
 use super::{Sorted, Spread};
@@ -71,16 +72,15 @@ fn one_side(
     };
     let finding = |it: &Level| {
         let z = (it.usual * sign - spread.median) / scale;
-        let seen = against_peers((grid, it.host), columns, measure, 0);
-        let mut run = None;
-        let mut before = None;
-        for seen in seen.rev() {
-            if !is_off(&seen, measure, higher) {
-                before = Some(seen.sweep);
-                break;
-            }
-            run = Some(seen.sweep);
-        }
+        let seen: Vec<Seen> = against_peers((grid, it.host), columns, measure, 0).collect();
+        let off: Vec<f64> = seen.iter().map(|it| it.ratio.ln() * sign - spread.median).collect();
+        // The last few may be less than what is usual for the host.
+        let last: Sorted = off.iter().rev().take(RECENT).copied().collect();
+        let level = it.usual * sign - spread.median;
+        let present = last.median().map_or(level, |last| last.min(level));
+        let start = onset(&off, present);
+        // What began with the first values may be older than they are.
+        let since = (start >= RECENT).then(|| seen.get(start).map(|it| it.sweep)).flatten();
         Finding {
             host: it.host,
             lens: Lens::Odd,
@@ -88,7 +88,7 @@ fn one_side(
             value: it.last.value,
             peers: it.last.peers,
             expected: it.last.peers,
-            since: before.and(run),
+            since,
             z,
             limit,
             n: peers,

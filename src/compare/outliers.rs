@@ -130,14 +130,21 @@ pub struct Shortage {
 }
 
 impl Outlier {
-    /// The earliest of its hosts' beginnings; `None` when one of them is older than the history.
+    /// The middle one of its hosts' beginnings; `None` when that is older than the history.
     pub fn since(&self) -> Option<CollectorTime> {
-        self.hosts.iter().map(|host| host.since).min().flatten()
+        since(&self.hosts)
     }
 
     pub fn first(&self) -> &OutlierHost {
         &self.hosts[0]
     }
+}
+
+/// When it began for most of some hosts: one that was in trouble before does not make the others' older.
+pub fn since<'a>(hosts: impl IntoIterator<Item = &'a OutlierHost>) -> Option<CollectorTime> {
+    let mut all: Vec<Option<CollectorTime>> = hosts.into_iter().map(|host| host.since).collect();
+    all.sort_unstable();
+    all.get(all.len().saturating_sub(1) / 2).copied().flatten()
 }
 
 /// A finding in one subject, before those of one metric are put together.

@@ -15,6 +15,7 @@ use super::lane::{Decision, Lane};
 use super::outfit::Outfit;
 use super::round::{Ended, Round};
 use super::run::{Decided, Order, Outside};
+use super::scrape::Scrape;
 use crate::collect::{Recorder, Start, Stop, clock, keep};
 use crate::config::{Faults, Schedule, Settings};
 use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
@@ -38,6 +39,7 @@ pub(super) struct Keeper {
     followed: JoinSet<()>,
     mail: Arc<Mail>,
     couriers: JoinSet<()>,
+    scrape: Scrape,
     /// Whose round a task is, for one that panics.
     owners: HashMap<Id, String>,
     loading: Option<Loading>,
@@ -65,11 +67,13 @@ impl Keeper {
         let now = Instant::now();
         let mut couriers = JoinSet::new();
         let mail = Mail::start(&settings, outside.credentials.clone(), &mut couriers);
+        let outfit = Arc::new(Outfit::new(settings, outside.agent.clone()));
         let mut keeper = Self {
+            scrape: Scrape::start(&outfit),
             followed: JoinSet::new(),
             mail,
             couriers,
-            outfit: Arc::new(Outfit::new(settings, outside.agent.clone())),
+            outfit,
             outside,
             recorder: Arc::new(recorder),
             book,
@@ -125,12 +129,24 @@ impl Keeper {
 
     /// Stops what still runs and closes the archive and the book.
     pub async fn close(self) -> Result<(), DaemonError> {
-        let Self { mut rounds, mut followed, mut couriers, recorder, book, stop, outside, upkeep, .. } = self;
+        let Self {
+            mut rounds,
+            mut followed,
+            mut couriers,
+            scrape,
+            recorder,
+            book,
+            stop,
+            outside,
+            upkeep,
+            ..
+        } = self;
         stop.abort();
         while rounds.join_next().await.is_some() {}
         while followed.join_next().await.is_some() {}
         // Whatever a receiver has not taken waits in the queue for the next start.
         couriers.shutdown().await;
+        scrape.close().await;
         if let Some(upkeep) = upkeep {
             let _ = upkeep.await;
         }
@@ -310,6 +326,7 @@ impl Keeper {
                 while self.couriers.try_join_next().is_some() {}
                 self.mail = Mail::start(&settings, self.outside.credentials.clone(), &mut self.couriers);
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
+                self.scrape.show(&self.outfit);
                 self.take_lanes(&Decided::new());
                 tracing::info!("configuration reloaded: {extent}");
                 self.outside.notify.ready(&self.status());

@@ -12,6 +12,7 @@ mod notify;
 mod outfit;
 mod round;
 mod run;
+mod scrape;
 
 pub use error::DaemonError;
 pub use notify::Notify;

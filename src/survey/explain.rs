@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::outliers::{Question, labels_at, outliers};
 use super::series::course;
 use super::sweeps::gap_of;
-use crate::compare::{Companion, Explanation, KernelLine, Outlier, Outliers, Shared, shared};
+use crate::compare::{Companion, Explanation, KernelLine, Outlier, Outliers, Shared, shared, since};
 use crate::model::{CollectorTime, HostName, Labels, ProbeName};
 use crate::parse::kernel_messages;
 use crate::store::StoreError;
@@ -107,7 +107,8 @@ fn companions(
     for it in others {
         let both = it.hosts.iter().filter(|it| hosts.contains(&it.host)).count();
         let same = both * 2 >= hosts.len() && both * 2 >= it.hosts.len();
-        if same && together(first.since(), it.since(), gap_of(&found.sweeps)) {
+        let shared = it.hosts.iter().filter(|it| hosts.contains(&it.host));
+        if same && together(first.since(), since(shared), gap_of(&found.sweeps)) {
             // The findings are in their order: the first of a metric is its strongest.
             best.entry(&it.subject.metric).or_insert(it);
         }
@@ -119,7 +120,7 @@ fn companions(
         hosts: it.hosts.iter().map(|it| it.host.clone()).filter(|host| hosts.contains(host)).collect(),
         value: it.first().value,
         ratio: it.first().ratio,
-        since: it.since(),
+        since: since(it.hosts.iter().filter(|it| hosts.contains(&it.host))),
         score: it.score,
     };
     let mut companions: Vec<Companion> = best.into_values().map(companion).collect();

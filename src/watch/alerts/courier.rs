@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -91,17 +91,30 @@ impl Courier {
     }
 
     /// Delivers until it is told to stop; `wake` says that something was queued. What a person should know
-    /// goes to the log.
+    /// goes to the log at once.
     pub async fn run(&self, stop: &Stop, wake: Arc<Notify>) -> Result<(), StoreError> {
+        // One call for many who wait, none of whom may miss it.
+        let (call, news) = watch::channel(());
+        let until = Until::Stopped { stop: stop.clone(), news };
+        let forward = async {
+            loop {
+                wake.notified().await;
+                call.send_replace(());
+            }
+        };
+        tokio::select! {
+            result = self.rounds(until) => result,
+            () = forward => Ok(()),
+        }
+    }
+
+    async fn rounds(&self, until: Until) -> Result<(), StoreError> {
         loop {
             if let Some(_lock) = self.shared.lock()? {
-                let until = Until::Stopped { stop: stop.clone(), wake: Arc::clone(&wake) };
-                self.all(until).await?;
+                self.all(until.clone()).await?;
             }
-            tokio::select! {
-                () = stop.finishing() => return Ok(()),
-                () = wake.notified() => {}
-                () = sleep(ROUND) => {}
+            if !until.clone().more().await {
+                return Ok(());
             }
         }
     }
@@ -154,11 +167,7 @@ fn problem(receiver: &str, error: &PostError) -> String {
 #[derive(Debug, Clone)]
 enum Until {
     At(Instant),
-    /// After a round, too: the queue may be another file by then.
-    Stopped {
-        stop: Stop,
-        wake: Arc<Notify>,
-    },
+    Stopped { stop: Stop, news: watch::Receiver<()> },
 }
 
 impl Until {
@@ -198,12 +207,13 @@ impl Until {
     }
 
     /// Waits for something to do; `false` when there will be none.
-    async fn more(&self) -> bool {
+    async fn more(&mut self) -> bool {
         match self {
             Self::At(_) => false,
-            Self::Stopped { stop, wake } => tokio::select! {
+            Self::Stopped { stop, news } => tokio::select! {
                 () = stop.finishing() => false,
-                () = wake.notified() => true,
+                // Whoever calls lives as long as this.
+                _ = news.changed() => true,
                 () = sleep(ROUND) => true,
             },
         }
@@ -235,7 +245,7 @@ impl Shared {
         post(receiver, (&queued.notice, clock::now()), &self.delivery, credentials).await
     }
 
-    async fn serve(&self, receiver: &Receiver, until: Until) -> Result<Delivery, StoreError> {
+    async fn serve(&self, receiver: &Receiver, mut until: Until) -> Result<Delivery, StoreError> {
         let mut delivery = Delivery::default();
         let mut failures = 0;
         loop {

@@ -67,6 +67,8 @@ fn every_tick_is_swept_written_down_and_logged() {
     assert_eq!(ran(&ticks).len(), sweeps.len());
     let listed = program.run(&["sweeps", "--json"]).json();
     assert!(listed["sweeps"].as_array().unwrap().iter().all(|sweep| sweep["trigger"] == "scheduled"));
+    // Nobody else looks after the disk.
+    assert!(program.state().join("prune.lock").exists());
     program.assert_clean();
 }
 

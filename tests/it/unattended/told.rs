@@ -1,6 +1,8 @@
 //! What the daemon is told and what it tells: a new configuration, the watchdog, the log.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
 
@@ -129,4 +131,31 @@ fn a_host_that_is_trusted_meanwhile_is_read_by_the_next_sweep() {
     fs::copy(sshd.known_hosts(), &known).unwrap();
     daemon.wait_for_log(" of often: 1/1 ok");
     daemon.stop();
+}
+
+#[test]
+fn prometheus_asks_the_daemon_about_itself() {
+    let (_sshd, mut program) = program();
+    let (one, two) = (program.dir().join("one"), program.dir().join("two"));
+    let ask = |socket: &std::path::Path| -> Option<String> {
+        let mut stream = UnixStream::connect(socket).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let without = fs::read_to_string(program.dir().join("config.toml")).unwrap();
+    program.configure(&format!("[metrics]\nlisten = \"unix:{}\"", one.display()));
+    let daemon = Daemon::start(&program, &[]);
+    wait_until("it answers", || ask(&one).is_some());
+    assert!(ask(&one).unwrap().contains("\ndropsonde_hosts 2.0\n"), "{:?}", ask(&one));
+    // Elsewhere, and about the configuration that is in force.
+    let more = "[[schedule]]\nname = \"again\"\ncron = \"@daily\"\nprobes = [\"hello\"]\nhosts = \"web01\"\n";
+    let moved = format!("{without}\n{more}[metrics]\nlisten = \"unix:{}\"\n", two.display());
+    fs::write(program.dir().join("config.toml"), moved).unwrap();
+    daemon.signal("HUP");
+    wait_until("it answers elsewhere", || ask(&two).is_some());
+    wait_until("and no longer here", || !one.exists());
+    daemon.stop();
+    assert!(!two.exists());
 }

@@ -175,7 +175,7 @@ fn the_collector_says_when_it_reaches_nobody_or_too_few() {
         };
         requests.iter().map(one).collect()
     };
-    fleet.program.run(&["sweep", "hourly"]).expect(3, &[]);
+    fleet.program.run(&["sweep", "hourly"]).expect(4, &["the schedule hourly needs 3"]);
     assert_eq!(rules(&place.taken()), ["firing collector_low_success"]);
     let message = place.taken()[0].json();
     assert_eq!(message["detail"], "schedule hourly: 2 of 3 readings succeeded, 90 % are wanted");
@@ -223,7 +223,7 @@ async fn the_daemons_courier_goes_on_until_it_is_stopped() {
     happened(OwnAlert::SweepFailed, "the disk is full");
     // Missed again is no news.
     happened(OwnAlert::SweepMissed, "due at 11:00, and down until 11:20");
-    wake.notify_waiters();
+    wake.notify_one();
     arrived(2).await;
     stop.finish();
     tokio::time::timeout(Duration::from_secs(60), running).await.unwrap().unwrap().unwrap();
