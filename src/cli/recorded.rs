@@ -233,6 +233,13 @@ impl From<SpanChoice> for Span {
     }
 }
 
+/// `--label device=sda`, as often as it was given.
+pub fn label_masks(given: &[String]) -> Result<Vec<(&str, &str)>, Usage> {
+    let pair = |text| str::split_once(text, '=').ok_or(text);
+    let pairs: Result<Vec<(&str, &str)>, &str> = given.iter().map(String::as_str).map(pair).collect();
+    pairs.map_err(|text| Usage(format!("--label {text}: expected LABEL=VALUE, as in --label device=sda")))
+}
+
 /// `cpu=0,mode=user`.
 pub fn labels_text(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(label, value)| format!("{label}={value}")).collect();

@@ -16,9 +16,10 @@ pub struct Explanation {
     pub metric: String,
     pub sweep: SweepId,
     pub started: CollectorTime,
-    /// The metric's outliers, the most important first; empty when no host differs.
+    pub standing: Standing,
+    /// The metric's outliers, the one that is explained first; empty when no host differs.
     pub outliers: Vec<Outlier>,
-    /// The hosts of the first of those, the strongest first.
+    /// The hosts of the first of those, the strongest first; empty when none of them is explained.
     pub hosts: Vec<HostName>,
     pub since: Option<CollectorTime>,
     pub shared: Shared,
@@ -32,6 +33,18 @@ pub struct Explanation {
     pub sweeps: Vec<Moment>,
     /// What the metric could not be judged for.
     pub lacking: Vec<Shortage>,
+}
+
+/// Whether a metric could have had outliers at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Judged,
+    /// Its probe says that nobody is named for it.
+    Unjudged,
+    /// Nobody who was asked has it in this sweep; where it was read last.
+    Unread {
+        last: Option<Moment>,
+    },
 }
 
 /// Labels that the outliers have and the rest lacks.

@@ -28,7 +28,7 @@ pub use counts::{fisher_exact, quantile_interval};
 pub use course::{Band, Course};
 pub use difference::{RankSum, Shift, rank_sum, shift};
 pub use distribution::{Distribution, Interval, Mismatch, Statistic, least_distance};
-pub use explanation::{Companion, Explanation, KernelLine, Shared, SharedLabel, UNLIKELY, shared};
+pub use explanation::{Companion, Explanation, KernelLine, Shared, SharedLabel, Standing, UNLIKELY, shared};
 pub use finding::{Finding, Found, LEAST_PEERS, LEAST_SWEEPS, Lacking, Lens, find};
 pub use grid::Grid;
 pub use median::Sorted;

@@ -147,8 +147,7 @@ impl Mail {
             let courier = Courier::new(settings, mail.credentials.clone());
             let (stop, wake) = (mail.stop.clone(), Arc::clone(&mail.wake));
             couriers.spawn(async move {
-                let tell = |problem: String| tracing::warn!("{}", escape(&problem, Lines::Single));
-                while let Err(error) = courier.run(&stop, Arc::clone(&wake), tell).await {
+                while let Err(error) = courier.run(&stop, Arc::clone(&wake)).await {
                     tracing::error!("alerts wait, because what is queued cannot be read or written: {error}");
                     tokio::select! {
                         () = stop.finishing() => break,

@@ -144,6 +144,10 @@ pub struct ExplainReport<'a> {
     pub moved_with: Vec<CompanionReport<'a>>,
     pub kernel_log: Vec<KernelLineReport<'a>>,
     pub lacking: Vec<LackingReport<'a>>,
+    /// `judged`; `unjudged`: nobody is named for it; `unread`: these hosts have none in this sweep.
+    pub standing: &'static str,
+    /// Where an unread one was read last.
+    pub last_read: Option<&'a SweepId>,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -15,8 +15,12 @@ pub fn bytes(page: &Page<'_>, it: &Outlier) -> (&'static str, String) {
 pub fn of_finding(page: &Page<'_>, it: &Outlier) -> Vec<(&'static str, String)> {
     let (host, sweep) = (&it.first().host, &page.outliers.sweep);
     let metric = shell_word(&it.subject.metric);
+    // A metric may have a line for each of two disks.
+    let label =
+        |(label, value): (&String, &String)| format!(" --label {}", shell_word(&format!("{label}={value}")));
+    let labels: String = it.subject.labels.iter().map(label).collect();
     vec![
-        ("what they share", format!("dropsonde explain {metric} --sweep {sweep}{}", scope(page))),
+        ("what they share", format!("dropsonde explain {metric}{labels} --sweep {sweep}{}", scope(page))),
         ("over time", format!("dropsonde history {metric} -H {host}")),
         ("every host now", format!("dropsonde top {metric} --sweep {sweep}")),
     ]

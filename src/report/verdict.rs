@@ -92,10 +92,12 @@ fn told(incident: &Incident<'_>, answer: &Outliers, explanations: &[Explanation]
 /// The strongest label that an incident's hosts share.
 fn cause<'a>(incident: &Incident<'_>, explanations: &'a [Explanation]) -> Option<&'a SharedLabel> {
     let of = |it: &&Outlier| {
-        let explained = explanations.iter().find(|explained| explained.metric == it.subject.metric)?;
-        // Of a metric with two incidents, the labels may be those of the other one.
-        let own = explained.hosts.iter().all(|host| incident.hosts.contains(host));
-        explained.shared.labels.first().filter(|_| own)
+        // A metric with two incidents has two explanations.
+        let own = |explained: &&Explanation| {
+            explained.metric == it.subject.metric
+                && explained.hosts.iter().all(|host| incident.hosts.contains(host))
+        };
+        explanations.iter().find(own)?.shared.labels.first()
     };
     incident.findings.iter().find_map(of)
 }

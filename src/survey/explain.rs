@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outliers::{Question, labels_at, outliers};
-use super::series::course;
+use super::series::{course, subjects_of};
 use super::sweeps::gap_of;
-use crate::compare::{Companion, Explanation, KernelLine, Outlier, Outliers, Shared, shared, since};
+use crate::compare::{
+    Companion, Explanation, KernelLine, Moment, Outlier, Outliers, Shared, Shortage, Standing, Subject,
+    shared, since,
+};
 use crate::model::{CollectorTime, HostName, Labels, ProbeName};
 use crate::parse::kernel_messages;
 use crate::store::StoreError;
@@ -25,27 +28,58 @@ const KERNEL_METRIC: &str = "kernel_log_lines_total";
 /// Gives the output of a reading out of the archive; `None` when it is not there.
 pub type Output<'a> = &'a dyn Fn(&ReadingRow) -> Option<Vec<u8>>;
 
-/// Explains the metric's most important line. Its other lines, of other hosts, are neither outliers nor
-/// the rest when labels are counted.
-pub fn explain(question: &Question<'_>, metric: &str, output: Output<'_>) -> Result<Explanation, StoreError> {
+/// Explains the most important line of a metric that has these labels. Its other lines, of other hosts,
+/// are neither outliers nor the rest when labels are counted.
+pub fn explain(
+    question: &Question<'_>,
+    (metric, wanted): (&str, &dyn Fn(&Subject) -> bool),
+    output: Output<'_>,
+) -> Result<Explanation, StoreError> {
     let all = Question { metrics: Vec::new(), lens: None, ..question.clone() };
-    explain_found(question, metric, &outliers(&all)?, output)
+    let found = outliers(&all)?;
+    let line = found.findings.iter().find(|it| it.subject.metric == metric && wanted(&it.subject));
+    if let Some(line) = line {
+        return explain_found(question, line, &found, output);
+    }
+    let standing = standing(question, metric, &found)?;
+    Ok(Explanation { standing, ..nothing(metric, &found) })
 }
 
-/// The same of outliers that were looked for already, in all metrics.
+/// The same of outliers that were looked for already, in all metrics; `line` is one of them.
 pub fn explain_found(
     question: &Question<'_>,
-    metric: &str,
+    line: &Outlier,
     found: &Outliers,
     output: Output<'_>,
 ) -> Result<Explanation, StoreError> {
-    let (own, others): (Vec<&Outlier>, Vec<&Outlier>) =
-        found.findings.iter().partition(|it| it.subject.metric == metric);
-    let mut explanation = Explanation {
+    let mut explanation = nothing(&line.subject.metric, found);
+    // Its own line first.
+    explanation.outliers.sort_by_key(|it| it != line);
+    let reader = Reader::open(question.root)?;
+    explanation.hosts = line.hosts.iter().map(|it| it.host.clone()).collect();
+    explanation.since = line.since();
+    let hosts: BTreeSet<HostName> = explanation.hosts.iter().cloned().collect();
+    let elsewhere = explanation.outliers.iter().skip(1).flat_map(|it| &it.hosts).map(|it| &it.host);
+    let labels = labels(&reader, question, (line, found), &elsewhere.collect())?;
+    explanation.looked_at = labels.len();
+    explanation.shared = shared(&hosts, &labels);
+    let others: Vec<&Outlier> =
+        found.findings.iter().filter(|it| it.subject.metric != line.subject.metric).collect();
+    explanation.companions = companions(line, &hosts, &others, found);
+    explanation.kernel = kernel(&reader, line, found, output)?;
+    Ok(explanation)
+}
+
+/// A metric's lines, of which none is explained.
+fn nothing(metric: &str, found: &Outliers) -> Explanation {
+    let own = found.findings.iter().filter(|it| it.subject.metric == metric);
+    let mine = |it: &&Shortage| it.metrics.is_empty() || it.metrics.iter().any(|name| name == metric);
+    Explanation {
         metric: metric.to_owned(),
         sweep: found.sweep.clone(),
         started: found.started,
-        outliers: own.into_iter().cloned().collect(),
+        standing: Standing::Judged,
+        outliers: own.cloned().collect(),
         hosts: Vec::new(),
         since: None,
         shared: Shared::default(),
@@ -53,24 +87,26 @@ pub fn explain_found(
         kernel: Vec::new(),
         looked_at: found.planned,
         sweeps: found.sweeps.clone(),
-        lacking: Vec::new(),
-    };
-    let mine = |it: &&crate::compare::Shortage| {
-        it.metrics.is_empty() || it.metrics.iter().any(|name| name == metric)
-    };
-    explanation.lacking = found.lacking.iter().filter(mine).cloned().collect();
-    let Some(first) = explanation.outliers.first().cloned() else { return Ok(explanation) };
+        lacking: found.lacking.iter().filter(mine).cloned().collect(),
+    }
+}
+
+/// Why a metric has no line: nobody differs, nobody is named for it, or nobody has it.
+fn standing(question: &Question<'_>, metric: &str, found: &Outliers) -> Result<Standing, StoreError> {
+    if found.unjudged.iter().any(|name| name == metric) {
+        return Ok(Standing::Unjudged);
+    }
     let reader = Reader::open(question.root)?;
-    explanation.hosts = first.hosts.iter().map(|it| it.host.clone()).collect();
-    explanation.since = first.since();
-    let hosts: BTreeSet<HostName> = explanation.hosts.iter().cloned().collect();
-    let elsewhere = explanation.outliers.iter().skip(1).flat_map(|it| &it.hosts).map(|it| &it.host);
-    let labels = labels(&reader, question, (&first, found), &elsewhere.collect())?;
-    explanation.looked_at = labels.len();
-    explanation.shared = shared(&hosts, &labels);
-    explanation.companions = companions(&first, &hosts, &others, found);
-    explanation.kernel = kernel(&reader, &first, found, output)?;
-    Ok(explanation)
+    let hosts = match &question.hosts {
+        Some(hosts) => hosts.clone(),
+        None => reader.hosts()?,
+    };
+    let frame = reader.frame(&hosts, std::slice::from_ref(&found.sweep))?;
+    if !subjects_of(&reader, &frame, metric)?.is_empty() {
+        return Ok(Standing::Judged);
+    }
+    let last = reader.latest_sweep(Some(metric))?.filter(|it| it.sweep != found.sweep);
+    Ok(Standing::Unread { last: last.map(|it| Moment { sweep: it.sweep, started: it.started }) })
 }
 
 /// Of the hosts that have the metric, at the time of the sweep.

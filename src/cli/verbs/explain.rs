@@ -2,16 +2,17 @@
 
 use anyhow::Result;
 
+use crate::cli::failure::Usage;
 use crate::cli::findings::{self, Scope, finding, lacking};
-use crate::cli::recorded::{Recorded, labels_text};
+use crate::cli::recorded::{Recorded, label_masks, labels_text};
 use crate::cli::{Context, Exit};
 use crate::collect::{Archived, Caps};
-use crate::compare::{Companion, Explanation, KernelLine, Outlier, SharedLabel};
+use crate::compare::{Companion, Explanation, KernelLine, Outlier, SharedLabel, Standing, Subject};
 use crate::model::{CollectorTime, ProbeName};
 use crate::render::findings::{CompanionReport, ExplainReport, KernelLineReport, SharedReport};
 use crate::render::json::Schema;
 use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, shell_word, units};
-use crate::select::fold;
+use crate::select::{fold, matches_mask};
 use crate::store::StateDir;
 use crate::store::index::ReadingRow;
 use crate::survey;
@@ -28,6 +29,7 @@ What the outliers share is where to look first; it is no proof.
 
 Examples:
   dropsonde explain node_load1
+  dropsonde explain disk_r_await_seconds --label device=sda
   dropsonde explain node_load1 -H role=web --sweep 20261122T23 --json")]
 pub struct Explain {
     #[arg(value_name = "METRIC")]
@@ -38,6 +40,9 @@ pub struct Explain {
     /// An id, the beginning of one, or `latest` [default: the newest scheduled one, or the newest large one]
     #[arg(long, value_name = "SWEEP")]
     sweep: Option<String>,
+    /// Of the metric's lines, the one with this label; `*` and `?` are wildcards
+    #[arg(long, value_name = "LABEL=VALUE")]
+    label: Vec<String>,
     /// Only hosts with the same value of this label are peers
     #[arg(long, value_name = "LABEL")]
     peers: Option<String>,
@@ -57,7 +62,24 @@ impl Explain {
         let state = StateDir::at(&root);
         // A reading that is not in the archive any more says nothing; it is no reason to say nothing else.
         let output = |row: &ReadingRow| Archived::open(&state, row).ok()?.output(Caps::default()).ok();
-        let found = survey::explain(&question, &metric.name, &output)?;
+        let labels = label_masks(&self.label)?;
+        let wanted = |subject: &Subject| {
+            let has = |(label, mask): &(&str, &str)| {
+                subject.labels.get(*label).is_some_and(|value| matches_mask(mask, value))
+            };
+            labels.iter().all(has)
+        };
+        let found = survey::explain(&question, (&metric.name, &wanted), &output)?;
+        if found.hosts.is_empty() && !found.outliers.is_empty() {
+            let known: Vec<String> = found.outliers.iter().map(|it| label_options(&it.subject)).collect();
+            return Err(Usage(format!(
+                "no host differs in {} with --label {}; some do with{}",
+                metric.name,
+                self.label.join(" --label "),
+                known.join(" or")
+            ))
+            .into());
+        }
         if context.global.json {
             context.print_json(&report(&found))?;
         } else {
@@ -72,9 +94,7 @@ impl Explain {
         let mut text = format!("{} · sweep {}\n", style.paint(Ink::Bold, &name), found.sweep);
         found.lacking.iter().for_each(|it| text.push_str(&findings::shortage(it)));
         let Some(first) = found.outliers.first() else {
-            text.push_str(&format!(
-                "No host differs: nothing to explain. `dropsonde top {name}` ranks them.\n"
-            ));
+            text.push_str(&why_nothing(&name, found));
             return context.print(&text);
         };
         text.push_str(&headline(first, found));
@@ -112,6 +132,33 @@ impl Explain {
     }
 }
 
+/// Why a metric has no line.
+fn why_nothing(name: &str, found: &Explanation) -> String {
+    match &found.standing {
+        Standing::Judged => {
+            format!("No host differs: nothing to explain. `dropsonde top {name}` ranks them.\n")
+        }
+        Standing::Unjudged => format!(
+            "No host is named for it, as its probe says (judged = \"never\"). `dropsonde top {name}` ranks them.\n"
+        ),
+        Standing::Unread { last: None } => {
+            "It was not read in this sweep, of none of these hosts.\n".to_owned()
+        }
+        Standing::Unread { last: Some(last) } => format!(
+            "It was not read in this sweep, last at {}Z: `dropsonde explain {name} --sweep {}`\n",
+            last.started.utc().format("%Y-%m-%d %H:%M"),
+            last.sweep
+        ),
+    }
+}
+
+/// What tells a line from the metric's other ones.
+fn label_options(subject: &Subject) -> String {
+    let option =
+        |(label, value): (&String, &String)| format!(" --label {}", shell_word(&format!("{label}={value}")));
+    subject.labels.iter().map(option).collect()
+}
+
 fn headline(first: &Outlier, found: &Explanation) -> String {
     let host = first.first();
     let value = |value: f64| units::sample(value, &first.about.unit, first.subject.kind);
@@ -132,9 +179,11 @@ fn headline(first: &Outlier, found: &Explanation) -> String {
         let hosts = fold(other.hosts.iter().map(|it| &it.host));
         let what = findings::subject_text(&other.subject);
         text.push_str(&format!(
-            "Apart from it: {hosts} ({}), {}.\n",
+            "Apart from it: {hosts} ({}), {}; `dropsonde explain {}{}` explains these.\n",
             findings::lens_text(other),
-            escape(&what, Lines::Single)
+            escape(&what, Lines::Single),
+            escape(&shell_word(&found.metric), Lines::Single),
+            escape(&label_options(&other.subject), Lines::Single)
         ));
     }
     text
@@ -238,6 +287,15 @@ fn report(found: &Explanation) -> ExplainReport<'_> {
         moved_with: found.companions.iter().map(companion_report).collect(),
         kernel_log: found.kernel.iter().map(kernel_report).collect(),
         lacking: found.lacking.iter().map(lacking).collect(),
+        standing: match found.standing {
+            Standing::Judged => "judged",
+            Standing::Unjudged => "unjudged",
+            Standing::Unread { .. } => "unread",
+        },
+        last_read: match &found.standing {
+            Standing::Unread { last } => last.as_ref().map(|last| &last.sweep),
+            Standing::Judged | Standing::Unjudged => None,
+        },
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::cli::failure::Usage;
 use crate::cli::findings::subject_text;
-use crate::cli::recorded::{Recorded, SpanChoice};
+use crate::cli::recorded::{Recorded, SpanChoice, label_masks};
 use crate::cli::{Context, Exit};
 use crate::compare::{Band, Course, Subject};
 use crate::model::{CollectorTime, HostName, Kind, Span, SweepId};
@@ -78,7 +78,7 @@ impl History {
         }
         let ids: Vec<SweepId> = sweeps.into_iter().map(|row| row.sweep).collect();
         let frame = recorded.reader.frame(&recorded.reader.hosts()?, &ids)?;
-        let labels = self.labels()?;
+        let labels = label_masks(&self.label)?;
         let wanted = |subject: &Subject| {
             let span = self
                 .span
@@ -109,13 +109,6 @@ impl History {
             }
         }
         Ok(Exit::Good)
-    }
-
-    fn labels(&self) -> Result<Vec<(&str, &str)>, Usage> {
-        let pair = |text| str::split_once(text, '=').ok_or(text);
-        let pairs: Result<Vec<(&str, &str)>, &str> =
-            self.label.iter().map(String::as_str).map(pair).collect();
-        pairs.map_err(|text| Usage(format!("--label {text}: expected LABEL=VALUE, as in --label device=sda")))
     }
 }
 

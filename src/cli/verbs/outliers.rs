@@ -160,6 +160,9 @@ impl Outliers {
 
     fn summary(&self, answer: &Answer) -> String {
         let Some(first) = answer.findings.first() else {
+            if answer.unjudged.len() == answer.metrics {
+                return format!("Nobody is named for {}, as the probe says.\n", answer.unjudged.join(", "));
+            }
             let sure = if answer.lacking.is_empty() { "" } else { " as far as there is enough data" };
             return format!("No host differs from its peers{sure}.\n");
         };

@@ -110,13 +110,7 @@ fn explanations(
     output: survey::Output<'_>,
 ) -> Result<Vec<Explanation>> {
     let firsts = incidents(&found.findings).into_iter().take(EXPLAINED).map(|it| it.findings[0]);
-    // Of two incidents in one metric the first is what `explain` speaks of.
-    let own = |it: &&Outlier| {
-        let of_metric = |other: &&Outlier| other.subject.metric == it.subject.metric;
-        found.findings.iter().find(of_metric).is_some_and(|first| std::ptr::eq(first, *it))
-    };
-    let explain = |it: &Outlier| Ok(survey::explain_found(question, &it.subject.metric, found, output)?);
-    firsts.filter(own).map(explain).collect()
+    firsts.map(|line| Ok(survey::explain_found(question, line, found, output)?)).collect()
 }
 
 fn coverage(reader: &Reader, question: &Question<'_>) -> Result<Coverage> {

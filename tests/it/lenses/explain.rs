@@ -1,7 +1,7 @@
 //! `explain` names the true cause, and no other.
 
-use super::fleet::{DISK, SLOW, hosts, names, three_incidents};
-use crate::verbs::build::{json, text};
+use super::fleet::{DISK, Fleet, SLOW, hosts, names, three_incidents};
+use crate::verbs::build::{json, refusal, run, text};
 
 #[test]
 fn the_true_cause_is_first_and_a_coincidence_is_not_named() {
@@ -36,6 +36,41 @@ fn what_moved_with_it() {
         answer["moved_with"].as_array().unwrap().iter().map(|it| it["metric"].as_str().unwrap()).collect();
     assert_eq!(moved.len(), 2, "{moved:?}");
     assert!(moved.contains(&"softirq_seconds_total") && moved.contains(&"wait_seconds"), "{moved:?}");
+}
+
+#[test]
+fn two_incidents_of_one_metric_are_two_explanations() {
+    // All of rack r3 but web03 read slowly from the other disk since sweep 42.
+    let other_disk = |sweep, host| sweep >= 42 && host % 5 == 3 && host != 3;
+    let state = Fleet { other_disk, ..Fleet::default() }.record();
+    let answer = json(state.path(), &["outliers", "--metric", "disk_*"]);
+    let rack: Vec<u32> = (1..=48).filter(|host| host % 5 == 3 && *host != 3).collect();
+    let explain = |device: &str| {
+        json(state.path(), &["explain", "disk_await_seconds", "--label", &format!("device={device}")])
+    };
+    let first = &explain("sda");
+    assert_eq!(hosts(first), names(&rack));
+    let shared = &first["shared"][0];
+    assert_eq!((&shared["label"], &shared["value"]), (&"rack".into(), &"r3".into()), "{first}");
+    let second = explain("sdb");
+    assert_eq!((hosts(&second), &second["shared"]), (names(&[DISK]), &serde_json::json!([])));
+    // Neither is of the rest where labels of the other are counted.
+    assert_eq!((&first["looked_at"], &second["looked_at"]), (&47.into(), &39.into()));
+    // Without a label the first line is explained, with the way to the other.
+    let shown = text(state.path(), &["explain", "disk_await_seconds"]);
+    let other = if hosts(&answer["findings"][0]) == names(&[DISK]) { "sda" } else { "sdb" };
+    let way = format!("`dropsonde explain disk_await_seconds --label device={other}` explains these.");
+    assert!(shown.contains(&way), "{shown}");
+    let (status, said) = refusal(state.path(), &["explain", "disk_await_seconds", "--label", "device=sdc"]);
+    assert_eq!(status, 2, "{said}");
+    assert!(said.contains("no host differs in disk_await_seconds with --label device=sdc"), "{said}");
+    let (status, said) = refusal(state.path(), &["explain", "disk_await_seconds", "--label", "sdb"]);
+    assert!(status == 2 && said.contains("--label sdb: expected LABEL=VALUE"), "{said}");
+    // The page has the causes of both.
+    let page = state.path().join("page.html");
+    run(state.path(), &["report", "--out", page.to_str().unwrap()]);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("sharing rack r3") && page.contains("--label device=sdb"), "{page}");
 }
 
 #[test]

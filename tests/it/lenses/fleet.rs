@@ -104,6 +104,8 @@ pub struct Fleet {
     pub boots: fn(u32, u32) -> u32,
     /// Hosts that say what is no number.
     pub wild: fn(u32, u32) -> bool,
+    /// Hosts whose other disk dies.
+    pub other_disk: fn(u32, u32) -> bool,
     /// Hosts that do not answer in a sweep.
     pub silent: fn(u32, u32) -> bool,
 }
@@ -119,6 +121,7 @@ impl Default for Fleet {
             minutes: |sweep| i64::from(sweep) * 60,
             boots: |_, _| 0,
             wild: |_, _| false,
+            other_disk: |_, _| false,
             silent: |_, _| false,
         }
     }
@@ -158,6 +161,41 @@ impl Fleet {
         SweepId::at(self.started(sweep), sweep)
     }
 
+    fn node_text(&self, sweep: u32, host: u32, uptime_s: f64) -> String {
+        let wild = (self.wild)(sweep, host);
+        let tide = 1.0 + 0.5 * (TAU * f64::from(sweep) / 24.0).sin();
+        let noise = |what: u32| (0.1 * chance(sweep, host, what)).exp();
+        let slow = SLOW.contains(&host) && sweep >= 40;
+        let times = if slow { 3.4 } else { 1.0 };
+        let mut text = String::new();
+        let mut line = |name: &str, value: f64| writeln!(text, "{name} {value}").unwrap();
+        line("runq_latency_seconds", 0.001 * tide * noise(1) * times);
+        let other = if (self.other_disk)(sweep, host) { 9.5 } else { 1.0 };
+        line("disk_await_seconds{device=\"sda\"}", 0.0008 * tide * noise(2) * other);
+        let dying = if host == DISK && sweep >= 44 { 9.5 } else { 1.0 };
+        line("disk_await_seconds{device=\"sdb\"}", 0.0008 * tide * noise(3) * dying);
+        line("odd_seconds", if wild { f64::NAN } else { 0.001 * noise(5) });
+        line("endless_seconds", if wild { f64::INFINITY } else { 0.001 * noise(6) });
+        line("steal_ratio", if host == STEAL { 0.078 } else { 0.004 } * noise(4));
+        for cpu in 0..8 {
+            line(&format!("irqs_total{{cpu=\"{cpu}\"}}"), uptime_s * 120.0 + f64::from(cpu));
+        }
+        line(
+            "softirq_seconds_total",
+            uptime_s * 0.01 + if slow { (f64::from(sweep) - 39.0) * 3_600.0 * 0.04 } else { 0.0 },
+        );
+        for what in 0..6 {
+            line(&format!("noise_{what}"), 1e9 * tide * (0.3 * chance(sweep, host, 10 + what)).exp());
+        }
+        text.push_str("# TYPE wait_seconds histogram\n");
+        let counts = if slow { [0, 100, 400, 1_000] } else { [600, 900, 1_000, 1_000] };
+        for (le, count) in ["0.001", "0.002", "0.004", "+Inf"].iter().zip(counts) {
+            writeln!(text, "wait_seconds_bucket{{le=\"{le}\"}} {count}").unwrap();
+        }
+        text.push_str("wait_seconds_count 1000\n");
+        text
+    }
+
     fn started(&self, sweep: u32) -> CollectorTime {
         CollectorTime::from_unix_s(START_S + (self.minutes)(sweep) * 60)
     }
@@ -183,11 +221,8 @@ impl Fleet {
         for host in hosts {
             let boots = (self.boots)(sweep, host);
             let uptime_s = if boots > 0 { 900.0 } else { 50_000.0 + (self.minutes)(sweep) as f64 * 60.0 };
-            let texts = [
-                node_text(sweep, host, uptime_s, (self.wild)(sweep, host)),
-                kernel_text(sweep, host, uptime_s),
-                notes_text(host),
-            ];
+            let texts =
+                [self.node_text(sweep, host, uptime_s), kernel_text(sweep, host, uptime_s), notes_text(host)];
             for (probe, text) in probes.iter().zip(texts) {
                 let mut reading = reading((probe, host), started, (uptime_s, boots), &text);
                 let mut text = text;
@@ -272,39 +307,6 @@ fn chance(sweep: u32, host: u32, what: u32) -> f64 {
         x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     }
     (x >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-}
-
-fn node_text(sweep: u32, host: u32, uptime_s: f64, wild: bool) -> String {
-    let tide = 1.0 + 0.5 * (TAU * f64::from(sweep) / 24.0).sin();
-    let noise = |what: u32| (0.1 * chance(sweep, host, what)).exp();
-    let slow = SLOW.contains(&host) && sweep >= 40;
-    let times = if slow { 3.4 } else { 1.0 };
-    let mut text = String::new();
-    let mut line = |name: &str, value: f64| writeln!(text, "{name} {value}").unwrap();
-    line("runq_latency_seconds", 0.001 * tide * noise(1) * times);
-    line("disk_await_seconds{device=\"sda\"}", 0.0008 * tide * noise(2));
-    let dying = if host == DISK && sweep >= 44 { 9.5 } else { 1.0 };
-    line("disk_await_seconds{device=\"sdb\"}", 0.0008 * tide * noise(3) * dying);
-    line("odd_seconds", if wild { f64::NAN } else { 0.001 * noise(5) });
-    line("endless_seconds", if wild { f64::INFINITY } else { 0.001 * noise(6) });
-    line("steal_ratio", if host == STEAL { 0.078 } else { 0.004 } * noise(4));
-    for cpu in 0..8 {
-        line(&format!("irqs_total{{cpu=\"{cpu}\"}}"), uptime_s * 120.0 + f64::from(cpu));
-    }
-    line(
-        "softirq_seconds_total",
-        uptime_s * 0.01 + if slow { (f64::from(sweep) - 39.0) * 3_600.0 * 0.04 } else { 0.0 },
-    );
-    for what in 0..6 {
-        line(&format!("noise_{what}"), 1e9 * tide * (0.3 * chance(sweep, host, 10 + what)).exp());
-    }
-    text.push_str("# TYPE wait_seconds histogram\n");
-    let counts = if slow { [0, 100, 400, 1_000] } else { [600, 900, 1_000, 1_000] };
-    for (le, count) in ["0.001", "0.002", "0.004", "+Inf"].iter().zip(counts) {
-        writeln!(text, "wait_seconds_bucket{{le=\"{le}\"}} {count}").unwrap();
-    }
-    text.push_str("wait_seconds_count 1000\n");
-    text
 }
 
 fn kernel_text(sweep: u32, host: u32, uptime_s: f64) -> String {

@@ -2,7 +2,7 @@
 
 use dropsonde::compare::{
     About, Companion, Course, Explanation, KernelLine, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers,
-    Shared, SharedLabel, Shortage, Subject, Tally,
+    Shared, SharedLabel, Shortage, Standing, Subject, Tally,
 };
 use dropsonde::model::{CollectorTime, HostName, Kind, Labels, Outcome, ProbeName, Span, SweepId, Worse};
 use dropsonde::report::{Coverage, Page, Picture, ProbeCoverage, Trouble, page};
@@ -175,6 +175,7 @@ impl Sample {
                 without_trouble: names.iter().take(rest as usize).cloned().collect(),
             };
             self.explanations.push(Explanation {
+                standing: Standing::Judged,
                 metric: it.subject.metric.clone(),
                 sweep: self.outliers.sweep.clone(),
                 started: self.outliers.started,
