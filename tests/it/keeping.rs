@@ -2,6 +2,7 @@
 
 mod backup;
 mod build;
+mod daemon;
 mod grafana;
 mod health;
 mod prune;

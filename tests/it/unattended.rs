@@ -5,6 +5,6 @@ mod claims;
 mod daemon;
 mod follow;
 mod pace;
-mod process;
+pub mod process;
 mod schedule;
 mod told;

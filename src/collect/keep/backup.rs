@@ -85,6 +85,15 @@ impl<'a> Copy<'a> {
             let exists = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(StoreError::io("make the backup", target, exists));
         }
+        // It would be a part of what it copies.
+        let around =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let real = |path: &Path| path.canonicalize().map_err(|error| StoreError::io("look for", path, error));
+        if real(around)?.starts_with(real(from.root())?) {
+            let within =
+                io::Error::new(io::ErrorKind::InvalidInput, "expected a place outside the state directory");
+            return Err(StoreError::io("make the backup", target, within));
+        }
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(format!(".partial-{}", std::process::id()));
         let folder = target.with_file_name(name);

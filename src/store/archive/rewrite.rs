@@ -59,6 +59,8 @@ impl Rewrite {
             at,
         };
         rewrite.write(&tar.stretch(0, readings)?)?;
+        // An empty part says that the bytes are gone, whatever becomes of the parts behind it.
+        rewrite.part()?;
         Ok(rewrite)
     }
 
@@ -69,8 +71,8 @@ impl Rewrite {
     }
 
     fn part(&mut self) -> Result<(), StoreError> {
-        self.parts += 1;
         let entry = if self.merged { Entry::Merged(self.parts) } else { Entry::Digest(self.parts) };
+        self.parts += 1;
         let mut member = Vec::new();
         let seq = self.seq.take().unwrap_or(self.plan_seq);
         encode_plain(&mut member, &entry, seq, &self.digester.take(), self.at);
@@ -79,8 +81,7 @@ impl Rewrite {
 
     /// Ends it as the old one ended, and syncs it. Returns where its end member ends.
     pub fn finish(mut self, tar: &Arc<TarFile>, end: &Member) -> Result<u64, StoreError> {
-        // Even of a sweep without readings: the part says that its bytes are gone.
-        if self.seq.is_some() || self.parts == 0 {
+        if self.seq.is_some() {
             self.part()?;
         }
         self.write(&tar.stretch(end.offset, end.end)?)?;

@@ -117,6 +117,8 @@ fn a_backup_holds_what_no_rebuild_could_make_again() {
     assert!(backup(&root, &target, CollectorTime::from_unix_s(NOW)).is_err());
     let nowhere = folder.path().join("none/backup");
     assert!(backup(&root, &nowhere, CollectorTime::from_unix_s(NOW)).is_err());
+    let within = backup(&root, &root.join("spool/backup"), CollectorTime::from_unix_s(NOW));
+    assert!(within.unwrap_err().to_string().contains("outside the state directory"));
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
 }

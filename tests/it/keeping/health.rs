@@ -95,7 +95,7 @@ fn a_broken_digest_and_a_broken_baseline_are_found() {
 
     let tar = dropsonde::store::StateDir::at(root).tar(&sweeps[3]);
     let mut bytes = std::fs::read(&tar).unwrap();
-    let at = bytes.windows(9).position(|it| it == b"_digest/0").unwrap();
+    let at = bytes.windows(12).position(|it| it == b"_digest/0001").unwrap();
     // Within the gzip stream, behind its header.
     bytes[at + 512 + 40] ^= 0xff;
     std::fs::write(&tar, &bytes).unwrap();
