@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::compare::{About, Grid, LEAST_PEERS, Measure, Shape, Subject, resolution, step};
 use crate::model::{Judging, Kind, Labels, Span};
@@ -101,8 +102,8 @@ fn about(metric: &MetricRow) -> About {
 }
 
 impl Member {
-    /// How its numbers are compared; `gap_s` lies between two sweeps.
-    pub(super) fn measure(&self, grid: Grid<'_>, gap_s: f64) -> Measure {
+    /// How its numbers are compared; `looks_back` is how long a rate is made of.
+    pub(super) fn measure(&self, grid: Grid<'_>, looks_back: Duration) -> Measure {
         let Self { subject, about, .. } = self;
         let mut values = (0..grid.hosts()).flat_map(|host| grid.host(host)).filter(|value| value.is_finite());
         let shape = match (subject.kind, about.unit.as_str()) {
@@ -111,12 +112,12 @@ impl Member {
             (Kind::Counter, unit) if !matches!(unit, "seconds" | "bytes") => Shape::Events,
             _ => Shape::Amount,
         };
-        let resolution = self.resolution.unwrap_or_else(|| self.usual_resolution(shape, grid, gap_s));
+        let resolution = self.resolution.unwrap_or_else(|| self.usual_resolution(shape, grid, looks_back));
         Measure { shape, worse: about.worse, resolution }
     }
 
     /// By its unit, its warning and its values.
-    fn usual_resolution(&self, shape: Shape, grid: Grid<'_>, gap_s: f64) -> f64 {
+    fn usual_resolution(&self, shape: Shape, grid: Grid<'_>, looks_back: Duration) -> f64 {
         let Self { subject, about, .. } = self;
         let mut resolution = resolution(&about.unit, subject.kind, subject.span);
         // What warns at a single event tells single events apart.
@@ -124,7 +125,7 @@ impl Member {
             resolution = resolution.min(warn / TELLING);
         }
         if shape == Shape::Events && subject.span == Span::Between {
-            resolution = resolution.max(1.0 / gap_s.max(1.0));
+            resolution = resolution.max(1.0 / looks_back.as_secs_f64().max(1.0));
         }
         if shape == Shape::Share
             && let Some(step) = step(grid)

@@ -1,21 +1,22 @@
 //! All metrics of all hosts, judged one metric at a time by as many threads as there are CPUs. Memory is
 //! that of one metric for each of them, whatever the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use super::members::Member;
 use super::series::{load, moments, subjects};
-use super::sweeps::{WEEK, after, gap_of, history};
+use super::sweeps::{WEEK, after, history, looks_back};
 use crate::compare::{
     Course, Finding, Found, Grid, Lacking, Lens, Moment, Outlier, OutlierHost, Outliers, Shortage, Single,
     Tally, find, gather, most_important_first, ratio,
 };
-use crate::model::{CollectorTime, HostName, Judging, Labels};
+use crate::model::{CollectorTime, HostName, Judging, Labels, ProbeName, Span};
 use crate::select::matches_mask;
 use crate::store::StoreError;
 use crate::store::index::{Described, Frame, Reader, SweepRow};
@@ -52,8 +53,8 @@ struct Group {
 struct Survey<'a> {
     question: &'a Question<'a>,
     frame: Frame,
-    /// From one sweep to the next.
-    gap_s: f64,
+    /// How far back the rates of each probe's counters look.
+    looks_back: BTreeMap<ProbeName, Duration>,
     groups: Vec<Group>,
     /// The series of one metric each.
     metrics: Vec<Vec<Described>>,
@@ -93,7 +94,7 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         question,
         groups: groups(&reader, question, &frame)?,
         metrics: metrics(&reader, question)?,
-        gap_s: gap_of(&moments(&frame)) as f64 / 1e9,
+        looks_back: looks_back_all(&reader, &frame)?,
         judged: frame.hosts().iter().map(|_| AtomicBool::new(false)).collect(),
         frame,
         next: AtomicUsize::new(0),
@@ -134,6 +135,13 @@ pub fn outliers(question: &Question<'_>) -> Result<Outliers, StoreError> {
         findings,
         lacking,
     })
+}
+
+fn looks_back_all(reader: &Reader, frame: &Frame) -> Result<BTreeMap<ProbeName, Duration>, StoreError> {
+    let all = reader.described()?;
+    let between = all.iter().filter(|it| it.series.span == Span::Between).map(|it| &it.series.probe);
+    let probes: BTreeSet<&ProbeName> = between.collect();
+    probes.into_iter().map(|probe| Ok((probe.clone(), looks_back(reader, frame, probe)?))).collect()
 }
 
 fn metrics(reader: &Reader, question: &Question<'_>) -> Result<Vec<Vec<Described>>, StoreError> {
@@ -218,7 +226,8 @@ impl Survey<'_> {
         let columns = course.telling();
         let values = course.by_host(&columns);
         let grid = Grid::new(&values, columns.len());
-        let measure = member.measure(grid, self.gap_s);
+        let measure =
+            member.measure(grid, self.looks_back.get(&member.subject.probe).copied().unwrap_or_default());
         let last = course.sweeps.len() - 1;
         let mut lacking = Vec::new();
         for group in &self.groups {

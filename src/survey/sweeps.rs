@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use super::series::moments;
 use crate::compare::Moment;
-use crate::model::{CollectorTime, Trigger};
+use crate::model::{CollectorTime, Outcome, ProbeName, Trigger};
 use crate::store::StoreError;
-use crate::store::index::{Reader, SweepRow};
+use crate::store::index::{Frame, Reader, SweepRow};
 
 /// How far back the usual is looked for.
 pub const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -14,6 +15,9 @@ pub const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Sweeps of a history at most: a week of hourly ones. What is swept more often is judged by less time, not
 /// by more memory.
 const MOST: usize = 168;
+
+/// Hosts that are asked for the reading before.
+const ASKED_HOSTS: usize = 5;
 
 /// Sweeps among which the one to judge is looked for.
 const LOOK_BACK: usize = 200;
@@ -74,6 +78,30 @@ pub(super) fn gap_of(moments: &[Moment]) -> i64 {
         moments.windows(2).map(|pair| pair[1].started.unix_ns() - pair[0].started.unix_ns()).collect();
     gaps_ns.sort_unstable();
     gaps_ns.get(gaps_ns.len() / 2).copied().unwrap_or(0)
+}
+
+/// How far back a rate of this probe's counters looks in the last sweep: to the reading before, of whatever
+/// sweep. Where one schedule reads a probe every hour and another every minute, that is a minute.
+pub(super) fn looks_back(reader: &Reader, frame: &Frame, probe: &ProbeName) -> Result<Duration, StoreError> {
+    let usual = Duration::from_nanos(u64::try_from(gap_of(&moments(frame))).unwrap_or(0));
+    let [.., before, last] = frame.sweeps() else { return Ok(usual) };
+    let mut between = reader.sweeps_between(before.started, last.started)?;
+    between.retain(|row| row.sweep != last.sweep && row.sweep != before.sweep);
+    let mut gaps = Vec::new();
+    for host in frame.hosts().iter().take(ASKED_HOSTS) {
+        for row in between.iter().rev() {
+            let reading = reader.reading(&row.sweep, host, probe)?;
+            if reading.is_some_and(|reading| reading.outcome == Outcome::Ok) {
+                let ns = last.started.unix_ns() - row.started.unix_ns();
+                gaps.push(Duration::from_nanos(u64::try_from(ns).unwrap_or(0)));
+                break;
+            }
+        }
+    }
+    gaps.sort_unstable();
+    // What somebody ran by hand on a few of them is not what is usual.
+    let most = gaps.len() * 2 > frame.hosts().len().min(ASKED_HOSTS);
+    Ok(gaps.get(gaps.len() / 2).copied().filter(|_| most).unwrap_or(usual))
 }
 
 /// When `more` further sweeps will have been, if they go on as they did.

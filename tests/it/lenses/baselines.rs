@@ -150,6 +150,47 @@ fn a_metrics_probe_says_what_a_host_is_named_for() {
     assert_eq!(explain("noise_1").0["standing"], "judged");
 }
 
+/// A rate is since the reading before, of whatever sweep: what comes once in five minutes is one event.
+#[test]
+fn a_single_event_is_one_however_often_its_probe_is_read() {
+    const RARE: &str = "\n[[metric]]\nname = \"rare_total\"\nkind = \"counter\"\nhelp = \"seldom\"\nworse = \"higher\"\nwarn = 0.001\n";
+    const SWEEPS: u32 = 28;
+    fn node(_: u32) -> Arc<Probe> {
+        probe("node", &format!("{NODE}{RARE}"))
+    }
+    // One on web03 in each of the last two hours, between the reading by hand and the scheduled one.
+    let more = |sweep: u32, host: u32| {
+        let events = if host == 3 { (sweep + 3).saturating_sub(SWEEPS) } else { 0 };
+        format!("rare_total {events}\n")
+    };
+    let hourly = Fleet { hosts: 8, node, more, ..Fleet::default() };
+    let by_hand = Fleet {
+        trigger: Trigger::Adhoc,
+        minutes: |sweep| i64::from(sweep) * 60 - 5,
+        more: |sweep, host| {
+            let events = if host == 3 { (sweep + 2).saturating_sub(SWEEPS) } else { 0 };
+            format!("rare_total {events}\n")
+        },
+        ..Fleet { hosts: 8, node, ..Fleet::default() }
+    };
+    let (both, alone) =
+        (tempfile::tempdir_in("/dev/shm").unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+    for sweep in 1..SWEEPS {
+        by_hand.record_in(both.path(), sweep..sweep + 1);
+        hourly.record_in(both.path(), sweep..sweep + 1);
+    }
+    assert_eq!(finding(both.path(), "rare_total"), None);
+    // Seven in an hour are no single one.
+    let often = Fleet { more: |sweep, host| more_often(sweep, host), ..hourly };
+    often.record_in(alone.path(), 1..SWEEPS);
+    assert_eq!(hosts(&finding(alone.path(), "rare_total").unwrap()), names(&[3]));
+}
+
+fn more_often(sweep: u32, host: u32) -> String {
+    let hours = if host == 3 { (sweep + 3).saturating_sub(28) } else { 0 };
+    format!("rare_total {}\n", hours * 7)
+}
+
 #[test]
 fn with_few_sweeps_what_is_odd_is_provisional() {
     let state = Fleet { sweeps: 3, ..Fleet::default() }.record();

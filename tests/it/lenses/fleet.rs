@@ -104,6 +104,8 @@ pub struct Fleet {
     pub boots: fn(u32, u32) -> u32,
     /// Hosts that say what is no number.
     pub wild: fn(u32, u32) -> bool,
+    /// Lines that only some have.
+    pub more: fn(u32, u32) -> String,
     /// Hosts whose other disk dies.
     pub other_disk: fn(u32, u32) -> bool,
     /// Hosts that do not answer in a sweep.
@@ -121,6 +123,7 @@ impl Default for Fleet {
             minutes: |sweep| i64::from(sweep) * 60,
             boots: |_, _| 0,
             wild: |_, _| false,
+            more: |_, _| String::new(),
             other_disk: |_, _| false,
             silent: |_, _| false,
         }
@@ -187,6 +190,7 @@ impl Fleet {
         for what in 0..6 {
             line(&format!("noise_{what}"), 1e9 * tide * (0.3 * chance(sweep, host, 10 + what)).exp());
         }
+        text.push_str(&(self.more)(sweep, host));
         text.push_str("# TYPE wait_seconds histogram\n");
         let counts = if slow { [0, 100, 400, 1_000] } else { [600, 900, 1_000, 1_000] };
         for (le, count) in ["0.001", "0.002", "0.004", "+Inf"].iter().zip(counts) {
