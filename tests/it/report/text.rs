@@ -14,9 +14,9 @@ fn the_verdict_says_who_since_when_and_what_they_share() {
     assert_eq!(
         verdict,
         Some(
-            "web[05,17,29,41].eu.example in runq_latency_seconds (2.97× the peers) and 1 more metric for 47h \
+            "web[05,17,29,41].eu.example in runq_latency_seconds device=nvme0n1 (2.97× the peers) and 1 more metric for 47h \
              or longer, sharing nic_driver ena 2.13 (no other host has it); web[08,20,32,44].eu.example in \
-             steal_time_ratio (34.2× the peers) and 1 more metric since 05:00."
+             steal_time_ratio device=nvme0n1 (34.2× the peers) and 1 more metric since 05:00."
         )
     );
     assert!(page.contains("<h1>8 of 48 hosts differ</h1>"));

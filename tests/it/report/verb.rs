@@ -21,7 +21,7 @@ fn a_fleet_with_three_incidents() {
     for part in [
         "web[06,18,30,42] in runq_latency_seconds (",
         "metrics since 16:00, sharing kernel 6.8.0-52 (1 of the 44 others too)",
-        "web24 in disk_await_seconds (",
+        "web24 in disk_await_seconds device=sdb (",
         "web12 in steal_ratio (",
     ] {
         assert!(verdict.contains(part), "{part}: {verdict}");
