@@ -189,7 +189,8 @@ fn system_calls_have_classes() {
     let shown = numbers(&program, "syscall_latency");
     let sleeping = [("class", "waits"), ("syscall", "clock_nanosleep"), ("task", "sleep")];
     assert!(value(&shown, "syscall_task_calls", &sleeping).is_some_and(|calls| calls > 5.0), "{shown}");
-    let waited = value(&shown, "syscall_task_min_seconds", &sleeping);
+    // The longest: a `sleep` of anybody else's on this machine may well be one of 0 s.
+    let waited = value(&shown, "syscall_task_max_seconds", &sleeping);
     assert!(waited.is_some_and(|seconds| seconds >= 0.001), "{waited:?}");
 }
 
