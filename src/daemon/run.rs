@@ -103,7 +103,9 @@ fn decided(state: &StateDir) -> Result<Decided, StoreError> {
     let last: HashMap<&str, &Tick> = book.iter().map(|tick| (tick.schedule.as_str(), tick)).collect();
     for tick in &book {
         let never_began = match &tick.fate {
-            Fate::Ran { sweep, .. } => last[tick.schedule.as_str()] == tick && !state.tar(sweep).exists(),
+            Fate::Ran { sweep, .. } | Fate::Failed { sweep, .. } => {
+                last[tick.schedule.as_str()] == tick && !state.tar(sweep).exists()
+            }
             Fate::Skipped { .. } | Fate::Missed { .. } => false,
         };
         if !never_began {

@@ -12,7 +12,7 @@ use super::member::BLOCK;
 use super::read::Damage;
 use crate::model::SweepId;
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 /// A sweep's tar that is being appended to. Its lock is held by the open file, so the kernel frees it
 /// when the process dies, however it dies.
@@ -45,9 +45,23 @@ impl Tape {
             }
             Err(error) => return Err(write_error("make", &path, 0, error)),
         };
-        file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-        dir::sync_folder(&folder)?;
-        Ok(Self { path, file, len: 0 })
+        let tape = Self { path, file, len: 0 };
+        let ready = tape.file.lock().map_err(|error| StoreError::io("lock", &tape.path, error));
+        if let Err(error) = ready.and_then(|()| dir::sync_folder(&folder)) {
+            tape.discard();
+            return Err(error);
+        }
+        crash::point("tar.made");
+        Ok(tape)
+    }
+
+    /// Takes away the tar of a sweep that could not begin, which would else stand there empty until the next
+    /// start. The caller has the turn.
+    pub fn discard(self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // One that cannot be removed now is removed by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Where the next member will begin.
@@ -63,6 +77,7 @@ impl Tape {
             return Err(write_error("write", &self.path, members.len() as u64, error));
         }
         self.len += members.len() as u64;
+        crash::point("tar.appended");
         Ok(())
     }
 
@@ -74,7 +89,9 @@ impl Tape {
             let _ = self.file.set_len(from);
             self.len = from;
             write_error("sync", &self.path, 0, error)
-        })
+        })?;
+        crash::point("tar.synced");
+        Ok(())
     }
 
     /// The two blocks of zeros that end a tar.
