@@ -286,7 +286,9 @@ impl Scribe {
                 Waiting::Begun(reply) => {
                     if durable.is_err() {
                         // There is no handle that could end it.
-                        self.open.remove(&sweep).map(Sweeping::discard);
+                        if let Some(unbegun) = self.open.remove(&sweep) {
+                            unbegun.discard();
+                        }
                     }
                     answer(reply, durable);
                 }

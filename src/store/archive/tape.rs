@@ -2,7 +2,8 @@
 //! nothing more, because what the disk holds is then unknown.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,8 +127,39 @@ impl Unclosed {
         Ok(TarFile::over(&self.path, file))
     }
 
+    /// Goes on behind these pieces of it, which begin with its first byte; nothing else stays.
+    pub fn keep(self, pieces: &[Range<u64>]) -> Result<Tape, StoreError> {
+        match pieces {
+            [] => self.resume(0),
+            [all] => self.resume(all.end),
+            pieces => self.join(pieces),
+        }
+    }
+
+    /// Puts a tar of these pieces in the place of this one. Whatever happens meanwhile, either of the two has
+    /// the name, and every member that is whole.
+    fn join(self, pieces: &[Range<u64>]) -> Result<Tape, StoreError> {
+        let new = self.path.with_extension("tar.joined");
+        dir::remove_if_there(&new)?;
+        let path = self.path.as_path();
+        let failed = |action| move |error| write_error(action, path, 0, error);
+        let mut file = dir::open(&new, Mode::New).map_err(failed("make another for"))?;
+        // Before it has the name: afterwards somebody else could take it for abandoned.
+        file.lock().map_err(failed("lock another for"))?;
+        let mut len = 0;
+        for piece in pieces {
+            let mut from = self.file.try_clone().map_err(failed("open"))?;
+            from.seek(SeekFrom::Start(piece.start)).map_err(failed("read"))?;
+            len += io::copy(&mut from.take(piece.end - piece.start), &mut file).map_err(failed("copy"))?;
+        }
+        file.sync_all().map_err(failed("sync another for"))?;
+        fs::rename(&new, path).map_err(failed("give its name to another of"))?;
+        dir::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Tape { path: self.path, file, len })
+    }
+
     /// Cuts the file to `len` and goes on from there.
-    pub fn resume(self, len: u64) -> Result<Tape, StoreError> {
+    fn resume(self, len: u64) -> Result<Tape, StoreError> {
         self.file
             .set_len(len)
             .and_then(|()| self.file.sync_data())
