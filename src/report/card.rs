@@ -1,7 +1,7 @@
 //! One finding: its size in words and numbers, every host, since when, and where the bytes are.
 
 use super::commands;
-use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
+use super::html::{Html, MOMENT, NOTE, NUMBER, ROW_HEAD};
 use super::page::Page;
 use super::picture::Picture;
 use super::{band, names, size, strip, when};
@@ -132,5 +132,5 @@ fn row(html: &mut Html, page: &Page<'_>, (it, host): (&Outlier, &OutlierHost)) {
     html.element(NUMBER, &size::change_text(it, host)).element(NUMBER, &units::times(host.ratio));
     html.element(NUMBER, &format!("{:.1} ({:.1})", host.z, host.limit)).element(NUMBER, &host.n.to_string());
     let since = host.since.map_or_else(|| when::since(None, page.outliers), when::moment);
-    html.element(CELL, &since).raw("</tr>");
+    html.element(MOMENT, &since).raw("</tr>");
 }

@@ -4,7 +4,7 @@ use super::card::{card, is_bad, lens, value};
 use super::commands;
 use super::coverage::{self, Coverage};
 use super::heat;
-use super::html::{CELL, Html, NOTE, NUMBER};
+use super::html::{CELL, Html, MOMENT, NOTE, NUMBER};
 use super::names;
 use super::picture::Picture;
 use super::shared;
@@ -105,7 +105,7 @@ fn rest(html: &mut Html, page: &Page<'_>) {
         html.element(CELL, &names::hosts(&it.hosts.iter().map(|it| &it.host).collect::<Vec<_>>()));
         html.element(NUMBER, &value(it, first.value)).element(NUMBER, &value(it, first.peers));
         html.element(NUMBER, &change_text(it, first)).element(NUMBER, &units::times(first.ratio));
-        html.element(CELL, &when::since(it.since(), page.outliers)).element(CELL, &lens(it)).raw("</tr>");
+        html.element(MOMENT, &when::since(it.since(), page.outliers)).element(CELL, &lens(it)).raw("</tr>");
     }
     html.raw("</tbody></table></div>");
     let more = all.len().saturating_sub(MOST_CARDS + LINES);

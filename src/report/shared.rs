@@ -1,7 +1,7 @@
 //! What the outliers have in common, and what else happened to them. It shows only what chance does not
 //! explain; that nothing is shown is said, with how much was looked at.
 
-use super::html::{CELL, Html, NOTE, NUMBER};
+use super::html::{CELL, Html, MOMENT, NOTE, NUMBER};
 use super::names;
 use super::page::Page;
 use super::when;
@@ -107,7 +107,7 @@ fn companions(html: &mut Html, it: &Explanation, page: &Page<'_>) {
         html.element(NUMBER, &units::times(other.ratio));
         html.element(NUMBER, &units::sample(other.value, &other.unit, other.subject.kind));
         html.element(NUMBER, &units::sample(other.peers, &other.unit, other.subject.kind));
-        html.element(CELL, &when::since(other.since, page.outliers));
+        html.element(MOMENT, &when::since(other.since, page.outliers));
         html.element(CELL, &names::hosts(&other.hosts.iter().collect::<Vec<_>>())).raw("</tr>");
     }
     html.raw("</tbody></table></div>");
