@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 
 use super::functions;
 use super::schema::{MIGRATIONS, migrate, version};
@@ -116,8 +117,9 @@ pub(super) fn open_read_only(state: &StateDir) -> Result<Connection, StoreError>
     };
     let uri = file_uri(&path);
     let conn = match patiently(|| open(&uri)) {
-        // What others write to is never read as if nobody did.
+        // What others write to is never read as if nobody did: what stands in the log would be missing.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error),
+        Err(error) if access(state.root(), Access::WRITE_OK).is_ok() => Err(error),
         Err(_) => open(&format!("{uri}?immutable=1")),
         opened => opened,
     };

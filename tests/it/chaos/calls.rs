@@ -106,10 +106,10 @@ fn each_fails_once_in_a_sweep() {
         let inject = format!("{call}:error={error}:when={number}");
         let command = traced(&field, &SWEEP, (call, Some(&inject)), &seen);
         let run = field.run(command, None);
-        assert!(matches!(run.code, Some(0 | 1 | 3)), "{inject}: {run:#?}");
+        assert!(matches!(run.code, Some(0 | 1 | 3 | 4)), "{inject}: {run:#?}");
         // Loudly: a run that did not take all it was asked for says so.
         let complete = field.acknowledged.len() == 12;
-        assert!(complete || run.code != Some(0) && !run.err.is_empty(), "{inject}: {run:#?}");
+        assert!(complete || run.code == Some(1) && !run.err.is_empty(), "{inject}: {run:#?}");
         if field.state().join("archive").is_dir() {
             verify(&field);
         }

@@ -35,9 +35,10 @@ pub fn verify(field: &Field) {
 /// What was left is what the next start mends, and nothing worse; and that it does.
 fn mended(root: &Path) {
     let report = check(root, true).expect("a check");
-    // That there is no index is one, and all there is to say about it: the next start builds one.
-    let most = if root.join("index.sqlite").exists() { Severity::Note } else { Severity::Index };
-    let worse = report.findings.iter().find(|finding| finding.severity > most);
+    // Killed while one index took another's place, or before the first one's log was synced, there is none;
+    // that is all there is to say about it, and the next start builds one.
+    let no_index = |what: &str| what.contains("has no index yet");
+    let worse = report.findings.iter().find(|it| it.severity != Severity::Note && !no_index(&it.what));
     assert!(worse.is_none(), "as it was left: {:#?}", report.findings);
     let (recorder, _) = Recorder::open(root, Options::default()).expect("it opens");
     block_on(recorder.close()).expect("it closes");
