@@ -25,6 +25,7 @@
 //! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
 //! | 2 | [`report`] | what was found, as one HTML file; pure like the floors below it |
 //! | 1 | [`select`] | node sets and selectors |
+//! | 1 | [`sshconfig`] | ssh_config: text and a destination → what ssh would use, and where it stands |
 //! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
 //! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
 //! | 1 | [`compare`] | hosts against each other: who is worst, how two sides differ |
@@ -59,6 +60,7 @@ pub mod render;
 pub mod report;
 pub mod schedule;
 pub mod select;
+pub mod sshconfig;
 pub mod store;
 pub mod survey;
 pub mod transport;
