@@ -21,6 +21,7 @@
 //! | 3a | [`survey`] | questions over everything recorded: who differs, since when, what they share |
 //! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
 //! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
+//! | 2 | [`openssh`] | this machine's ssh_config files, `Match exec`, and what `ssh -G` says |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
 //! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
 //! | 2 | [`report`] | what was found, as one HTML file; pure like the floors below it |
@@ -55,6 +56,7 @@ pub mod daemon;
 pub mod demo;
 pub mod inventory;
 pub mod model;
+pub mod openssh;
 pub mod parse;
 pub mod render;
 pub mod report;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::criterion::{self, Criterion};
+use super::criterion::{self, About, Criterion};
 use super::directives::{Directive, Keyword, Takes, keyword};
 use super::lexer::{Words, split_arguments, split_keyword};
 use super::time;
@@ -18,7 +18,7 @@ pub struct File {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// Counted from 1.
+    /// Counted from 1; 0 is the file as a whole.
     pub number: u32,
     pub what: What,
 }
@@ -49,6 +49,21 @@ pub(super) struct Pattern {
 }
 
 impl File {
+    /// A file that cannot be read, which is a fault like one of its lines.
+    pub fn broken(name: Arc<str>, fault: impl Into<String>) -> Self {
+        Self { name, lines: vec![Line { number: 0, what: What::Fault(fault.into()) }] }
+    }
+
+    /// Whether an answer may depend on a command.
+    pub fn runs_commands(&self) -> bool {
+        let runs = |criterion: &Criterion| matches!(criterion.about, About::Exec(_));
+        self.lines.iter().any(|line| match &line.what {
+            What::Match(criteria) => criteria.iter().any(runs),
+            What::Include(_) => true,
+            _ => false,
+        })
+    }
+
     pub fn parse(name: Arc<str>, text: &[u8]) -> Self {
         let lines = (1..).zip(text.split(|byte| *byte == b'\n')).filter_map(|(number, bytes)| {
             let read = match std::str::from_utf8(bytes) {

@@ -4,8 +4,10 @@
 //! and [`Here`]. It knows every directive of ssh, and what becomes of each ([`DIRECTIVES`]): one that
 //! changes where we connect or whom we trust is obeyed or refused with its file and line.
 
+mod algorithms;
 mod criterion;
 mod directives;
+mod dump;
 mod evaluate;
 mod file;
 mod jump;
@@ -17,7 +19,9 @@ mod time;
 mod tokens;
 mod world;
 
+pub use algorithms::apply;
 pub use directives::{DIRECTIVES, Directive, Standing, Takes, directive};
+pub use dump::{COMPARED, Dump, dump};
 pub use evaluate::{Answer, Setting, evaluate};
 pub use file::{File, Set};
 pub use settle::{Effective, Origin, Settled, settle};

@@ -138,7 +138,7 @@ impl Reading<'_> {
 
     /// A path with `~`, tokens and variables replaced. A relative one starts where ssh's would: at the
     /// working directory.
-    fn path(&self, written: &str) -> Result<PathBuf, String> {
+    pub fn path(&self, written: &str) -> Result<PathBuf, String> {
         let variables = |name: &str| self.world.variable(name);
         let path = self.without_tilde(written)?;
         self.answer.tokens.expand(&path, Some(&variables)).map(PathBuf::from)
@@ -171,7 +171,7 @@ fn is_yes(word: &str) -> bool {
     word.eq_ignore_ascii_case("yes") || word.eq_ignore_ascii_case("true")
 }
 
-fn algorithms(written: &str) -> AlgorithmList {
+pub(super) fn algorithms(written: &str) -> AlgorithmList {
     let (change, names) = match written.split_at_checked(1) {
         Some(("+", names)) => (ListChange::Append, names),
         Some(("-", names)) => (ListChange::Remove, names),

@@ -7,7 +7,7 @@ use super::{Source, none, sources};
 const FLOORS: [&[&str]; 7] = [
     &["model"],
     &["select", "sshconfig", "wire", "parse", "compare", "render", "schedule"],
-    &["config", "inventory", "transport", "store", "report"],
+    &["config", "inventory", "openssh", "transport", "store", "report"],
     &["collect", "demo", "survey"],
     &["watch"],
     &["daemon"],
