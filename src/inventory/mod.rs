@@ -7,6 +7,6 @@ mod fleet;
 mod groups;
 mod problem;
 
-pub use fleet::{Fleet, HostBlock};
+pub use fleet::{Fleet, HostBlock, Unsaid};
 pub use groups::GroupRule;
 pub use problem::Problem;
