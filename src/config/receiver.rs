@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::fault::{Fault, Faults, Place, suggestion};
 use super::reader::{Located, Section, WrittenValue};
 use super::value::{Bad, Base, Value};
+use crate::http::{Secret, Trust};
 use crate::model::Labels;
 use crate::render::{BadTemplate, Template};
 
@@ -58,14 +59,6 @@ pub const PLACES: [&str; 14] = [
     "sweep",
     "at",
 ];
-
-/// Where something that must stay secret stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    File(PathBuf),
-    /// The name of a file in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-}
 
 const CREDENTIAL: &str = "credential:";
 
@@ -135,10 +128,7 @@ pub struct Receiver {
     pub address: Address,
     /// Sent as a bearer token.
     pub token: Option<Secret>,
-    /// Certificates to trust instead of the system's, in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Our own certificate and its key, in PEM.
-    pub client: Option<(PathBuf, PathBuf)>,
+    pub trust: Trust,
     /// Only alerts of these names; all where there are none.
     pub only: Vec<String>,
     /// Whether it is told that an incident is over.
@@ -176,11 +166,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
         let fault = Fault::new(section.place(), "the token would travel where anybody can read it");
         faults.push(fault.expected("`url` with https://, or with an address of this machine"));
     }
-    let (cert, key) = (section.read::<PathBuf>("client_cert", faults), section.read("client_key", faults));
-    if cert.is_some() != key.is_some() {
-        let fault = Fault::new(section.place(), "a certificate and its key belong together");
-        faults.push(fault.expected("both `client_cert` and `client_key`, or none of them"));
-    }
+    let trust = trust(section, faults);
     let labels = super::hosts::labels(section, faults);
     let template = kind.and_then(|kind| template(section, kind, faults));
     let name = name?;
@@ -189,10 +175,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
         kind: kind?,
         address: address?,
         token,
-        ca_file: section.read("ca_file", faults).map(|given| given.value),
-        client: cert
-            .zip(key)
-            .map(|(cert, key): (Located<PathBuf>, Located<PathBuf>)| (cert.value, key.value)),
+        trust,
         only: Vec::new(),
         resolved: section.read("resolved", faults).is_none_or(|given| given.value),
         labels,
@@ -201,6 +184,20 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
     let only = section.strings("only", faults).unwrap_or_default();
     let written = section.written().map(redacted).collect();
     Some(Draft { name, receiver, only, written })
+}
+
+/// `ca_file`, `client_cert` and `client_key`.
+pub(super) fn trust(section: &Section<'_>, faults: &mut Faults) -> Trust {
+    let cert = section.read::<PathBuf>("client_cert", faults);
+    let key = section.read::<PathBuf>("client_key", faults);
+    if cert.is_some() != key.is_some() {
+        let fault = Fault::new(section.place(), "a certificate and its key belong together");
+        faults.push(fault.expected("both `client_cert` and `client_key`, or none of them"));
+    }
+    Trust {
+        ca_file: section.read("ca_file", faults).map(|given| given.value),
+        client: cert.zip(key).map(|(cert, key)| (cert.value, key.value)),
+    }
 }
 
 /// An address may be a secret: `config show` has its beginning only.

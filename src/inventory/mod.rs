@@ -3,10 +3,15 @@
 //! It reads no file and knows no place in one: a [`Problem`] names the block or group that it is
 //! about by its number, and whoever read them knows where they stood.
 
+mod fault;
 mod fleet;
 mod groups;
 mod problem;
+mod text;
 
+pub use fault::{Fault, Faults, Place};
+pub(crate) use fault::{closest, suggestion};
 pub use fleet::{Fleet, HostBlock};
 pub use groups::GroupRule;
 pub use problem::Problem;
+pub(crate) use text::{Cap, Text};
