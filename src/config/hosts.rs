@@ -7,7 +7,7 @@ use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
 use super::knob::between;
 use super::reader::{Located, Section, WrittenValue, inside};
-use crate::inventory::{Fleet, GroupRule, HostBlock, Problem};
+use crate::inventory::{Fleet, GroupRule, HostBlock, Problem, Unsaid};
 use crate::model::{Labels, Reach};
 use crate::select::{self, SelectError};
 
@@ -111,12 +111,12 @@ impl Written {
         HostBlock {
             names: self.names.value.clone(),
             address: self.address.as_ref().map(|address| address.value.clone()),
-            port: self.port.unwrap_or(defaults.port),
-            user: self.user.clone().unwrap_or_else(|| defaults.user.clone()),
+            port: self.port,
+            user: self.user.clone(),
             labels: self.labels.clone(),
             reach: self.reach,
-            identity_files: self.identity_files.clone().unwrap_or_else(|| defaults.identity_files.clone()),
-            known_hosts: self.known_hosts.clone().unwrap_or_else(|| defaults.known_hosts.clone()),
+            identity_files: self.identity_files.clone(),
+            known_hosts: self.known_hosts.clone(),
             proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),
             sys_root: root(&self.sys_root, &defaults.sys_root, "/sys"),
         }
@@ -134,7 +134,9 @@ pub(crate) fn build(
     (whole, faults): (bool, &mut Faults),
 ) -> Fleet {
     let blocks: Vec<HostBlock> = written.iter().map(|written| written.block(defaults)).collect();
-    let nobody = |(_, block): &(&Written, &HostBlock)| block.user.is_empty() && block.reach == Reach::Ssh;
+    let nobody = |(_, block): &(&Written, &HostBlock)| {
+        block.user.is_none() && defaults.user.is_empty() && block.reach == Reach::Ssh
+    };
     if let Some((written, _)) = written.iter().zip(&blocks).find(nobody) {
         let fault = Fault::new(written.names.place.clone(), "no user to log in as");
         faults.push(fault.help("set `defaults.user`; neither USER nor LOGNAME is set"));
@@ -143,7 +145,13 @@ pub(crate) fn build(
         .iter()
         .map(|(name, (_, expression))| GroupRule { name: name.clone(), expression: expression.value.clone() })
         .collect();
-    let (fleet, problems) = Fleet::build(&blocks, &rules, whole);
+    let unsaid = Unsaid {
+        port: defaults.port,
+        user: defaults.user.clone(),
+        identity_files: defaults.identity_files.clone(),
+        known_hosts: defaults.known_hosts.clone(),
+    };
+    let (fleet, problems) = Fleet::build((&blocks, &unsaid), &rules, whole);
     let groups: Vec<(&String, &(Place, Located<String>))> = groups.iter().collect();
     for problem in problems {
         faults.push(located(problem, written, &groups));

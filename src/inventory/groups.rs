@@ -188,12 +188,13 @@ mod tests {
     use super::*;
 
     fn build(groups: &[(&str, &str)]) -> (Fleet, Vec<Problem>) {
-        let block = super::super::fleet::tests::block("web[1-4]");
+        let blocks = [super::super::fleet::tests::block("web[1-4]")];
+        let unsaid = super::super::fleet::tests::unsaid();
         let rule = |(name, expression): &(&str, &str)| GroupRule {
             name: (*name).to_owned(),
             expression: (*expression).to_owned(),
         };
-        Fleet::build(&[block], &groups.iter().map(rule).collect::<Vec<_>>(), true)
+        Fleet::build((&blocks, &unsaid), &groups.iter().map(rule).collect::<Vec<_>>(), true)
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod text;
 
 pub use fault::{Fault, Faults, Place};
 pub(crate) use fault::{closest, suggestion};
-pub use fleet::{Fleet, HostBlock};
+pub use fleet::{Fleet, HostBlock, Unsaid};
 pub use groups::GroupRule;
 pub use problem::Problem;
 pub(crate) use text::{Cap, Text};

@@ -129,6 +129,8 @@ fn hosts() {
         reach: Reach::Ssh,
         identity_files: Vec::new(),
         known_hosts: Vec::new(),
+        ssh: std::sync::Arc::default(),
+        consult: None,
         proc_root: None,
         sys_root: None,
     };
