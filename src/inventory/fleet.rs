@@ -157,7 +157,7 @@ fn host(block: &HostBlock, unsaid: &Unsaid, name: HostName) -> Host {
 }
 
 /// A host name or an IP address, the latter without brackets; IPv6 may name its zone.
-fn is_address(text: &str) -> bool {
+pub(super) fn is_address(text: &str) -> bool {
     if text.contains(':') {
         let (address, zone) = text.split_once('%').unwrap_or((text, "zone"));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

@@ -32,6 +32,8 @@ mod house;
 #[cfg(test)]
 mod incident;
 #[cfg(test)]
+mod inventories;
+#[cfg(test)]
 mod keeping;
 #[cfg(test)]
 mod known_hosts;
