@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Fault, Place};
-use crate::model::{HostName, Labels, Reach, Refusal, Written};
+use crate::model::{FirstLines, HostName, Labels, Reach, Refusal, Written};
 
 /// A source's answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,14 +24,10 @@ pub struct FoundHost {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub identity_files: Option<Vec<PathBuf>>,
-    pub known_hosts: Option<Vec<PathBuf>>,
     pub reach: Reach,
     pub labels: Labels,
-    pub way: Option<Way>,
-    pub identities_only: bool,
-    pub host_key_alias: Option<String>,
-    /// Where something less than strict host keys is asked for; it is not obeyed.
-    pub lax_host_keys: Option<Written>,
+    /// What it says in the words of an ssh_config, which comes before the files: ssh's own arguments.
+    pub first: Option<Arc<FirstLines>>,
     /// What cannot be obeyed. The host is not connected to, unless our own configuration says the same
     /// thing outright.
     pub refused: Vec<(Field, Refusal)>,
@@ -49,15 +46,6 @@ pub enum Field {
     Way,
 }
 
-/// How a host is reached, if not directly.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
-    /// As `ssh -J` takes it: `[user@]host[:port]`, several with commas between.
-    Jump(String),
-    /// As `ProxyCommand` takes it, with its tokens.
-    Command(String),
-}
-
 impl FoundHost {
     /// A host of which only the name is known.
     pub fn new(name: HostName, place: Place) -> Self {
@@ -67,13 +55,9 @@ impl FoundHost {
             port: None,
             user: None,
             identity_files: None,
-            known_hosts: None,
             reach: Reach::Ssh,
             labels: Labels::new(),
-            way: None,
-            identities_only: false,
-            host_key_alias: None,
-            lax_host_keys: None,
+            first: None,
             refused: Vec::new(),
             place,
         }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::arguments;
+use super::arguments::Lines;
 use super::model::{Model, Var};
 use super::vars::HostVars;
 use crate::inventory::found::{Field, Found, FoundHost, host_name, is_label_value, label_name, written};
 use crate::inventory::{Fault, Faults, is_address};
-use crate::model::{HostName, Reach, Refusal};
+use crate::model::{FirstLines, HostName, Reach, Refusal};
 use crate::render::counted;
 use crate::select::{self, matches_mask};
 
@@ -220,15 +221,17 @@ impl Reading<'_> {
 
     fn arguments(&mut self) {
         let write_out = "write the arguments out";
+        let mut lines = Lines::default();
         for name in ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"] {
             let Some((text, var)) = self.text(Field::Way, &[name], write_out) else { continue };
-            let home = self.wanted.home;
-            for (argument, reason) in arguments::obey(&text, &var.place, home, self.host) {
-                let refusal =
-                    Refusal { at: written(&var.place), directive: format!("{name}: {argument}"), reason };
+            let at = written(&var.place);
+            lines.name = format!("{at}: {name}");
+            for (argument, reason) in lines.add(&text) {
+                let refusal = Refusal { at: at.clone(), directive: format!("{name}: {argument}"), reason };
                 self.host.refused.push((Field::Way, refusal));
             }
         }
+        self.host.first = lines.done().map(|first| self.remarks.shared(first));
         if let Some((program, var)) = self.text(Field::Way, &["ansible_ssh_executable"], write_out)
             && Path::new(&program).file_name().is_none_or(|name| name != "ssh")
         {
@@ -312,10 +315,21 @@ fn is_user(name: &str) -> bool {
 /// One remark for all hosts that one line is about.
 #[derive(Default)]
 struct Remarks {
+    /// Arguments that many hosts have in common are kept once.
+    first: BTreeSet<Arc<FirstLines>>,
     about: BTreeMap<(String, usize, String), (Var, BTreeSet<String>)>,
 }
 
 impl Remarks {
+    fn shared(&mut self, first: FirstLines) -> Arc<FirstLines> {
+        if let Some(known) = self.first.get(&first) {
+            return Arc::clone(known);
+        }
+        let first = Arc::new(first);
+        self.first.insert(Arc::clone(&first));
+        first
+    }
+
     fn add(&mut self, var: &Var, title: String, host: &str) {
         let key = (var.place.file.to_string(), var.place.span.start, title);
         let (_, hosts) = self.about.entry(key).or_insert_with(|| (var.clone(), BTreeSet::new()));
