@@ -77,8 +77,13 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
 }
 
 pub(super) fn labels(section: &Section<'_>, faults: &mut Faults) -> Labels {
+    labels_of(section, "labels", faults)
+}
+
+/// The labels of the table `key`.
+pub(super) fn labels_of(section: &Section<'_>, key: &str, faults: &mut Faults) -> Labels {
     let mut labels = Labels::new();
-    let Some(table) = section.open_section("labels", faults) else { return labels };
+    let Some(table) = section.open_section(key, faults) else { return labels };
     for (name, field) in table.fields() {
         if !is_label(name) {
             let fault = Fault::new(field.key_place(), format!("{name:?} cannot be a label"));

@@ -45,7 +45,7 @@ pub use limits::Limits;
 pub use load::load;
 pub use metrics::{Listen, Metrics, Textfile};
 pub use probe_file::{MAX_SCRIPT, parse_probe, read_probe};
-pub use receiver::{Address, PLACES, Receiver, ReceiverKind, Url, check_url, is_open};
+pub use receiver::{Address, PLACES, Receiver, ReceiverKind, check_url, is_open};
 pub use retention::Retention;
 pub use schedule::Schedule;
 pub use settings::{Entry, Settings};

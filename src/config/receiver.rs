@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::fault::{Fault, Faults, Place, suggestion};
 use super::reader::{Located, Section, WrittenValue};
 use super::value::{Bad, Base, Value};
-use crate::http::{Secret, Trust};
+use crate::http::{Secret, Trust, Url};
 use crate::model::Labels;
 use crate::render::{BadTemplate, Template};
 
@@ -84,33 +84,6 @@ impl Value for Secret {
             Self::Credential(name) => format!("{CREDENTIAL}{name}").into(),
         }
     }
-}
-
-/// An address that may hold a secret, as Slack's do: it is not shown by `{:?}`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Url(String);
-
-impl Url {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The part that is no secret.
-    pub fn origin(&self) -> &str {
-        origin(&self.0)
-    }
-}
-
-impl std::fmt::Debug for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/…", self.origin())
-    }
-}
-
-fn origin(url: &str) -> &str {
-    let path = url.find("://").map_or(0, |at| at + 3);
-    let end = url[path..].find(['/', '?', '#']).map_or(url.len(), |at| path + at);
-    &url[..end]
 }
 
 /// Where messages go.
@@ -201,11 +174,11 @@ pub(super) fn trust(section: &Section<'_>, faults: &mut Faults) -> Trust {
 }
 
 /// An address may be a secret: `config show` has its beginning only.
-fn redacted(mut written: WrittenValue) -> WrittenValue {
+pub(super) fn redacted(mut written: WrittenValue) -> WrittenValue {
     if let ("url", serde_json::Value::String(url)) = (written.key.as_str(), &written.value)
-        && origin(url).len() < url.len()
+        && Url::new(url.clone()).origin().len() < url.len()
     {
-        written.value = format!("{}/…", origin(url)).into();
+        written.value = format!("{}/…", Url::new(url.clone()).origin()).into();
     }
     written
 }
@@ -218,7 +191,7 @@ fn address(section: &Section<'_>, faults: &mut Faults) -> Option<Address> {
             let url = field.read::<String>(&mut Faults::default());
             let checked = url.map_or(Err("a string".to_owned()), |url| check_url(&url.value).map(|()| url));
             match checked {
-                Ok(url) => Some(Address::Url(Url(url.value))),
+                Ok(url) => Some(Address::Url(Url::new(url.value))),
                 Err(expected) => {
                     // Its text is no secret's place: not in a terminal, not in a log.
                     let place = field.place();

@@ -5,8 +5,10 @@
 mod client;
 mod secret;
 mod tls;
+mod url;
 
 pub use client::{Call, HttpError, Reply};
 pub use reqwest::StatusCode;
 pub use secret::{Secret, SecretError};
 pub use tls::Trust;
+pub use url::Url;

@@ -97,6 +97,12 @@ pub(super) fn is_label_value(text: &str) -> bool {
     text.len() <= 256 && !text.contains(char::is_control)
 }
 
+/// A login name that can stand in a command line.
+pub(super) fn is_user(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "._-@+\\".contains(c);
+    !name.is_empty() && !name.starts_with('-') && name.len() <= 256 && name.chars().all(allowed)
+}
+
 const MAX_LABEL: usize = 64;
 
 #[cfg(test)]

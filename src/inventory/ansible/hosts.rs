@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::arguments::Lines;
 use super::model::{Model, Var};
 use super::vars::HostVars;
-use crate::inventory::found::{Field, Found, FoundHost, host_name, is_label_value, label_name, written};
+use crate::inventory::found::{Field, Found, FoundHost, host_name, is_label_value, is_user, label_name, written};
 use crate::inventory::{Fault, Faults, is_address};
 use crate::model::{FirstLines, HostName, Reach, Refusal};
 use crate::render::counted;
@@ -306,11 +306,6 @@ fn is_wanted(name: &str, masks: &[String]) -> bool {
 const SECRETS: [&str; 12] = [
     "pass", "pwd", "secret", "token", "key", "cred", "vault", "private", "salt", "hash", "cert", "auth",
 ];
-
-fn is_user(name: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || "._-@+\\".contains(c);
-    !name.is_empty() && !name.starts_with('-') && name.len() <= 256 && name.chars().all(allowed)
-}
 
 /// One remark for all hosts that one line is about.
 #[derive(Default)]

@@ -21,7 +21,8 @@ const PURE: usize = 1;
 const PURE_ABOVE: [&str; 1] = ["report"];
 
 /// Neighbours on a floor that may be used: settings hold an inventory, whose lists may be fetched.
-const NEIGHBOURS: [(&str, &str); 3] = [("config", "inventory"), ("config", "http"), ("inventory", "http")];
+const NEIGHBOURS: [(&str, &str); 4] =
+    [("config", "inventory"), ("config", "http"), ("inventory", "http"), ("inventory", "openssh")];
 
 /// What only one module may name.
 const DOORS: [(&str, &[&str]); 4] = [
