@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::fault::{Fault, Faults, Place, suggestion};
 use super::reader::{Located, Section, WrittenValue};
 use super::value::{Bad, Base, Value};
-use crate::http::{Secret, Trust, Url};
+use crate::http::{Secret, Trust, Url, origin};
 use crate::model::Labels;
 use crate::render::{BadTemplate, Template};
 
@@ -176,9 +176,9 @@ pub(super) fn trust(section: &Section<'_>, faults: &mut Faults) -> Trust {
 /// An address may be a secret: `config show` has its beginning only.
 pub(super) fn redacted(mut written: WrittenValue) -> WrittenValue {
     if let ("url", serde_json::Value::String(url)) = (written.key.as_str(), &written.value)
-        && Url::new(url.clone()).origin().len() < url.len()
+        && origin(url).len() < url.len()
     {
-        written.value = format!("{}/…", Url::new(url.clone()).origin()).into();
+        written.value = format!("{}/…", origin(url)).into();
     }
     written
 }

@@ -11,4 +11,4 @@ pub use client::{Call, HttpError, Reply};
 pub use reqwest::StatusCode;
 pub use secret::{Secret, SecretError};
 pub use tls::Trust;
-pub use url::Url;
+pub use url::{Url, origin};

@@ -25,7 +25,8 @@ impl std::fmt::Debug for Url {
     }
 }
 
-fn origin(url: &str) -> &str {
+/// Scheme, host and port of an address.
+pub fn origin(url: &str) -> &str {
     let path = url.find("://").map_or(0, |at| at + 3);
     let end = url[path..].find(['/', '?', '#']).map_or(url.len(), |at| path + at);
     &url[..end]

@@ -128,6 +128,8 @@ impl Together<'_> {
         if own.address.is_none()
             && let Some((address, who)) = self.first(|host| &host.address)
         {
+            // It is what `ssh` would be given: an ssh_config may know more of it.
+            own.destination = Some(address.clone());
             (own.address, own.said.address) = (Some(address), Some(who));
         }
         if own.port.is_none()

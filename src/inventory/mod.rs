@@ -27,7 +27,7 @@ use fleet::is_address;
 pub use fleet::{Fleet, HostBlock, Unsaid};
 pub use found::{Field, Found, FoundHost};
 pub use gather::{Answer, Around, gather};
-pub use groups::GroupRule;
+pub use groups::{GroupRule, is_group_name};
 pub use keep::keep;
 pub use merge::{Merged, Outright, Provenance, Whence, groups, merge};
 pub use problem::Problem;
