@@ -342,3 +342,24 @@ impl Remarks {
         self.about.into_iter().map(remark).collect()
     }
 }
+
+/// Variables that could be labels and are none yet: plain values of several hosts that tell some of them apart,
+/// and look like no secret.
+pub(super) fn further_labels(vars: &[HostVars], wanted: &[String]) -> Vec<String> {
+    let mut values: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, var) in vars.iter().flat_map(HostVars::iter) {
+        let plain = matches!(&var.value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+        let text = var.value.as_str().map_or_else(|| var.value.to_string(), str::to_owned);
+        if plain && text.len() <= 64 && !text.is_empty() && !is_template(&text) {
+            values.entry(name).or_default().push(text);
+        }
+    }
+    let everything = ["*".to_owned()];
+    let tells_apart = |(name, texts): &(&str, Vec<String>)| {
+        let distinct: BTreeSet<&String> = texts.iter().collect();
+        let shared = texts.len() >= 2 * distinct.len();
+        let apart = distinct.len() > 1 || texts.len() < vars.len();
+        shared && apart && is_wanted(name, &everything) && !is_wanted(name, wanted)
+    };
+    values.into_iter().filter(tells_apart).map(|(name, _)| name.to_owned()).collect()
+}

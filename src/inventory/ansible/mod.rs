@@ -16,7 +16,7 @@ mod yaml_file;
 
 use super::text::Cap;
 
-pub use read::{Ansible, listing};
+pub use read::{Ansible, further_labels, listing};
 pub(super) use read::found;
 pub(super) use vars::document;
 

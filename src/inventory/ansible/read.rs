@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::hosts::{self, Wanted};
 use super::model::{ALL, Model};
 use super::vars::{self, Folders, HostVars, document, is_vault};
-use super::{FILE_CAP, ini, script, yaml_file};
+use super::{FILE_CAP, USUAL_LABELS, ini, script, yaml_file};
 use crate::inventory::found::Found;
 use crate::inventory::process::{Job, JobError, run};
 use crate::inventory::{Fault, Faults, Place, Text};
@@ -77,6 +77,27 @@ pub fn listing(ansible: &Ansible) -> Result<Value, Faults> {
         }
     }
     Ok(list.into())
+}
+
+/// Variables that could be labels and are none by themselves.
+pub fn further_labels(ansible: &Ansible) -> Result<Vec<String>, Faults> {
+    let Gathered { vars, faults, .. } = gather(ansible);
+    if faults.is_empty() { Ok(hosts::further_labels(&vars, &ansible.labels)) } else { Err(faults) }
+}
+
+impl Default for Ansible {
+    /// No inventory yet; the usual labels and a time that any program should do with.
+    fn default() -> Self {
+        Self {
+            paths: Vec::new(),
+            command: Vec::new(),
+            playbook_dir: None,
+            labels: USUAL_LABELS.map(str::to_owned).to_vec(),
+            home: None,
+            folder: PathBuf::from("/"),
+            timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 struct Gathered {
