@@ -78,6 +78,16 @@ pub struct Consult {
     /// What ssh would be given as its destination, with `{name}` for the host's name; `None`: that name.
     pub destination: Option<String>,
     pub said: Said,
+    /// What counts before all files.
+    pub first: Option<Arc<FirstLines>>,
+}
+
+/// Lines of an ssh_config that stand in no such file: what somebody would give ssh as its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FirstLines {
+    /// Where they come from, for messages.
+    pub name: Arc<str>,
+    pub text: String,
 }
 
 /// Who said each of what an ssh_config could say, too: `[[hosts]]`, `[defaults]`, an inventory's name.

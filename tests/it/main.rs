@@ -34,6 +34,8 @@ mod house;
 #[cfg(test)]
 mod incident;
 #[cfg(test)]
+mod inventories;
+#[cfg(test)]
 mod keeping;
 #[cfg(test)]
 mod known_hosts;
