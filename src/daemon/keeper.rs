@@ -208,12 +208,14 @@ impl Keeper {
             ticks.iter().for_each(say);
             troubles.extend(ticks.iter().filter_map(trouble));
             let late = ticks.iter().any(|tick| tick.lateness_s().is_some());
+            let tick = ticks.last().cloned();
             let written = self.book.write(ticks);
-            let Some(start) = start else { continue };
+            let Some((start, tick)) = start.zip(tick) else { continue };
             let round = Round {
                 outfit: Arc::clone(&outfit),
                 schedule: Schedule::clone(schedule),
                 start,
+                tick,
                 late,
                 recorder: Arc::clone(&self.recorder),
                 stop: self.stop.clone(),
@@ -243,8 +245,12 @@ impl Keeper {
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.running = None;
         }
-        let Some(Ended { summary, swept, fatal }) = ended else { return Ok(()) };
+        let Some(Ended { summary, swept, fatal, unbegun }) = ended else { return Ok(()) };
         self.latest = Some(summary);
+        if let Some(tick) = unbegun {
+            // Nobody waits for it: the next round's ticks come after it.
+            drop(self.book.write(vec![tick]));
+        }
         match swept {
             Ok(swept) if swept.finished.end.interrupted => {}
             Ok(swept) => self.follow(Event::Swept(swept)),
@@ -436,7 +442,8 @@ fn extent(settings: &Settings) -> String {
 fn trouble(tick: &Tick) -> Option<Trouble> {
     let (schedule, due) = (tick.schedule.clone(), tick.due.rfc3339());
     let detail = match &tick.fate {
-        Fate::Ran { .. } => return None,
+        // What failed is told with its sweep.
+        Fate::Ran { .. } | Fate::Failed { .. } => return None,
         Fate::Skipped { why } => format!("schedule {schedule}, due at {due}: {why}"),
         Fate::Missed { last, count, why } => {
             let last = last.rfc3339();
@@ -450,7 +457,7 @@ fn trouble(tick: &Tick) -> Option<Trouble> {
 fn say(tick: &Tick) {
     let (schedule, due) = (tick.schedule.as_str(), tick.due.rfc3339());
     match &tick.fate {
-        Fate::Ran { .. } => {}
+        Fate::Ran { .. } | Fate::Failed { .. } => {}
         Fate::Skipped { why } => {
             tracing::warn!(schedule, "skipped the sweep of {schedule} that was due at {due}: {why}");
         }

@@ -67,7 +67,7 @@ fn file_sd(paths: &[PathBuf], mapping: &Mapping) -> Result<Found, Faults> {
         for path in glob(path) {
             match Text::read(&path, TARGETS_CAP) {
                 Ok(text) => targets.add(&text, ("__meta_filepath", &text.file)),
-                Err(fault) => targets.fault(fault),
+                Err(faults) => targets.faults(faults),
             }
         }
     }

@@ -242,7 +242,14 @@ pub(super) mod tests {
     }
 
     pub fn unsaid() -> Unsaid {
-        Unsaid { port: 22, user: "probe".to_owned(), identity_files: Vec::new(), known_hosts: Vec::new() }
+        Unsaid {
+            port: 22,
+            user: "probe".to_owned(),
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            ssh_config: None,
+            said: Said::default(),
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod agree;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod comparison;
 #[cfg(test)]
 mod config;

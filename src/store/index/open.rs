@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::functions;
 use super::schema::{MIGRATIONS, migrate, version};
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -215,9 +215,11 @@ pub fn swap(state: &StateDir, new: Option<Built>, old: SwapOld<'_>) -> Result<Op
         };
     }
     remove_index_files(&path)?;
+    crash::point("index.removed");
     if let Some(new) = new {
         fs::rename(&new.path, &path).map_err(|error| StoreError::io("rename", &new.path, error))?;
     }
+    crash::point("index.swapped");
     dir::sync_folder(state.root())?;
     Ok(kept)
 }
