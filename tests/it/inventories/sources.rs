@@ -73,10 +73,19 @@ in3 ansible_host='{{ base }}.example' ansible_password=hunter2
     assert_eq!(refused("web1"), "");
     assert!(refused("in2").contains("-F other"), "{}", refused("in2"));
     let in3 = refused("in3");
-    assert!(in3.contains("hosts:13: ansible_host = {{ base }}.example: templates are not supported"), "{in3}");
+    assert!(
+        in3.contains("hosts:13: ansible_host = {{ base }}.example: templates are not supported"),
+        "{in3}"
+    );
     let remarks = remarks(&settings);
-    assert!(remarks.contains("`ansible_connection` is \"winrm\": left out") && remarks.contains("win[1-2]"), "{remarks}");
-    assert!(remarks.contains("`ansible_password` is not obeyed") && !remarks.contains("hunter2"), "{remarks}");
+    assert!(
+        remarks.contains("`ansible_connection` is \"winrm\": left out") && remarks.contains("win[1-2]"),
+        "{remarks}"
+    );
+    assert!(
+        remarks.contains("`ansible_password` is not obeyed") && !remarks.contains("hunter2"),
+        "{remarks}"
+    );
 }
 
 #[test]
@@ -99,7 +108,9 @@ fn what_the_configuration_says_counts_before_a_list() {
     assert_eq!(settings.fleet.groups["web"].len(), 1, "the configuration's own group");
     let from = |name: &str| {
         let of = settings.origins.of(&host(&settings, name).name);
-        of.into_iter().map(|(list, place)| format!("{list:?} {:?}", place.line_column().unwrap().0)).collect::<Vec<_>>()
+        of.into_iter()
+            .map(|(list, place)| format!("{list:?} {:?}", place.line_column().unwrap().0))
+            .collect::<Vec<_>>()
     };
     assert_eq!(from("web1"), ["None 4", "Some(\"ansible\") 2"]);
     assert_eq!(from("db1"), ["Some(\"ansible\") 5"]);
@@ -108,9 +119,12 @@ fn what_the_configuration_says_counts_before_a_list() {
 #[test]
 fn an_ssh_config_knows_more_of_what_a_list_names() {
     let config = "[[inventory]]\nname = \"ssh\"\nkind = \"ssh_config\"\n[[inventory]]\nname = \"list\"\nkind = \"command\"\ncommand = [\"echo\", \"web1\", \"dc=eu\"]\n";
-    let ssh = "Host web1 *.example !no\n  Port 2022\n  HostName 10.1.1.1\nInclude more\nHost github.com web2\n";
-    let machine =
-        Machine::new().file(CONFIG, config).file("home/.ssh/config", ssh).file("home/.ssh/more", "Host db1 db?\n");
+    let ssh =
+        "Host web1 *.example !no\n  Port 2022\n  HostName 10.1.1.1\nInclude more\nHost github.com web2\n";
+    let machine = Machine::new()
+        .file(CONFIG, config)
+        .file("home/.ssh/config", ssh)
+        .file("home/.ssh/more", "Host db1 db?\n");
     let settings = machine.load();
     assert_eq!(names(&settings), ["web1", "db1", "github.com", "web2"]);
     let web1 = settled(&machine, host(&settings, "web1")).host;
@@ -124,7 +138,10 @@ fn targets_in_files_are_hosts() {
     let config = "[[inventory]]\nname = \"sd\"\nkind = \"file_sd\"\npaths = [\"sd/*.json\", \"more.yml\"]\nlabels = [\"__meta_rack\"]\n";
     let machine = Machine::new()
         .file(CONFIG, config)
-        .file("etc/sd/b.json", r#"[{"targets": ["web2:9100"], "labels": {"job": "node", "__meta_rack": "r2"}}]"#)
+        .file(
+            "etc/sd/b.json",
+            r#"[{"targets": ["web2:9100"], "labels": {"job": "node", "__meta_rack": "r2"}}]"#,
+        )
         .file("etc/sd/a.json", r#"[{"targets": ["web1:9100", "web1:9200"], "labels": {"job": "node"}}]"#)
         .file("etc/sd/notes.txt", "nothing")
         .file("etc/more.yml", "- targets: ['10.0.0.9:9100']\n");
@@ -158,7 +175,10 @@ fn a_program_prints_hosts() {
     let machine = program(machine, &format!("echo '{json}'"));
     let settings = machine.load();
     let web1 = host(&settings, "web1");
-    assert_eq!((web1.address.as_str(), web1.port, web1.user.as_str(), &*labels(web1)), ("10.0.0.1", 2022, "u", "dc=eu"));
+    assert_eq!(
+        (web1.address.as_str(), web1.port, web1.user.as_str(), &*labels(web1)),
+        ("10.0.0.1", 2022, "u", "dc=eu")
+    );
     let check = |machine: &Machine, part: &str| {
         let faults = machine.faults();
         assert!(faults.contains(part), "{part:?} is not in {faults}");
@@ -201,7 +221,9 @@ fn faults_have_their_places() {
     check(
         "[[inventory]]\nname = \"a\"\nkind = \"http_sd\"\nurl = \"ftp://x/s3cret\"\n",
         "",
-        &["etc/config.toml:4: `inventory.url` cannot be used, and is not shown; expected an address such as https://alerts.example.net/hook, in ASCII"],
+        &[
+            "etc/config.toml:4: `inventory.url` cannot be used, and is not shown; expected an address such as https://alerts.example.net/hook, in ASCII",
+        ],
     );
     check(
         ANSIBLE,
@@ -228,18 +250,30 @@ fn faults_have_their_places() {
         "[web]\nweb1\n",
         &["etc/config.toml:5:10: no such group: @wbe; expected a group of the inventory; did you mean @web?"],
     );
-    check(ANSIBLE, "plugin: aws_ec2\nregions: [eu]\n", &[
-        "etc/hosts:1:1: this configures a plugin of Ansible's; let Ansible run it: command = [\"ansible-inventory\", \"--list\", \"-i\", \"…\"]",
-    ]);
+    check(
+        ANSIBLE,
+        "plugin: aws_ec2\nregions: [eu]\n",
+        &[
+            "etc/hosts:1:1: this configures a plugin of Ansible's; let Ansible run it: command = [\"ansible-inventory\", \"--list\", \"-i\", \"…\"]",
+        ],
+    );
     let twice = format!("{ANSIBLE}{ANSIBLE}");
-    check(&twice, "web1\n", &["etc/config.toml:6:8: the inventory ansible is here a second time; first here (etc/config.toml:2:8)"]);
+    check(
+        &twice,
+        "web1\n",
+        &[
+            "etc/config.toml:6:8: the inventory ansible is here a second time; first here (etc/config.toml:2:8)",
+        ],
+    );
 }
 
 #[test]
 fn ten_thousand_hosts_of_a_list_load_at_once() {
     let mut hosts = String::new();
     for rack in 0..100 {
-        hosts.push_str(&format!("[rack{rack}]\nr{rack}n[00:99] ansible_port=2222 dc=eu\n[rack{rack}:vars]\nrack={rack}\n"));
+        hosts.push_str(&format!(
+            "[rack{rack}]\nr{rack}n[00:99] ansible_port=2222 dc=eu\n[rack{rack}:vars]\nrack={rack}\n"
+        ));
     }
     hosts.push_str("[all:vars]\nansible_user=probe\n");
     let settings = Machine::new().file(CONFIG, ANSIBLE).file("etc/hosts", hosts).load();

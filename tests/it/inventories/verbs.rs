@@ -7,7 +7,8 @@ use crate::support::program::{Program, Ran};
 use crate::support::sshd::{Setup, Sshd};
 use crate::unattended::process::{Daemon, wait_until};
 
-const THREE: &str = r#"[{"targets": ["web1:9100", "web2:9100"], "labels": {"dc": "eu"}}, {"targets": ["db1:9100"]}]"#;
+const THREE: &str =
+    r#"[{"targets": ["web1:9100", "web2:9100"], "labels": {"dc": "eu"}}, {"targets": ["db1:9100"]}]"#;
 
 /// A program that asks a server for hosts, and this machine, which can be visited without them.
 fn served(answer: &str, keys: &str) -> (Served, Program) {
@@ -100,7 +101,8 @@ fn hosts_say_where_they_came_from() {
     program.configure("[[inventory]]\nname = \"ansible\"\nkind = \"ansible\"\npaths = \"hosts.ini\"\n");
     let text = program.run(&["hosts", "@edge,web2"]);
     text.expect(0, &[]);
-    let row = |name: &str| text.out.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    let row =
+        |name: &str| text.out.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
     assert!(row("web1").contains("sd ansible") && row("web1").contains("role=front"), "{}", text.out);
     assert!(row("edge1").contains("ansible") && row("web2").contains("dc=eu"), "{}", text.out);
     let json = program.run(&["hosts", "--json"]).json();
@@ -165,7 +167,8 @@ fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
     fs::write(home.join(".ssh/config"), "Host one two\n  Port 2022\n").unwrap();
     let inventory = program.dir().join("inventory");
     fs::create_dir(&inventory).unwrap();
-    fs::write(inventory.join("hosts"), "[web]\nweb[1:4] role=web lane=a\n[db]\ndb[1:4] lane=b ssh_key=c\n").unwrap();
+    fs::write(inventory.join("hosts"), "[web]\nweb[1:4] role=web lane=a\n[db]\ndb[1:4] lane=b ssh_key=c\n")
+        .unwrap();
     let inventory = inventory.display().to_string();
     let config = program.dir().join("config.toml");
     let check = |arguments: &[&str], hosts: &str| {
