@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tracing::level_filters::LevelFilter;
@@ -13,7 +14,8 @@ use super::failure::{BadSelector, Usage};
 use super::logging::{self, Logging, Usual};
 use crate::config::{self, Flag, Settings, Sources};
 use crate::model::Host;
-use crate::render::Style;
+use crate::openssh::Machine;
+use crate::render::{Lines, Style, escape};
 use crate::select::Selector;
 use crate::store::index::Reader;
 
@@ -88,6 +90,9 @@ impl Context {
             return Ok(settings);
         }
         let settings = config::load(&self.sources()?)?;
+        for trouble in settings.inventories.iter().filter_map(|inventory| inventory.answer.trouble()) {
+            self.tell(&format!("dropsonde: {}\n", escape(&trouble, Lines::Single)));
+        }
         Ok(self.settings.get_or_init(|| settings))
     }
 
@@ -121,8 +126,7 @@ impl Context {
         let catalog = fleet.catalog();
         let chosen = parsed.select(&catalog).map_err(bad)?;
         if fleet.hosts.is_empty() {
-            let hint =
-                "the configuration names no host: add [[hosts]] names = \"…\"; see config.example.toml";
+            let hint = "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]; see config.example.toml";
             return Err(Usage(hint.to_owned()).into());
         }
         if chosen.is_empty() {
@@ -136,6 +140,18 @@ impl Context {
             return Err(Usage(format!("the selector {selector} names no host of the inventory{why}")).into());
         }
         Ok(chosen.into_iter().map(|index| &fleet.hosts[index]).collect())
+    }
+
+    /// As [`Context::select`], with what their ssh_config files say: the hosts as they are connected to.
+    pub fn select_settled(&self, selector: &str) -> Result<Vec<Host>> {
+        let hosts: Vec<Arc<Host>> = self.select(selector)?.into_iter().cloned().map(Arc::new).collect();
+        let settled = self.machine()?.settle_all(&hosts);
+        Ok(settled.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// This machine as its ssh_config files see it.
+    pub fn machine(&self) -> Result<Machine> {
+        Ok(Machine::new(self.sources()?.environment))
     }
 
     /// The state directory. Nothing else of the configuration is checked for it, so that what was recorded

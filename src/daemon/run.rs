@@ -13,6 +13,7 @@ use super::keeper::Keeper;
 use super::{DaemonError, Notify};
 use crate::collect::{Options, Recorder, Recovered};
 use crate::config::{Faults, Settings};
+use crate::inventory::{self, Answer};
 use crate::model::{ByteSize, CollectorTime, Fate, SweepId, Tick};
 use crate::store::{Sole, StateDir, StoreError, ticks};
 
@@ -51,6 +52,7 @@ pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let _sole = Sole::take(&state)?;
     let reserve = setup.settings.retention.reserve;
     let (recorder, (decided, unbegun)) = open(&setup.notify, &state, reserve).await?;
+    keep_inventories(&setup.settings);
     let book = Book::open(state)?;
     if !unbegun.is_empty() {
         // In its order before all that follows; nobody waits for it.
@@ -98,6 +100,14 @@ async fn open(
     let (recorder, recovered) = opened;
     recovered.iter().for_each(|what: &Recovered| tracing::warn!("{what}"));
     Ok((recorder, decided))
+}
+
+/// Other programs' lists of hosts, for the day when they cannot be read.
+pub(super) fn keep_inventories(settings: &Settings) {
+    let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
+    if let Err(error) = inventory::keep(&settings.state_dir, &answers) {
+        tracing::warn!("the lists of hosts are not kept: {error}");
+    }
 }
 
 /// What earlier daemons have decided, up to the last decision that something came of: sweeps that were

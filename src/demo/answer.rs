@@ -144,6 +144,8 @@ impl HostModel {
             reach: Reach::Ssh,
             identity_files: Vec::<PathBuf>::new(),
             known_hosts: Vec::new(),
+            ssh: std::sync::Arc::default(),
+            consult: None,
             proc_root: None,
             sys_root: None,
         }

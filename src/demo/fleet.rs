@@ -225,6 +225,8 @@ impl Lobby {
             reach: Reach::Ssh,
             identity_files: vec![self.identity.clone()],
             known_hosts: vec![self.known_hosts.clone()],
+            ssh: Arc::default(),
+            consult: None,
             // The server sets them: a real host's probes are not told where its /proc is either.
             proc_root: None,
             sys_root: None,

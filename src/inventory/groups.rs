@@ -111,7 +111,8 @@ impl Resolver<'_> {
     }
 }
 
-fn is_group_name(name: &str) -> bool {
+/// Whether selectors can name it.
+pub fn is_group_name(name: &str) -> bool {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     first && name.len() <= 64 && name.bytes().all(in_group_name)
 }
@@ -188,12 +189,13 @@ mod tests {
     use super::*;
 
     fn build(groups: &[(&str, &str)]) -> (Fleet, Vec<Problem>) {
-        let block = super::super::fleet::tests::block("web[1-4]");
+        let blocks = [super::super::fleet::tests::block("web[1-4]")];
+        let unsaid = super::super::fleet::tests::unsaid();
         let rule = |(name, expression): &(&str, &str)| GroupRule {
             name: (*name).to_owned(),
             expression: (*expression).to_owned(),
         };
-        Fleet::build(&[block], &groups.iter().map(rule).collect::<Vec<_>>(), true)
+        Fleet::build((&blocks, &unsaid), &groups.iter().map(rule).collect::<Vec<_>>(), true)
     }
 
     #[test]

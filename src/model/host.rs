@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::HostName;
+use super::{Consult, HostName, SshOptions};
 
 /// Label → value, as the inventory or a host's own facts give them.
 pub type Labels = BTreeMap<String, String>;
 
 /// How a host is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reach {
+    #[default]
     Ssh,
     /// The collector's own machine: the same contract, no SSH.
     Local,
@@ -29,6 +31,10 @@ pub struct Host {
     /// Tried in order; an empty list leaves the agent alone.
     pub identity_files: Vec<PathBuf>,
     pub known_hosts: Vec<PathBuf>,
+    /// What an ssh_config says of it beyond the above. Shared by the hosts that it says the same of.
+    pub ssh: Arc<SshOptions>,
+    /// Until the ssh_config files are asked, what they are to be asked; `None` where nobody has to be.
+    pub consult: Option<Arc<Consult>>,
     /// Where the host's /proc and /sys are seen by a probe (a container's mounts, say).
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
@@ -46,6 +52,8 @@ impl Host {
             reach: Reach::Ssh,
             identity_files: Vec::new(),
             known_hosts: Vec::new(),
+            ssh: Arc::default(),
+            consult: None,
             proc_root: None,
             sys_root: None,
         }

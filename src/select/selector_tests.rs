@@ -13,6 +13,8 @@ fn host(name: &str, labels: &[(&str, &str)]) -> Host {
         reach: Reach::Ssh,
         identity_files: Vec::new(),
         known_hosts: Vec::new(),
+        ssh: std::sync::Arc::default(),
+        consult: None,
         proc_root: None,
         sys_root: None,
     }

@@ -34,6 +34,8 @@ mod house;
 #[cfg(test)]
 mod incident;
 #[cfg(test)]
+mod inventories;
+#[cfg(test)]
 mod keeping;
 #[cfg(test)]
 mod known_hosts;
@@ -65,6 +67,8 @@ mod scipy_oracle;
 mod served;
 #[cfg(test)]
 mod ssh;
+#[cfg(test)]
+mod ssh_config;
 #[cfg(test)]
 mod store;
 mod support;

@@ -31,6 +31,8 @@ fn host(sshd: &Sshd) -> Host {
         reach: Reach::Ssh,
         identity_files: vec![sshd.identity()],
         known_hosts: vec![sshd.known_hosts()],
+        ssh: Arc::default(),
+        consult: None,
         proc_root: None,
         sys_root: None,
     }

@@ -126,6 +126,8 @@ impl Hostile {
             reach: Reach::Ssh,
             identity_files: vec![self.dir.path().join("id")],
             known_hosts: vec![self.dir.path().join("known_hosts")],
+            ssh: Arc::default(),
+            consult: None,
             proc_root: None,
             sys_root: None,
         }

@@ -1,0 +1,8 @@
+//! Lists of hosts that other programs keep.
+
+mod ansible;
+mod generate;
+mod served;
+mod shapes;
+mod sources;
+mod verbs;
