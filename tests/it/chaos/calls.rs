@@ -90,7 +90,7 @@ fn failures(field: &mut Field, seen: &Path) -> Vec<(&'static str, u32, &'static 
 
 #[test]
 fn each_fails_once_in_a_sweep() {
-    let mut rounds = Rounds::new("failing calls in a sweep", 24);
+    let mut rounds = Rounds::new("failing calls in a sweep", 20);
     let mut field = field();
     let folder = tempfile::tempdir().expect("a folder");
     let seen = folder.path().join("seen");
@@ -122,7 +122,7 @@ fn each_fails_once_in_a_sweep() {
 
 #[test]
 fn each_fails_once_in_the_daemon() {
-    let mut rounds = Rounds::new("failing calls in the daemon", 6);
+    let mut rounds = Rounds::new("failing calls in the daemon", 4);
     let mut field = field();
     let folder = tempfile::tempdir().expect("a folder");
     let seen = folder.path().join("seen");

@@ -105,7 +105,7 @@ fn never_began(field: &Field, log: &str) -> usize {
 
 #[test]
 fn sweeps_on_a_disk_that_is_full_now_and_then() {
-    let mut rounds = Rounds::new("full disk, sweeps", 8);
+    let mut rounds = Rounds::new("full disk, sweeps", 6);
     while rounds.next() {
         let reserve = rounds.pick(&["reserve = \"0B\"", "reserve = \"1MiB\""]);
         let mut field = field(reserve);
@@ -135,7 +135,7 @@ fn sweeps_on_a_disk_that_is_full_now_and_then() {
 /// A daemon through which a full disk comes and goes.
 #[test]
 fn a_daemon_on_a_disk_that_is_full_now_and_then() {
-    let mut rounds = Rounds::new("full disk, daemon", 3);
+    let mut rounds = Rounds::new("full disk, daemon", 2);
     while rounds.next() {
         let reserve = if rounds.round() % 2 == 1 { "reserve = \"1MiB\"" } else { "reserve = \"0B\"" };
         let mut field = field(reserve);
@@ -172,7 +172,7 @@ fn a_daemon_on_a_disk_that_is_full_now_and_then() {
 
 #[test]
 fn a_state_directory_that_may_only_be_read_for_a_while() {
-    let mut rounds = Rounds::new("read-only directory", 3);
+    let mut rounds = Rounds::new("read-only directory", 2);
     while rounds.next() {
         let mut field = field("reserve = \"0B\"");
         let mut disks = Disks(Vec::new());

@@ -165,7 +165,7 @@ fn at_each_named_moment() {
 
 #[test]
 fn at_any_moment() {
-    let mut rounds = Rounds::new("killed at any moment", 24);
+    let mut rounds = Rounds::new("killed at any moment", 20);
     let mut stage = Stage::new();
     let mut killed = 0;
     while rounds.next() {
@@ -193,7 +193,7 @@ fn at_any_moment() {
 /// Killed and started again and again, it decides every tick once.
 #[test]
 fn a_daemon_that_is_killed_decides_every_tick() {
-    let mut rounds = Rounds::new("daemon killed", 6);
+    let mut rounds = Rounds::new("daemon killed", 4);
     let mut stage = Stage::new();
     stage.field.fresh(None);
     stage.young.clear();
@@ -224,7 +224,7 @@ const VERSIONS: [&str; 3] = [
 /// An archive beside an index of before: the upgrade may be killed, and all of it is there.
 #[test]
 fn while_an_index_of_before_is_brought_up() {
-    let mut rounds = Rounds::new("killed in an upgrade", 4);
+    let mut rounds = Rounds::new("killed in an upgrade", 3);
     let mut stage = Stage::new();
     while rounds.next() {
         stage.begin();

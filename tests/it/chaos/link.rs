@@ -70,7 +70,7 @@ fn ip(inside: u32, words: &[&str]) {
 
 #[test]
 fn down_in_the_middle_of_a_sweep_and_up_again() {
-    let mut rounds = Rounds::new("link down", 3);
+    let mut rounds = Rounds::new("link down", 2);
     let mut field = Field::with(Setup { fleet: true, ..Setup::default() });
     let link = Link::new(field.sshd.pid());
     let known = field.program.dir().join("known_hosts");

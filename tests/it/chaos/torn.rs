@@ -18,7 +18,7 @@ const BLOCK: u64 = 512;
 
 #[test]
 fn whatever_was_not_synced_may_be_torn_or_lost() {
-    let mut rounds = Rounds::new("torn writes", 20);
+    let mut rounds = Rounds::new("torn writes", 16);
     let mut field = Field::new();
     field.program.configure("[retention]\nreserve = \"0B\"\nlow_space = \"0B\"\n");
     while rounds.next() {
