@@ -111,7 +111,8 @@ struct CommandLine {
 }
 
 impl Value for CommandLine {
-    const EXPECTED: &'static str = "an array of a program and its arguments, as in [\"./hosts.sh\", \"--all\"]";
+    const EXPECTED: &'static str =
+        "an array of a program and its arguments, as in [\"./hosts.sh\", \"--all\"]";
 
     fn from_toml(value: &DeValue<'_>, base: &Base) -> Option<Result<Self, Bad>> {
         let words = value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
@@ -173,7 +174,8 @@ fn read(section: &Section<'_>, world: World<'_>, faults: &mut Faults) -> Option<
         refuse_others(section, word, faults);
     }
     let hosts = section.read::<String>("hosts", faults);
-    let refresh = section.read_checked("refresh", between(Duration::ZERO, Duration::from_secs(7 * 86_400)), faults);
+    let refresh =
+        section.read_checked("refresh", between(Duration::ZERO, Duration::from_secs(7 * 86_400)), faults);
     let minute = Duration::from_secs(60);
     let timeout = section.read_checked("timeout", between(Duration::from_millis(1), 60 * minute), faults);
     let believe = section.read::<u32>("believe_empty_after", faults);
@@ -280,7 +282,8 @@ fn ansible(
 
 fn mapping(section: &Section<'_>, faults: &mut Faults) -> Mapping {
     let mut label = |key| section.read::<String>(key, faults).map(|given| given.value);
-    let (name_from, address_from, port_from) = (label("name_from"), label("address_from"), label("port_from"));
+    let (name_from, address_from, port_from) =
+        (label("name_from"), label("address_from"), label("port_from"));
     let keep = section.field("labels").is_some().then(|| section.strings("labels", faults)).flatten();
     let keep = keep.unwrap_or_default().into_iter().map(|mask| mask.value).collect();
     Mapping { name_from, address_from, port_from, keep }

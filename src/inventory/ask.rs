@@ -134,7 +134,8 @@ async fn get(call: Call<'_>, most: usize) -> Result<Vec<u8>, String> {
 fn printed(command: &[String], folder: &Path, timeout: Duration) -> Result<Found, Faults> {
     let (program, arguments) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let job = Job { program: Path::new(program), arguments: &arguments, folder, timeout, most_bytes: MOST_PRINTED };
+    let job =
+        Job { program: Path::new(program), arguments: &arguments, folder, timeout, most_bytes: MOST_PRINTED };
     let failed = |why: String| Faults::from(Fault::new(Place::whole(program.to_owned()), why));
     let bytes = run(&job).map_err(|error| match error {
         JobError::Start(error) => failed(format!("it does not start: {error}")),
@@ -241,7 +242,8 @@ impl Answer<'_> {
                     host.address = (address != name).then(|| address.clone());
                 }
                 ("port", Value::Number(port)) => {
-                    host.port = port.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+                    host.port =
+                        port.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
                     if host.port.is_none() {
                         self.wrong(&format!("the port of {name}"), "a number from 1 to 65535");
                     }

@@ -65,7 +65,8 @@ impl<'a> Targets<'a> {
             _ => {
                 let title = format!("targets cannot be {}", document.kind());
                 let fault = Fault::new(text.place(document.span.clone()), title);
-                self.faults.push(fault.expected("a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]"));
+                self.faults
+                    .push(fault.expected("a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]"));
             }
         }
     }
@@ -184,7 +185,8 @@ impl<'a> Targets<'a> {
     /// A host with several targets is one host.
     fn join(&mut self, mut host: FoundHost, labels: &Labels) {
         for (name, value) in labels {
-            let kept = !name.starts_with("__") || self.mapping.keep.iter().any(|mask| matches_mask(mask, name));
+            let kept =
+                !name.starts_with("__") || self.mapping.keep.iter().any(|mask| matches_mask(mask, name));
             if kept && !value.is_empty() && is_label_value(value) {
                 host.labels.insert(label_name(name), value.clone());
             }
@@ -264,14 +266,33 @@ mod tests {
     fn targets_become_hosts() {
         let usual = Mapping::default();
         let check = |list: &str, expected: &str| assert_eq!(shown(list, &usual), expected, "{list}");
-        check("[{\"targets\": [\"web1:9100\", \"web2\"], \"labels\": {\"dc\": \"eu\", \"__x\": \"y\"}}]", "web1 - dc=eu; web2 - dc=eu");
-        check("- targets: ['[2001:db8::1]:9100', '10.0.0.1:1']\n  labels: {rack: 07}\n", "2001-db8--1 2001:db8::1 rack=07; 10.0.0.1 - rack=07");
-        check("- targets: [a:1, a:2]\n  labels: {job: x}\n- targets: [a:3]\n  labels: {job: y, t: z}\n", "a - job=x,t=z");
+        check(
+            "[{\"targets\": [\"web1:9100\", \"web2\"], \"labels\": {\"dc\": \"eu\", \"__x\": \"y\"}}]",
+            "web1 - dc=eu; web2 - dc=eu",
+        );
+        check(
+            "- targets: ['[2001:db8::1]:9100', '10.0.0.1:1']\n  labels: {rack: 07}\n",
+            "2001-db8--1 2001:db8::1 rack=07; 10.0.0.1 - rack=07",
+        );
+        check(
+            "- targets: [a:1, a:2]\n  labels: {job: x}\n- targets: [a:3]\n  labels: {job: y, t: z}\n",
+            "a - job=x,t=z",
+        );
         check("[]", "");
-        check("- target: [a]\n", "sd.yml:1:3: unknown key `target`; expected `targets` and `labels`; did you mean `targets`?");
-        check("- targets: ['http://a/x']\n", "sd.yml:1:13: \"http://a/x\" cannot be a target; expected HOST:PORT");
-        check("a: b\n", "sd.yml:1:1: targets cannot be a mapping; expected a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]");
-        let remarks = read("- {targets: [a:1], labels: {job: x}}\n- {targets: [a:2], labels: {job: y}}\n", &usual);
+        check(
+            "- target: [a]\n",
+            "sd.yml:1:3: unknown key `target`; expected `targets` and `labels`; did you mean `targets`?",
+        );
+        check(
+            "- targets: ['http://a/x']\n",
+            "sd.yml:1:13: \"http://a/x\" cannot be a target; expected HOST:PORT",
+        );
+        check(
+            "a: b\n",
+            "sd.yml:1:1: targets cannot be a mapping; expected a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]",
+        );
+        let remarks =
+            read("- {targets: [a:1], labels: {job: x}}\n- {targets: [a:2], labels: {job: y}}\n", &usual);
         assert!(remarks.unwrap().remarks[0].title.contains("differ in `job`"));
     }
 
