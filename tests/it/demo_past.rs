@@ -237,4 +237,7 @@ fn a_demo_needs_no_past() {
     ran.expect(0, &["2 synthetic hosts"]);
     assert_eq!(program.sweeps().len(), 1);
     program.run(&["demo", "--once", "--backfill", "169"]).expect(2, &["169"]);
+    // None can be put before what is there, and without one there would be nothing to find.
+    program.run(&["demo", "--once", "--hosts", "2"]).expect(2, &["without a past", "--dir"]);
+    assert_eq!(program.sweeps().len(), 1);
 }

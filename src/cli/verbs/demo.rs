@@ -70,7 +70,7 @@ impl Demo {
         (dir, limits, stop): (&Path, &Limits, &Stop),
     ) -> Result<Exit> {
         let hosts = usize::from(self.hosts);
-        let found = past::find(dir, hosts, self.seed)?;
+        let found = past::find(dir, (hosts, self.seed), self.backfill > 0)?;
         let history = History::new(hosts, self.seed, found.mark, shipped(&demo::PAST_PROBES)?)?;
         past::record(context, recorder, dir, (&history, &found), (usize::from(self.backfill), stop)).await?;
         let probes = shipped(&demo::PROBES)?;

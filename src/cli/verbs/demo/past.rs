@@ -23,12 +23,22 @@ pub(super) struct Found {
 }
 
 /// Looks whether the state directory has a history already, and refuses one of other hosts: theirs would be
-/// taken for the past of these.
-pub(super) fn find(dir: &Path, hosts: usize, seed: u64) -> Result<Found> {
+/// taken for the past of these. Sweeps without a history are in the way of one (`wanted`): what is recorded
+/// goes on from the newest.
+pub(super) fn find(dir: &Path, (hosts, seed): (usize, u64), wanted: bool) -> Result<Found> {
     let new = Mark::new(hosts, seed, clock::now());
     let sweeps = Reader::open(dir)?.sweeps(usize::MAX)?;
     let marks = sweeps.iter().filter(|row| row.trigger == Trigger::Backfill);
-    let mark = marks.filter_map(|row| Mark::of(&row.sweep)).next().unwrap_or(new);
+    let found = marks.filter_map(|row| Mark::of(&row.sweep)).next();
+    if wanted && found.is_none() && !sweeps.is_empty() {
+        return Err(Usage(format!(
+            "{} has sweeps of a demo without a past (--backfill 0), and none can be put before them; name \
+             another directory with --dir, or remove this one",
+            dir.display()
+        ))
+        .into());
+    }
+    let mark = found.unwrap_or(new);
     if !mark.is_of_same_fleet(new) {
         return Err(Usage(format!(
             "{} has the history of another demo fleet, made with another --hosts or --seed; name another \
