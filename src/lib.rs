@@ -21,10 +21,12 @@
 //! | 3a | [`survey`] | questions over everything recorded: who differs, since when, what they share |
 //! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
 //! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
+//! | 2 | [`openssh`] | this machine's ssh_config files, `Match exec`, and what `ssh -G` says |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
 //! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
 //! | 2 | [`report`] | what was found, as one HTML file; pure like the floors below it |
 //! | 1 | [`select`] | node sets and selectors |
+//! | 1 | [`sshconfig`] | ssh_config: text and a destination → what ssh would use, and where it stands |
 //! | 1 | [`wire`] | both ends of the remote contract: what is sent, and what the answer means |
 //! | 1 | [`parse`] | a reading's bytes → samples, one file per format |
 //! | 1 | [`compare`] | hosts against each other: who is worst, how two sides differ |
@@ -54,11 +56,13 @@ pub mod daemon;
 pub mod demo;
 pub mod inventory;
 pub mod model;
+pub mod openssh;
 pub mod parse;
 pub mod render;
 pub mod report;
 pub mod schedule;
 pub mod select;
+pub mod sshconfig;
 pub mod store;
 pub mod survey;
 pub mod transport;

@@ -158,7 +158,7 @@ pub enum ListChange {
     Prepend,
 }
 
-/// A file and a line in it, counted from 1.
+/// A file and a line in it, counted from 1; 0 is the file as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Written {
     pub file: Arc<str>,
@@ -167,7 +167,10 @@ pub struct Written {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}", self.file),
+        }
     }
 }
 
@@ -183,6 +186,10 @@ pub struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.at, self.directive, self.reason)
+        write!(f, "{}: ", self.at)?;
+        if !self.directive.is_empty() {
+            write!(f, "{}: ", self.directive)?;
+        }
+        f.write_str(&self.reason)
     }
 }

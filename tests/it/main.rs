@@ -64,6 +64,8 @@ mod served;
 #[cfg(test)]
 mod ssh;
 #[cfg(test)]
+mod ssh_config;
+#[cfg(test)]
 mod store;
 mod support;
 #[cfg(test)]

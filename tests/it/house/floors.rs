@@ -6,8 +6,8 @@ use super::{Source, none, sources};
 /// The floors of src/, the lowest first.
 const FLOORS: [&[&str]; 7] = [
     &["model"],
-    &["select", "wire", "parse", "compare", "render", "schedule"],
-    &["config", "inventory", "transport", "store", "report"],
+    &["select", "sshconfig", "wire", "parse", "compare", "render", "schedule"],
+    &["config", "inventory", "openssh", "transport", "store", "report"],
     &["collect", "demo", "survey"],
     &["watch"],
     &["daemon"],

@@ -1,0 +1,96 @@
+//! `ProxyJump`: `[user@]host[:port]` or `ssh://[user@]host[:port]`, several separated by commas.
+
+/// One jump host as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hop {
+    pub user: Option<String>,
+    pub host: String,
+    pub port: Option<u16>,
+}
+
+/// The hops, the one nearest to us first; `None` for `none`.
+pub(super) fn parse(value: &str) -> Result<Option<Vec<Hop>>, String> {
+    let value = value.split('#').next().unwrap_or_default().trim();
+    if value.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    value.split(',').map(hop).collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| {
+        format!("ProxyJump cannot be {value:?}: expected [user@]host[:port], several separated by commas")
+    })
+}
+
+fn hop(text: &str) -> Option<Hop> {
+    let (uri, text) = match text.strip_prefix("ssh://") {
+        Some(rest) => (true, rest.strip_suffix('/').unwrap_or(rest)),
+        None => (false, text),
+    };
+    let (user, rest) = match text.rsplit_once('@') {
+        Some(("", _)) => return None,
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, text),
+    };
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']')?;
+            match after.strip_prefix(':') {
+                Some(port) => (host, port),
+                None if after.is_empty() => (host, ""),
+                None => return None,
+            }
+        }
+        None => rest.split_once(':').unwrap_or((rest, "")),
+    };
+    // A leading dash or a blank would be an option or a second argument of the ssh that ssh starts.
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"'`\"$\\;&<>|(){},".contains(c);
+    let fits = |text: &str| !text.is_empty() && !text.starts_with('-') && text.chars().all(plain);
+    if !fits(host) || !user.is_none_or(fits) || (uri && rest.contains('/')) {
+        return None;
+    }
+    let port = match port {
+        "" => None,
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|port| *port > 0)?)
+        }
+        _ => return None,
+    };
+    Some(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops() {
+        let check = |value: &str, expected: &[(Option<&str>, &str, Option<u16>)]| {
+            let hops = parse(value).unwrap().unwrap();
+            let found: Vec<_> =
+                hops.iter().map(|hop| (hop.user.as_deref(), hop.host.as_str(), hop.port)).collect();
+            assert_eq!(found, expected, "{value}");
+        };
+        check("bastion", &[(None, "bastion", None)]);
+        check("me@bastion:2222", &[(Some("me"), "bastion", Some(2222))]);
+        check("a,b@c:1", &[(None, "a", None), (Some("b"), "c", Some(1))]);
+        check("[::1]:22", &[(None, "::1", Some(22))]);
+        check("me@corp@bastion", &[(Some("me@corp"), "bastion", None)]);
+        check("ssh://me@bastion:22", &[(Some("me"), "bastion", Some(22))]);
+        check("bastion # the old one", &[(None, "bastion", None)]);
+        assert_eq!(parse("NONE"), Ok(None));
+        for bad in [
+            "",
+            ",",
+            "a,",
+            "@a",
+            "a:0",
+            "a:99999",
+            "a:x",
+            "[::1",
+            "[::1]x",
+            "-oProxyCommand=x",
+            "a b",
+            "$(x)",
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
