@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// ssh waits for ever. A sweep must not: what takes longer is a fault of the hosts that asked.
 const LIMIT: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 type Ended = Arc<OnceLock<Result<bool, String>>>;
 

@@ -64,11 +64,12 @@ pub fn evaluate(
         Run { query, here, world, settings: BTreeMap::new(), host, second: false, wants_final: false };
     run.read_all(sources)?;
     let named = run.hostname().map_err(|what| run.trouble_of("HostName", what))?;
-    run.host = world.canonical_address(&named).unwrap_or_else(|| named.to_ascii_lowercase());
+    run.host = run.canonical(&named);
     if run.wants_final {
         run.second = true;
         run.read_all(sources)?;
     }
+    run.refuse_loop()?;
     let tokens = run.tokens();
     Ok(Answer { hostname: run.host, settings: run.settings, tokens })
 }
@@ -229,6 +230,27 @@ impl Run<'_> {
         let Some(name) = self.one("HostName") else { return Ok(self.host.clone()) };
         let token = Tokens::new(vec![('h', self.host.clone())]);
         token.expand(name, None).map_err(|why| format!("HostName {name}: {why}"))
+    }
+
+    /// An address as it is usually written, a name in lower case. An address of the family that is not
+    /// asked for stays as it is: ssh has no use for it either.
+    fn canonical(&self, named: &str) -> String {
+        let Some(address) = self.world.canonical_address(named) else { return named.to_ascii_lowercase() };
+        let family = self.one("AddressFamily").unwrap_or("any");
+        let other = if address.contains(':') { "inet" } else { "inet6" };
+        if family.eq_ignore_ascii_case(other) { named.to_owned() } else { address }
+    }
+
+    /// A jump host that is the host itself would be reached through itself.
+    fn refuse_loop(&self) -> Result<(), Trouble> {
+        let hops = self.one("ProxyJump").and_then(|value| jump::parse(value).ok()?);
+        let Some(last) = hops.as_ref().and_then(|hops| hops.last()) else { return Ok(()) };
+        let same_user = last.user.as_deref().is_none_or(|user| user == self.user());
+        if last.host == self.host && last.port.unwrap_or(22) == self.port() && same_user {
+            let what = format!("ProxyJump {}: the host cannot be reached through itself", last.host);
+            return Err(self.trouble_of("ProxyJump", what));
+        }
+        Ok(())
     }
 
     fn trouble_of(&self, name: &str, what: String) -> Trouble {

@@ -42,9 +42,9 @@ pub(super) fn fits_list(text: &str, list: &str) -> bool {
     found
 }
 
-/// As [`fits_list`], with the letters of the list in lower case.
+/// As [`fits_list`], whatever the case of the letters.
 pub(super) fn fits_host_list(text: &str, list: &str) -> bool {
-    fits_list(text, &list.to_ascii_lowercase())
+    fits_list(&text.to_ascii_lowercase(), &list.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -74,6 +74,6 @@ mod tests {
         check("web1", "", false);
         check("", "", false);
         check("", "a,", false);
-        assert!(fits_host_list("web1", "WEB*"));
+        assert!(fits_host_list("Web1", "WEB*"));
     }
 }

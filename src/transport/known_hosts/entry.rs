@@ -5,6 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use super::key::type_in;
+use crate::model::Host;
 
 /// A host as known_hosts names it: lower case, and `[host]:port` unless the port is 22.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,14 @@ impl HostId {
             Self { name: bare, bare: None }
         } else {
             Self { name: format!("[{bare}]:{port}"), bare: Some(bare) }
+        }
+    }
+
+    /// Under the name that known_hosts files have for `host`: its `HostKeyAlias`, which has no port.
+    pub fn of(host: &Host) -> Self {
+        match &host.ssh.host_key_alias {
+            Some(alias) => Self { name: alias.to_ascii_lowercase(), bare: None },
+            None => Self::new(&host.address, host.port),
         }
     }
 

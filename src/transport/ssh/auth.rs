@@ -15,9 +15,9 @@ use tokio::time::timeout;
 use super::client::{Client, Witness};
 use super::connect::Shaken;
 use super::failure::{ConnectError, Phase};
-use super::key::UserKey;
+use super::key::{UserKey, named_keys};
 use super::settings::Settings;
-use crate::model::{Host, Outcome};
+use crate::model::{Agent, Host, Outcome};
 
 /// A server says which RSA signatures it takes right after the key exchange, if it says it at all.
 const RSA_WAIT: Duration = Duration::from_millis(300);
@@ -98,10 +98,14 @@ impl Login<'_> {
                 Err(fault) => self.notes.push(fault.to_string()),
             }
         }
-        match &settings.agent {
-            Some(socket) => self.offer_agent(socket, settings).await.unwrap_or(End::Out),
-            None => End::Out,
-        }
+        let socket = match &host.ssh.agent {
+            Agent::Usual => settings.agent.as_ref(),
+            Agent::Off => None,
+            Agent::Socket(path) => Some(path),
+        };
+        let Some(socket) = socket else { return End::Out };
+        let named = host.ssh.identities_only.then(|| named_keys(&host.identity_files));
+        self.offer_agent((socket, named.as_deref()), settings).await.unwrap_or(End::Out)
     }
 
     async fn offer_file(&mut self, key: &UserKey) -> Option<End> {
@@ -114,7 +118,12 @@ impl Login<'_> {
         self.judge(answer.ok(), public)
     }
 
-    async fn offer_agent(&mut self, socket: &Path, settings: &Settings) -> Option<End> {
+    /// With `named`, the agent's other keys are left alone.
+    async fn offer_agent(
+        &mut self,
+        (socket, named): (&Path, Option<&[PublicKey]>),
+        settings: &Settings,
+    ) -> Option<End> {
         // Held until the agent has answered, and not while a host is waited for: a host that hangs must
         // not keep others from the agent.
         let turn = settings.agent_queue.acquire().await;
@@ -130,7 +139,11 @@ impl Login<'_> {
         if identities.is_empty() {
             self.notes.push(format!("ssh-agent at {} holds no key", socket.display()));
         }
-        for identity in identities {
+        let wanted = |identity: &AgentIdentity| {
+            let key = identity.public_key();
+            named.is_none_or(|named| named.iter().any(|named| named.key_data() == key.key_data()))
+        };
+        for identity in identities.into_iter().filter(wanted) {
             if let Some(end) = self.offer_identity(&mut agent, identity).await {
                 return Some(end);
             }

@@ -18,8 +18,9 @@ use crate::transport::known_hosts::{HostId, KeyTypes, Verdict};
 /// Connects, checks the host key, and logs in. Every phase has its deadline, and after an error the
 /// socket is closed.
 pub async fn connect(host: &Host, settings: &Settings) -> Result<Session, ConnectError> {
+    failure::barred(host)?;
     let known = settings.known_hosts(&host.known_hosts);
-    let id = HostId::new(&host.address, host.port);
+    let id = HostId::of(host);
     let check = || Check::Against { known: Arc::clone(&known), host: id.clone() };
     let first = known.key_types(&id);
     let mut shaken = shake(host, settings, settings.config(first), check()).await;

@@ -75,6 +75,20 @@ impl Phase {
     }
 }
 
+/// A host that an ssh_config says something of which we do not obey is not connected to, and neither is
+/// one whose ssh_config nobody has asked.
+pub(super) fn barred(host: &Host) -> Result<(), ConnectError> {
+    if host.consult.is_some() {
+        let detail = "its ssh_config was not asked, which is a fault of this program: please report it";
+        return Err(ConnectError::unreachable(detail));
+    }
+    let refused: Vec<String> = host.ssh.refused.iter().map(ToString::to_string).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(ConnectError::unreachable(format!("not connected to: {}", refused.join("; "))))
+}
+
 /// The words for a host key that was not accepted.
 pub(super) fn host_key(
     host: &Host,
@@ -110,15 +124,21 @@ pub(super) fn host_key(
             let authority = authority.as_ref().map(|place| {
                 format!("; the certificate authority of {place} is not used: host certificates are not supported yet")
             });
+            let lax = host
+                .ssh
+                .lax_host_keys
+                .as_ref()
+                .map(|at| format!("; {at} would have it accepted unseen, which this program never does"));
             let unread = known.warnings().iter().find(|warning| warning.line.is_none());
             let unread = unread.map(|warning| format!("; {warning}"));
             ConnectError::new(
                 Outcome::HostKeyUnknown,
                 format!(
                     "{} shows the key {shown}, and {searched}: check it on the host and run dropsonde hosts \
-                     trust {name}{}{}",
+                     trust {name}{}{}{}",
                     id.as_str(),
                     authority.unwrap_or_default(),
+                    lax.unwrap_or_default(),
                     unread.unwrap_or_default(),
                 ),
             )

@@ -38,7 +38,7 @@ pub enum Introduction {
 pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction, ConnectError> {
     let keys = scan_host_key(host, settings).await?;
     let known = settings.known_hosts(&host.known_hosts);
-    let id = HostId::new(&host.address, host.port);
+    let id = HostId::of(host);
     let verdicts: Vec<Verdict> = keys.iter().map(|key| known.verdict(&id, &key.blob)).collect();
     let refusal =
         |(key, verdict): (&HostKey, &Verdict)| failure::host_key(host, &id, &key.blob, (&known, verdict));
@@ -67,6 +67,7 @@ pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction,
 pub async fn scan_host_key(host: &Host, settings: &Settings) -> Result<Vec<HostKey>, ConnectError> {
     const ECDSA: [&[u8]; 3] = [b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"];
     let ecdsa = ECDSA.into_iter().fold(KeyTypes::NONE, |types, name| types.union(KeyTypes::named(name)));
+    failure::barred(host)?;
     let mut keys = Vec::new();
     for types in [KeyTypes::named(b"ssh-ed25519"), ecdsa, KeyTypes::named(b"ssh-rsa")] {
         keys.extend(scan_types(host, settings, types).await?);
@@ -96,7 +97,7 @@ async fn scan_types(
 
 fn describe(host: &Host, key: &[u8]) -> HostKey {
     let algorithm = type_name(key);
-    let id = HostId::new(&host.address, host.port);
+    let id = HostId::of(host);
     HostKey {
         line: format!("{} {algorithm} {}", id.as_str(), BASE64.encode(key)),
         fingerprint_sha256: fingerprint(key),

@@ -84,7 +84,7 @@ const DIRECTIVES: [&str; 76] = [
     "UserKnownHostsFile /k/known",
     "UserKnownHostsFile ~/.ssh/known_%k ~/.ssh/other_%p",
     "UserKnownHostsFile none",
-    "UserKnownHostsFile /k/%C /k/%L-%l-%d-%i",
+    "UserKnownHostsFile /k/%n /k/%L-%l-%d-%i",
     "GlobalKnownHostsFile /etc/ssh/known /etc/ssh/more",
     "GlobalKnownHostsFile none",
     "HostKeyAlias Alias-One",
