@@ -24,11 +24,13 @@ pub struct ConnectError {
     /// The server dropped us before it knew who we are, as a busy one does (MaxStartups, a full accept
     /// queue): another try may well succeed.
     pub transient: bool,
+    /// What failed is a jump host on the way. All that are behind it are told the same.
+    pub on_the_way: bool,
 }
 
 impl ConnectError {
-    pub(super) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), transient: false }
+    pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), transient: false, on_the_way: false }
     }
 
     pub(super) fn unreachable(detail: impl Into<String>) -> Self {
@@ -121,9 +123,9 @@ pub(super) fn host_key(
                 [] => "no known_hosts file is configured".to_owned(),
                 files => format!("it is not in {}", list(files)),
             };
-            let authority = authority.as_ref().map(|place| {
-                format!("; the certificate authority of {place} is not used: host certificates are not supported yet")
-            });
+            let authority = authority
+                .as_ref()
+                .map(|place| format!("; it shows no certificate of the authority in {place}"));
             let lax = host
                 .ssh
                 .lax_host_keys
