@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tracing::level_filters::LevelFilter;
@@ -13,6 +14,7 @@ use super::failure::{BadSelector, Usage};
 use super::logging::{self, Logging, Usual};
 use crate::config::{self, Flag, Settings, Sources};
 use crate::model::Host;
+use crate::openssh::Machine;
 use crate::render::Style;
 use crate::select::Selector;
 use crate::store::index::Reader;
@@ -136,6 +138,18 @@ impl Context {
             return Err(Usage(format!("the selector {selector} names no host of the inventory{why}")).into());
         }
         Ok(chosen.into_iter().map(|index| &fleet.hosts[index]).collect())
+    }
+
+    /// As [`Context::select`], with what their ssh_config files say: the hosts as they are connected to.
+    pub fn select_settled(&self, selector: &str) -> Result<Vec<Host>> {
+        let hosts: Vec<Arc<Host>> = self.select(selector)?.into_iter().cloned().map(Arc::new).collect();
+        let settled = self.machine()?.settle_all(&hosts);
+        Ok(settled.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// This machine as its ssh_config files see it.
+    pub fn machine(&self) -> Result<Machine> {
+        Ok(Machine::new(self.sources()?.environment))
     }
 
     /// The state directory. Nothing else of the configuration is checked for it, so that what was recorded

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::{Cursors, Errand, Held, Target};
 use crate::config::{Schedule, Settings};
-use crate::model::{Format, Probe, Trigger};
+use crate::model::{Format, Host, Probe, Trigger};
+use crate::openssh::Machine;
 use crate::select::{SelectError, Selector};
 use crate::store::StoreError;
 use crate::store::index::Reader;
@@ -29,13 +30,23 @@ pub fn scheduled(settings: &Settings, schedule: &Schedule) -> Result<Errand, Sel
     })
 }
 
-/// Fills in what the index knows: the cursors, and what is in quarantine. Blocks. Without an index nothing
-/// was read yet.
+/// Fills in what ssh_config files say of its hosts, and what the index knows: the cursors, and what is in
+/// quarantine. Blocks. Without an index nothing was read yet.
 pub fn complete(errand: &mut Errand, state: &Path) -> Result<(), StoreError> {
+    settle(errand);
     let probes = errand.probes();
     errand.cursors = cursors(state, &probes)?;
     errand.held = held(state, &probes)?;
     Ok(())
+}
+
+/// The files are read anew for each errand: what a person changed in between counts, as it does for ssh.
+fn settle(errand: &mut Errand) {
+    let hosts: Vec<Arc<Host>> = errand.targets.iter().map(|target| Arc::clone(&target.host)).collect();
+    let settled = Machine::of_this_process().settle_all(&hosts);
+    for (target, host) in errand.targets.iter_mut().zip(settled) {
+        target.host = host;
+    }
 }
 
 /// Where each probe goes on from that has to know.

@@ -19,6 +19,9 @@ knobs! {
         /// Where host keys are looked up; `hosts trust` writes to the first.
         known_hosts: Vec<PathBuf> =
             ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"].map(PathBuf::from).into(), not_empty;
+        /// ssh_config files, in the order in which they are asked. The default is what ssh reads; none
+        /// at all is written `[]`.
+        ssh_config: Vec<PathBuf> = ["~/.ssh/config", "/etc/ssh/ssh_config"].map(PathBuf::from).into(), any;
         /// Where probes find /proc on a host.
         proc_root: String = "/proc".to_owned(), remote_root;
         /// Where probes find /sys on a host.

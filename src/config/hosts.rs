@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
-use super::knob::between;
+use super::knob::{Layered, between};
 use super::reader::{Located, Section, WrittenValue, inside};
 use crate::inventory::{Fleet, GroupRule, HostBlock, Problem, Unsaid};
-use crate::model::{Labels, Reach};
+use crate::model::{Labels, Reach, Said};
 use crate::select::{self, SelectError};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -20,6 +20,7 @@ pub(crate) const KEYS: &[&str] = &[
     "reach",
     "identity_files",
     "known_hosts",
+    "ssh_config",
     "proc_root",
     "sys_root",
 ];
@@ -37,6 +38,7 @@ pub(crate) struct Written {
     reach: Reach,
     identity_files: Option<Vec<PathBuf>>,
     known_hosts: Option<Vec<PathBuf>>,
+    ssh_config: Option<Vec<PathBuf>>,
     proc_root: Option<String>,
     sys_root: Option<String>,
     /// All of it, for `config show`.
@@ -69,6 +71,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
         reach,
         identity_files: section.read("identity_files", faults).map(|given| given.value),
         known_hosts: section.read("known_hosts", faults).map(|given| given.value),
+        ssh_config: section.read("ssh_config", faults).map(|given| given.value),
         proc_root: proc_root.map(|given| given.value),
         sys_root: sys_root.map(|given| given.value),
         written: section.written().collect(),
@@ -117,6 +120,9 @@ impl Written {
             reach: self.reach,
             identity_files: self.identity_files.clone(),
             known_hosts: self.known_hosts.clone(),
+            ssh_config: self.ssh_config.clone(),
+            destination: None,
+            source: None,
             proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),
             sys_root: root(&self.sys_root, &defaults.sys_root, "/sys"),
         }
@@ -130,9 +136,10 @@ pub(crate) type Groups = std::collections::BTreeMap<String, (Place, Located<Stri
 pub(crate) fn build(
     written: &[Written],
     groups: &Groups,
-    defaults: &Defaults,
+    layered: &Layered<Defaults>,
     (whole, faults): (bool, &mut Faults),
 ) -> Fleet {
+    let defaults = &layered.value;
     let blocks: Vec<HostBlock> = written.iter().map(|written| written.block(defaults)).collect();
     let nobody = |(_, block): &(&Written, &HostBlock)| {
         block.user.is_none() && defaults.user.is_empty() && block.reach == Reach::Ssh
@@ -145,18 +152,32 @@ pub(crate) fn build(
         .iter()
         .map(|(name, (_, expression))| GroupRule { name: name.clone(), expression: expression.value.clone() })
         .collect();
-    let unsaid = Unsaid {
-        port: defaults.port,
-        user: defaults.user.clone(),
-        identity_files: defaults.identity_files.clone(),
-        known_hosts: defaults.known_hosts.clone(),
-    };
-    let (fleet, problems) = Fleet::build((&blocks, &unsaid), &rules, whole);
+    let (fleet, problems) = Fleet::build((&blocks, &unsaid(layered)), &rules, whole);
     let groups: Vec<(&String, &(Place, Located<String>))> = groups.iter().collect();
     for problem in problems {
         faults.push(located(problem, written, &groups));
     }
     fleet
+}
+
+/// What hosts have that say nothing of their own. A default that nobody wrote gives way to an ssh_config.
+fn unsaid(layered: &Layered<Defaults>) -> Unsaid {
+    let defaults = &layered.value;
+    let said = |key: &str| layered.is_written(key).then(|| "[defaults]".into());
+    Unsaid {
+        port: defaults.port,
+        user: defaults.user.clone(),
+        identity_files: defaults.identity_files.clone(),
+        known_hosts: defaults.known_hosts.clone(),
+        ssh_config: layered.is_written("ssh_config").then(|| defaults.ssh_config.clone()),
+        said: Said {
+            address: None,
+            port: said("port"),
+            user: said("user"),
+            identity_files: said("identity_files"),
+            known_hosts: said("known_hosts"),
+        },
+    }
 }
 
 fn located(problem: Problem, written: &[Written], groups: &[(&String, &(Place, Located<String>))]) -> Fault {

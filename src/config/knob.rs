@@ -2,7 +2,7 @@
 //! all there is to write. The rows also feed `config show`, the documentation's test and the
 //! variables' names, so that none of them can lag behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fault::{Fault, Faults, Place};
 use super::layers::{Layer, Sources};
@@ -93,11 +93,13 @@ pub(crate) fn between<T: Value + PartialOrd>(least: T, greatest: T) -> impl Fn(&
 pub(crate) struct Layered<S> {
     pub value: S,
     given: BTreeMap<&'static str, (Layer, Place)>,
+    /// Defaults that came out of the environment: nobody asked for them in so many words.
+    guessed: BTreeSet<&'static str>,
 }
 
 impl<S: Knobs> Layered<S> {
     pub fn new(value: S) -> Self {
-        Self { value, given: BTreeMap::new() }
+        Self { value, given: BTreeMap::new(), guessed: BTreeSet::new() }
     }
 
     /// One file's section: what it gives wins over the files before it.
@@ -146,10 +148,16 @@ impl<S: Knobs> Layered<S> {
         self.given.get(key)
     }
 
+    /// Whether a file, a variable of ours or a flag gives `key`.
+    pub fn is_written(&self, key: &str) -> bool {
+        self.given.contains_key(key) && !self.guessed.contains(key)
+    }
+
     /// A default that the environment made.
     pub fn default_from(&mut self, key: &'static str, variable: &str, text: &str) {
         let layer = Layer::Env(variable.to_owned());
         let place = layer.place(text);
         self.given.insert(key, (layer, place));
+        self.guessed.insert(key);
     }
 }

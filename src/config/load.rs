@@ -171,7 +171,7 @@ impl<'s> Gathered<'s> {
         limits::reconcile(&mut self.limits, faults);
         self.fill_defaults();
         let before = faults.iter().count();
-        let fleet = hosts::build(&self.hosts, &self.groups, &self.defaults.value, (self.whole, faults));
+        let fleet = hosts::build(&self.hosts, &self.groups, &self.defaults, (self.whole, faults));
         let trusted = self.whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),
@@ -213,6 +213,7 @@ impl<'s> Gathered<'s> {
         let base = Base { home: self.home.clone(), ..Base::default() };
         let given = |key| self.defaults.given(key).is_some();
         let (user, keys, known_hosts) = (given("user"), given("identity_files"), given("known_hosts"));
+        let ssh_config = given("ssh_config");
         let defaults = &mut self.defaults.value;
         if !keys {
             defaults.identity_files = expand(&base, &defaults.identity_files);
@@ -221,6 +222,9 @@ impl<'s> Gathered<'s> {
         }
         if !known_hosts {
             defaults.known_hosts = expand(&base, &defaults.known_hosts);
+        }
+        if !ssh_config {
+            defaults.ssh_config = expand(&base, &defaults.ssh_config);
         }
         if !user && let Some((variable, name)) = self.sources.user() {
             defaults.user = name.to_owned();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::groups::{self, GroupRule};
 use super::problem::Problem;
-use crate::model::{Host, HostName, Labels, Reach};
+use crate::model::{Consult, Host, HostName, Labels, Reach, Said};
 use crate::select;
 
 /// Several hosts that are alike but for their names. What it leaves out is looked for elsewhere, and
@@ -24,6 +24,12 @@ pub struct HostBlock {
     pub reach: Reach,
     pub identity_files: Option<Vec<PathBuf>>,
     pub known_hosts: Option<Vec<PathBuf>>,
+    /// The ssh_config files to ask; `None`: the usual ones, none of them: an empty list.
+    pub ssh_config: Option<Vec<PathBuf>>,
+    /// What `ssh` would be given to reach one of them, with `{name}` for its name; `None`: that name.
+    pub destination: Option<String>,
+    /// Where the block comes from, unless it is the configuration, whose defaults count before it.
+    pub source: Option<Arc<str>>,
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
 }
@@ -35,6 +41,10 @@ pub struct Unsaid {
     pub user: String,
     pub identity_files: Vec<PathBuf>,
     pub known_hosts: Vec<PathBuf>,
+    /// As in [`HostBlock`].
+    pub ssh_config: Option<Vec<PathBuf>>,
+    /// Which of these the configuration says outright: an ssh_config cannot change those.
+    pub said: Said,
 }
 
 /// The hosts in the order in which they were written, and what each group's name stands for.
@@ -105,6 +115,7 @@ fn add_block(
 ) {
     // One problem for each earlier block, however many names they share.
     let mut shared: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let common = Common::of(block, unsaid);
     let mut bad_name = None;
     let mut bad_address = None;
     for name in names {
@@ -120,7 +131,7 @@ fn add_block(
             owner.insert(name, first);
             continue;
         }
-        let host = host(block, unsaid, name);
+        let host = host(block, &common, name);
         if !is_address(&host.address) {
             bad_address.get_or_insert_with(|| (host.name.clone(), host.address.clone()));
         }
@@ -135,7 +146,60 @@ fn add_block(
     }));
 }
 
-fn host(block: &HostBlock, unsaid: &Unsaid, name: HostName) -> Host {
+/// What the hosts of a block have in common, worked out once.
+struct Common {
+    port: u16,
+    user: String,
+    identity_files: Vec<PathBuf>,
+    known_hosts: Vec<PathBuf>,
+    consult: Option<Arc<Consult>>,
+}
+
+impl Common {
+    fn of(block: &HostBlock, unsaid: &Unsaid) -> Self {
+        let who: Arc<str> = block.source.clone().unwrap_or_else(|| "[[hosts]]".into());
+        // The configuration's own defaults count before what an inventory says.
+        let yields = |usual: &Option<Arc<str>>| block.source.is_some() && usual.is_some();
+        let usual = &unsaid.said;
+        let (port, port_by) = pick((&block.port, &who), (&unsaid.port, &usual.port), yields(&usual.port));
+        let (user, user_by) = pick((&block.user, &who), (&unsaid.user, &usual.user), yields(&usual.user));
+        let (identity_files, identity_files_by) = pick(
+            (&block.identity_files, &who),
+            (&unsaid.identity_files, &usual.identity_files),
+            yields(&usual.identity_files),
+        );
+        let (known_hosts, known_hosts_by) = pick(
+            (&block.known_hosts, &who),
+            (&unsaid.known_hosts, &usual.known_hosts),
+            yields(&usual.known_hosts),
+        );
+        let said = Said {
+            address: block.address.as_ref().map(|_| Arc::clone(&who)),
+            port: port_by,
+            user: user_by,
+            identity_files: identity_files_by,
+            known_hosts: known_hosts_by,
+        };
+        let files = block.ssh_config.as_ref().or(unsaid.ssh_config.as_ref()).cloned();
+        let consult = Consult { files, destination: block.destination.clone(), said };
+        let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
+        Self { port, user, identity_files, known_hosts, consult }
+    }
+}
+
+/// A value and who said it.
+fn pick<T: Clone>(
+    (own, who): (&Option<T>, &Arc<str>),
+    (usual, usual_by): (&T, &Option<Arc<str>>),
+    yields: bool,
+) -> (T, Option<Arc<str>>) {
+    match own {
+        Some(own) if !yields => (own.clone(), Some(Arc::clone(who))),
+        _ => (usual.clone(), usual_by.clone()),
+    }
+}
+
+fn host(block: &HostBlock, common: &Common, name: HostName) -> Host {
     let address = match &block.address {
         Some(pattern) => pattern.replace("{name}", name.as_str()),
         None => name.to_string(),
@@ -143,14 +207,14 @@ fn host(block: &HostBlock, unsaid: &Unsaid, name: HostName) -> Host {
     Host {
         name,
         address,
-        port: block.port.unwrap_or(unsaid.port),
-        user: block.user.as_ref().unwrap_or(&unsaid.user).clone(),
+        port: common.port,
+        user: common.user.clone(),
         labels: block.labels.clone(),
         reach: block.reach,
-        identity_files: block.identity_files.as_ref().unwrap_or(&unsaid.identity_files).clone(),
-        known_hosts: block.known_hosts.as_ref().unwrap_or(&unsaid.known_hosts).clone(),
+        identity_files: common.identity_files.clone(),
+        known_hosts: common.known_hosts.clone(),
         ssh: Arc::default(),
-        consult: None,
+        consult: common.consult.clone(),
         proc_root: block.proc_root.clone(),
         sys_root: block.sys_root.clone(),
     }

@@ -14,4 +14,4 @@ mod passwd;
 mod run;
 
 pub use machine::Machine;
-pub use oracle::{Asked, Difference, Oracle, OracleError};
+pub use oracle::{Asked, Compared, Difference, Oracle, OracleError};

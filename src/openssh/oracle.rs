@@ -1,6 +1,7 @@
 //! `ssh -G`: what an installed ssh says of a host. One process for each question, so it is asked of one
 //! host out of those that no line of the files tells apart.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -100,6 +101,33 @@ impl Oracle {
             (ours != ssh).then_some(Difference { keyword, ours, ssh })
         });
         Ok(differ.collect())
+    }
+}
+
+/// Hosts that no line of the files tells apart, and where ssh and we differ about the first of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Their places in what was asked about.
+    pub hosts: Vec<usize>,
+    pub differences: Vec<Difference>,
+}
+
+impl Oracle {
+    /// One question for each kind of host among `asked`, one after the other.
+    pub fn compare(&self, machine: &Machine, asked: &[Asked<'_>]) -> Result<Vec<Compared>, OracleError> {
+        let mut kinds: BTreeMap<(Option<u64>, String), Vec<usize>> = BTreeMap::new();
+        for (place, asked) in asked.iter().enumerate() {
+            let sources = machine.sources(asked.files);
+            let answer = evaluate(&asked.query, &sources, (machine.here(), machine));
+            let Query { destination: _, hostname, port, user } = asked.query;
+            let said = format!("{:?} {:?} {port:?} {user:?}", asked.files, hostname.is_some());
+            kinds.entry((answer.ok().map(|answer| answer.class), said)).or_default().push(place);
+        }
+        let compare = |hosts: Vec<usize>| {
+            let differences = self.differences(machine, &asked[hosts[0]])?;
+            Ok(Compared { hosts, differences })
+        };
+        kinds.into_values().map(compare).collect()
     }
 }
 

@@ -262,6 +262,35 @@ mod tests {
         }
     }
 
+    /// What the manual says of a directive.
+    fn words(standing: Standing) -> String {
+        let unless = |word: &str, unless: &[&str]| match unless {
+            [] => word.to_owned(),
+            words => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("{word}, unless {}", words.join(", "))
+            }
+        };
+        match standing {
+            Obeyed => "obeyed".to_owned(),
+            Refused { unless: words, .. } => unless("refused", words),
+            Stricter { unless: words } => unless("stricter", words),
+            Harmless => String::new(),
+        }
+    }
+
+    #[test]
+    fn the_manual_says_what_becomes_of_each_directive() {
+        let manual = include_str!("../../docs/ssh.md");
+        for directive in DIRECTIVES {
+            let row = match directive.standing {
+                Harmless => format!("`{}`", directive.name),
+                standing => format!("| `{}` | {} |", directive.name, words(standing)),
+            };
+            assert!(manual.contains(&row), "no {row} in docs/ssh.md");
+        }
+    }
+
     #[test]
     fn keywords_are_found_in_any_case() {
         assert_eq!(keyword("hOsT"), Keyword::Host);

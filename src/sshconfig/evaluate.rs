@@ -3,6 +3,7 @@
 //! under the host's final name. It reads nothing itself: files, commands and networks are a [`World`]'s.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::criterion::{About, Criterion};
@@ -32,6 +33,8 @@ pub struct Setting {
 pub struct Answer {
     /// What to connect to.
     pub hostname: String,
+    /// The same for two destinations that no `Host` or `Match` line tells apart.
+    pub class: u64,
     settings: BTreeMap<&'static str, Vec<Setting>>,
     pub(super) tokens: Tokens,
 }
@@ -60,8 +63,16 @@ pub fn evaluate(
     (here, world): (&Here, &dyn World),
 ) -> Result<Answer, Trouble> {
     let host = query.destination.to_owned();
-    let mut run =
-        Run { query, here, world, settings: BTreeMap::new(), host, second: false, wants_final: false };
+    let mut run = Run {
+        query,
+        here,
+        world,
+        settings: BTreeMap::new(),
+        host,
+        second: false,
+        course: DefaultHasher::new(),
+        wants_final: false,
+    };
     run.read_all(sources)?;
     let named = run.hostname().map_err(|what| run.trouble_of("HostName", what))?;
     run.host = run.canonical(&named);
@@ -71,7 +82,7 @@ pub fn evaluate(
     }
     run.refuse_loop()?;
     let tokens = run.tokens();
-    Ok(Answer { hostname: run.host, settings: run.settings, tokens })
+    Ok(Answer { hostname: run.host, class: run.course.finish(), settings: run.settings, tokens })
 }
 
 struct Run<'a> {
@@ -83,6 +94,8 @@ struct Run<'a> {
     host: String,
     second: bool,
     wants_final: bool,
+    /// What every `Host` and `Match` line came to.
+    course: DefaultHasher,
 }
 
 /// Where a file stands among the others.
@@ -104,12 +117,19 @@ impl Run<'_> {
     }
 
     fn read(&mut self, file: &File, mut active: bool, level: Level) -> Result<(), Trouble> {
+        file.name.hash(&mut self.course);
         for line in &file.lines {
             let at = || Written { file: Arc::clone(&file.name), line: line.number };
             let trouble = |what: String| Trouble { at: at(), what };
             match &line.what {
-                What::Host(patterns) => active = !level.never && self.applies(patterns),
-                What::Match(criteria) => active = self.holds(criteria, level.never).map_err(trouble)?,
+                What::Host(patterns) => {
+                    active = !level.never && self.applies(patterns);
+                    (line.number, active).hash(&mut self.course);
+                }
+                What::Match(criteria) => {
+                    active = self.holds(criteria, level.never).map_err(trouble)?;
+                    (line.number, active).hash(&mut self.course);
+                }
                 What::Include(paths) => self.include(paths, (active, level), &at())?,
                 What::Set(set) if active => self.apply(set, level.is_user, at())?,
                 What::Set(_) => {}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::criterion::{self, About, Criterion};
 use super::directives::{Directive, Keyword, Takes, keyword};
+use super::jump;
 use super::lexer::{Words, split_arguments, split_keyword};
 use super::time;
 
@@ -113,6 +114,9 @@ fn set(directive: &'static Directive, words: &Words<'_>, arguments: Vec<String>)
         Takes::Anything => return Ok(Set { directive, values: arguments }),
         Takes::Command => {
             let value = words.rest.trim_start_matches([' ', '\t', '=']).to_owned();
+            if directive.name == "ProxyJump" {
+                jump::parse(&value)?;
+            }
             return Ok(Set { directive, values: vec![value] });
         }
         Takes::Many => {

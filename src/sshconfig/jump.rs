@@ -40,10 +40,7 @@ fn hop(text: &str) -> Option<Hop> {
         }
         None => rest.split_once(':').unwrap_or((rest, "")),
     };
-    // A leading dash or a blank would be an option or a second argument of the ssh that ssh starts.
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"'`\"$\\;&<>|(){},".contains(c);
-    let fits = |text: &str| !text.is_empty() && !text.starts_with('-') && text.chars().all(plain);
-    if !fits(host) || !user.is_none_or(fits) || (uri && rest.contains('/')) {
+    if host.is_empty() || user.is_some_and(str::is_empty) || (uri && rest.contains('/')) {
         return None;
     }
     let port = match port {
@@ -56,9 +53,28 @@ fn hop(text: &str) -> Option<Hop> {
     Some(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
 }
 
+impl Hop {
+    /// Whether its words can stand on a command line, which is where ssh puts them: what is more than a
+    /// name is refused rather than passed on.
+    pub fn is_plain(&self) -> bool {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"'`\"$\\;&<>|(){},".contains(c);
+        let fits = |text: &str| !text.starts_with('-') && text.chars().all(plain);
+        fits(&self.host) && self.user.as_deref().is_none_or(fits)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_shell_would_take_amiss_is_no_name() {
+        for bad in ["-oProxyCommand=x", "a b", "$(x)", "-u@a"] {
+            let hops = parse(bad).unwrap().unwrap();
+            assert!(!hops[0].is_plain(), "{bad:?}");
+        }
+        assert!(parse("me@corp@a").unwrap().unwrap()[0].is_plain());
+    }
 
     #[test]
     fn hops() {
@@ -76,20 +92,7 @@ mod tests {
         check("ssh://me@bastion:22", &[(Some("me"), "bastion", Some(22))]);
         check("bastion # the old one", &[(None, "bastion", None)]);
         assert_eq!(parse("NONE"), Ok(None));
-        for bad in [
-            "",
-            ",",
-            "a,",
-            "@a",
-            "a:0",
-            "a:99999",
-            "a:x",
-            "[::1",
-            "[::1]x",
-            "-oProxyCommand=x",
-            "a b",
-            "$(x)",
-        ] {
+        for bad in ["", ",", "a,", "@a", "a:0", "a:99999", "a:x", "[::1", "[::1]x", "u@"] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -203,6 +203,9 @@ impl Settler<'_> {
                 let ring = path.iter().map(String::as_str).chain([hop.host.as_str()]);
                 return Err(format!("it goes round in a circle: {}", ring.collect::<Vec<_>>().join(" → ")));
             }
+            if !hop.is_plain() {
+                return Err(format!("{:?} is no host's name", hop.host));
+            }
             let jump = self.jump(host, hop, path).map_err(|trouble| trouble.to_string())?;
             if let Some(refusal) = jump.ssh.refused.first() {
                 return Err(format!("the way through {} is barred: {refusal}", hop.host));

@@ -2,13 +2,14 @@
 
 mod generate;
 mod oracle;
+mod rules;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use dropsonde::openssh::{Asked, Difference, Machine, Oracle, OracleError};
-use dropsonde::sshconfig::Query;
+use dropsonde::sshconfig::{Query, evaluate};
 use tempfile::TempDir;
 
 /// A folder of configurations, and both who are asked about them.
@@ -44,6 +45,18 @@ impl Bench {
             let differences = self.differences(std::slice::from_ref(&file), host).unwrap();
             assert_eq!(differences, [], "{host} of:\n{text}");
         }
+    }
+}
+
+impl Bench {
+    /// Whether we, and ssh, have no values for a host.
+    fn refused(&self, file: &Path, host: &str) -> (bool, bool) {
+        let files = [file.to_owned()];
+        let query = Query { destination: host, hostname: None, port: None, user: None };
+        let (machine, asked) = (machine(), Asked { query, files: Some(&files) });
+        let ours = evaluate(&query, &machine.sources(asked.files), (machine.here(), &machine));
+        let ssh = self.oracle.ask(&machine, &asked);
+        (ours.is_err(), matches!(ssh, Err(OracleError::Refused { .. })))
     }
 }
 

@@ -84,7 +84,7 @@ impl Doctor {
         let settings = context.settings()?;
         let hosts: Vec<Host> = match self.local {
             true => vec![this_machine(settings)?],
-            false => context.select(&self.selector)?.into_iter().cloned().collect(),
+            false => context.select_settled(&self.selector)?,
         };
         let probes: Vec<Arc<Probe>> = match self.probes.as_slice() {
             [] => settings.probes.probes.values().map(|shelved| Arc::clone(&shelved.probe)).collect(),

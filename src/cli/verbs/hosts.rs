@@ -1,7 +1,10 @@
 //! `hosts`: who is in the inventory, who can be reached, and whose keys to believe.
 
 mod check;
+mod show;
 mod trust;
+
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -25,6 +28,7 @@ pub struct Hosts {
 enum Verb {
     List(List),
     Check(check::Check),
+    Show(show::Show),
     Trust(trust::Trust),
 }
 
@@ -34,6 +38,7 @@ impl Hosts {
             None => self.list.run(context),
             Some(Verb::List(list)) => list.run(context),
             Some(Verb::Check(check)) => check.run(context),
+            Some(Verb::Show(show)) => show.run(context),
             Some(Verb::Trust(trust)) => trust.run(context),
         }
     }
@@ -52,19 +57,34 @@ struct List {
 
 impl List {
     fn run(&self, context: &Context) -> Result<Exit> {
-        let hosts = context.select(&self.selector)?;
+        let hosts = context.select_settled(&self.selector)?;
         if context.global.json {
-            context.print_json(&HostsReport::new(hosts))?;
+            context.print_json(&HostsReport::new(&hosts))?;
         } else if self.fold {
             context.print(&format!("{}\n", folded(hosts.iter().map(|host| &host.name))))?;
         } else {
             context.print(&table(&hosts).render(context.out_style()))?;
         }
+        remark_refusals(context, &hosts);
         Ok(Exit::Good)
     }
 }
 
-fn table(hosts: &[&Host]) -> Table {
+/// Says which hosts an ssh_config keeps us from, each reason once.
+fn remark_refusals(context: &Context, hosts: &[Host]) {
+    let mut barred: BTreeMap<String, Vec<&HostName>> = BTreeMap::new();
+    for host in hosts {
+        for refusal in &host.ssh.refused {
+            barred.entry(refusal.to_string()).or_default().push(&host.name);
+        }
+    }
+    for (why, names) in barred {
+        let why = escape(&why, Lines::Single).into_owned();
+        context.remark(&format!("dropsonde: {} cannot be connected to: {why}", folded(names)));
+    }
+}
+
+fn table(hosts: &[Host]) -> Table {
     let mut table = Table::new([
         Column::left("HOST"),
         Column::left("ADDRESS"),

@@ -1,14 +1,13 @@
 //! Hundreds of configurations that nobody wrote, and every rule by itself.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::thread;
 
+use super::Bench;
 use super::generate::{HOSTS, configuration};
-use super::{Bench, asked};
 
-const CONFIGURATIONS: u64 = 400;
+const CONFIGURATIONS: u64 = 330;
 /// Beside other tests on two cores more only wait for each other.
 const THREADS: u64 = 3;
 
@@ -36,7 +35,7 @@ fn ssh_and_we_read_generated_configurations_alike() {
     assert_eq!(configurations, CONFIGURATIONS);
     assert!(wrong.is_empty(), "{} differ, the first:\n{}", wrong.len(), wrong.join("\n=====\n"));
     // Configurations that both refuse would agree about nothing.
-    assert!(agreed > CONFIGURATIONS as usize * 3, "only {agreed} hosts had an answer");
+    assert!(agreed > CONFIGURATIONS as usize * 2, "only {agreed} hosts had an answer");
 }
 
 /// What differs, and how many hosts both have values for.
@@ -55,7 +54,7 @@ fn check(seed: u64) -> (Vec<String>, usize) {
         .collect();
     let mut wrong = Vec::new();
     let mut agreed = 0;
-    for offset in 0..5 {
+    for offset in 0..3 {
         let host = HOSTS[(seed as usize + offset) % HOSTS.len()];
         match bench.differences(&files[..1], host) {
             Ok(differences) if differences.is_empty() => agreed += 1,

@@ -10,7 +10,7 @@ use crate::cli::summary::general;
 use crate::cli::{Context, Exit, sweeping};
 use crate::collect::contact::{self, Contact};
 use crate::collect::ssh_settings;
-use crate::model::{Host, Outcome};
+use crate::model::Outcome;
 use crate::render::{Cell, Column, Ink, Table};
 
 /// Resolve, connect, verify the host key and log in; run nothing
@@ -23,7 +23,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, context: &Context) -> Result<Exit> {
-        let hosts: Vec<Host> = context.select(&self.selector)?.into_iter().cloned().collect();
+        let hosts = context.select_settled(&self.selector)?;
         let settings = context.settings()?;
         let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, sweeping::agent_socket()));
         let contacts = sweeping::runtime()?.block_on(contact::check(hosts, ssh, &settings.limits));

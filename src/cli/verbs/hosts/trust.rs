@@ -85,7 +85,7 @@ impl State {
 
 impl Trust {
     pub fn run(&self, context: &Context) -> Result<Exit> {
-        let hosts: Vec<Host> = context.select(&self.selector)?.into_iter().cloned().collect();
+        let hosts = context.select_settled(&self.selector)?;
         let mut states = scan(hosts, context)?;
         let is_new = states.iter().any(|(_, state)| matches!(state, State::New(_)));
         let believe = is_new && self.believes(&states, context)?;
