@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
+use super::jump::JumpHosts;
 use super::knob::{Layered, between};
 use super::reader::{Located, Section, WrittenValue, inside};
 use crate::inventory::{Fleet, GroupRule, HostBlock, Problem, Unsaid};
@@ -18,6 +19,7 @@ pub(crate) const KEYS: &[&str] = &[
     "user",
     "labels",
     "reach",
+    "jump",
     "identity_files",
     "known_hosts",
     "ssh_config",
@@ -36,6 +38,7 @@ pub(crate) struct Written {
     user: Option<String>,
     labels: Labels,
     reach: Reach,
+    jump: Option<String>,
     identity_files: Option<Vec<PathBuf>>,
     known_hosts: Option<Vec<PathBuf>>,
     ssh_config: Option<Vec<PathBuf>>,
@@ -69,6 +72,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
         user: user.map(|given| given.value),
         labels: labels(section, faults),
         reach,
+        jump: section.read::<JumpHosts>("jump", faults).map(|given| given.value.0),
         identity_files: section.read("identity_files", faults).map(|given| given.value),
         known_hosts: section.read("known_hosts", faults).map(|given| given.value),
         ssh_config: section.read("ssh_config", faults).map(|given| given.value),
@@ -121,6 +125,7 @@ impl Written {
             identity_files: self.identity_files.clone(),
             known_hosts: self.known_hosts.clone(),
             ssh_config: self.ssh_config.clone(),
+            jump: self.jump.clone(),
             destination: None,
             source: None,
             proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),

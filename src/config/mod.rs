@@ -16,6 +16,7 @@ mod escalate;
 mod fault;
 mod file;
 mod hosts;
+mod jump;
 mod knob;
 mod layers;
 mod library;

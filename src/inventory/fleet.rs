@@ -26,6 +26,8 @@ pub struct HostBlock {
     pub known_hosts: Option<Vec<PathBuf>>,
     /// The ssh_config files to ask; `None`: the usual ones, none of them: an empty list.
     pub ssh_config: Option<Vec<PathBuf>>,
+    /// The jump hosts on the way, written as for `ProxyJump`; `None`: as an ssh_config has it.
+    pub jump: Option<String>,
     /// What `ssh` would be given to reach one of them, with `{name}` for its name; `None`: that name.
     pub destination: Option<String>,
     /// Where the block comes from, unless it is the configuration, whose defaults count before it.
@@ -181,7 +183,8 @@ impl Common {
             known_hosts: known_hosts_by,
         };
         let files = block.ssh_config.as_ref().or(unsaid.ssh_config.as_ref()).cloned();
-        let consult = Consult { files, destination: block.destination.clone(), said };
+        let consult =
+            Consult { files, destination: block.destination.clone(), jump: block.jump.clone(), said };
         let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
         Self { port, user, identity_files, known_hosts, consult }
     }

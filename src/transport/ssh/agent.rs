@@ -9,7 +9,7 @@ use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{self, HashAlg, PrivateKey};
+use russh::keys::{self, Certificate, HashAlg, PrivateKey};
 use russh::{SendError, Signer};
 use tokio::net::UnixStream;
 
@@ -57,6 +57,28 @@ impl Agent {
     pub fn holds(&self, key: &KeyData) -> Option<&AgentIdentity> {
         let is_it = |identity: &&AgentIdentity| matches!(identity, AgentIdentity::PublicKey { key: held, .. } if held.key_data() == key);
         self.identities.iter().find(is_it)
+    }
+
+    pub fn has(&self, wanted: &Certificate) -> bool {
+        let is_it = |identity: &AgentIdentity| matches!(identity, AgentIdentity::Certificate { certificate, .. } if certificate == wanted);
+        self.identities.iter().any(is_it)
+    }
+}
+
+/// Signs with the plain key of a certificate that the agent does not have itself.
+pub(super) struct Plain<'a>(pub &'a mut AgentClient<UnixStream>);
+
+impl Signer for Plain<'_> {
+    type Error = SignError;
+
+    async fn auth_sign(
+        &mut self,
+        identity: &AgentIdentity,
+        hash: Option<HashAlg>,
+        to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, SignError> {
+        let key = AgentIdentity::from(identity.public_key().into_owned());
+        self.0.sign_request(&key, hash, to_sign).await.map_err(|error| SignError::Key(error.to_string()))
     }
 }
 

@@ -12,7 +12,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHas
 use russh::{MethodKind, MethodSet};
 use tokio::time::timeout;
 
-use super::agent::{self, Agent, Own};
+use super::agent::{self, Agent, Own, Plain};
 use super::algorithms::{login_signatures, min_rsa_bits};
 use super::certificate::rsa_bits;
 use super::client::{Client, Witness};
@@ -269,7 +269,7 @@ impl Login<'_> {
 
     /// What the agent has that no file named.
     async fn offer_rest(&mut self, mut agent: Agent) -> Option<End> {
-        for identity in std::mem::take(&mut agent.identities) {
+        for identity in agent.identities.clone() {
             let name = format!("{} from ssh-agent", identity.comment());
             let what = match identity {
                 AgentIdentity::PublicKey { key, .. } => What::Key(key.key_data().clone()),
@@ -308,7 +308,13 @@ impl Login<'_> {
             Ok(answer) => self.judge(answer, what),
             Err(_) if self.handle.is_closed() => Some(End::Lost),
             Err(why) => {
-                self.notes.push(format!("{name} did not sign: {why}"));
+                let token = match what.key() {
+                    KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
+                        "; see that the token is plugged in, and that it asks for no touch while nobody is there"
+                    }
+                    _ => "",
+                };
+                self.notes.push(format!("{name} did not sign: {}{token}", why.to_lowercase()));
                 None
             }
         }
@@ -341,15 +347,22 @@ impl Login<'_> {
         agent: &mut Agent,
         hash: Option<HashAlg>,
     ) -> Result<AuthResult, String> {
+        let has_it = matches!(what, What::Certificate(certificate) if agent.has(certificate));
         let client = &mut agent.client;
         let answer = match what {
             What::Key(key) => {
                 let key = PublicKey::new(key.clone(), "");
                 self.handle.authenticate_publickey_with(self.user, key, hash, client).await
             }
-            What::Certificate(certificate) => {
+            What::Certificate(certificate) if has_it => {
                 let certificate = (**certificate).clone();
                 self.handle.authenticate_certificate_with(self.user, certificate, hash, client).await
+            }
+            What::Certificate(certificate) => {
+                let (certificate, mut plain) = ((**certificate).clone(), Plain(client));
+                let asked =
+                    self.handle.authenticate_certificate_with(self.user, certificate, hash, &mut plain);
+                return asked.await.map_err(|error| error.to_string());
             }
         };
         answer.map_err(|error| error.to_string())

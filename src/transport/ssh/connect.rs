@@ -77,7 +77,7 @@ pub(super) async fn enter(
     }
     let shaken = shaken.map_err(|failure| match failure {
         Unshaken::HostKey { key, verdict, certificate } => {
-            let error = failure::host_key(host, &id, &key, (&known, &verdict));
+            let error = failure::host_key(host, &id, &key, (&known, &verdict, role));
             match certificate {
                 Some(why) => ConnectError {
                     detail: format!("{}; its certificate is not valid: {why}", error.detail),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use russh::{AlgorithmKind, keys};
 
+use super::connect::Role;
 use crate::model::{Host, Outcome, duration_text};
 use crate::render::shell_word;
 use crate::transport::known_hosts::{HostId, KnownHosts, Verdict, fingerprint};
@@ -96,9 +97,14 @@ pub(super) fn host_key(
     host: &Host,
     id: &HostId,
     key: &[u8],
-    (known, verdict): (&KnownHosts, &Verdict),
+    (known, verdict, role): (&KnownHosts, &Verdict, Role),
 ) -> ConnectError {
-    let (name, shown) = (&host.name, fingerprint(key));
+    let shown = fingerprint(key);
+    let name = match role {
+        Role::Target => host.name.as_str(),
+        // It is learned on the way to any of them.
+        Role::Jump => "HOST, with a HOST behind it",
+    };
     match verdict {
         Verdict::Known(_) => ConnectError::unreachable("the host key is known, but the connection was lost"),
         Verdict::Revoked(place) => ConnectError::new(

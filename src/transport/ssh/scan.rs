@@ -46,8 +46,9 @@ pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction,
     }
     let keys = scan_host_key(host, settings).await?;
     let verdicts: Vec<Verdict> = keys.iter().map(|key| known.verdict(&id, &key.blob)).collect();
-    let refusal =
-        |(key, verdict): (&HostKey, &Verdict)| failure::host_key(host, &id, &key.blob, (&known, verdict));
+    let refusal = |(key, verdict): (&HostKey, &Verdict)| {
+        failure::host_key(host, &id, &key.blob, (&known, verdict, Role::Target))
+    };
     let judged = || keys.iter().zip(&verdicts);
     if let Some(bad) = judged().find(|(key, verdict)| match verdict {
         Verdict::Revoked(_) => true,
