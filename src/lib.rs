@@ -8,19 +8,20 @@
 //!
 //! # The modules, by floor
 //!
-//! A module imports from lower floors only (`config` alone has a neighbour, `inventory`);
-//! `tests/it/house/floors.rs` enforces it.
+//! A module imports from lower floors only (`config` alone uses neighbours, `inventory` and `http`, and
+//! `inventory` uses `http`); `tests/it/house/floors.rs` enforces it.
 //!
 //! | floor | module | what it is for |
 //! | --- | --- | --- |
 //! | 4 | [`cli`] | the verbs, one small file each; alone prints, alone knows clap and anyhow |
 //! | 3c | [`daemon`] | the scheduler: which sweep is due, reload, stop, what the service manager is told |
-//! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape; alone names reqwest |
+//! | 3b | [`watch`] | what follows a sweep: escalations, alerts, what other programs scrape |
 //! | 3a | [`collect`] | sweeps and visits, and the one path into archive and index |
 //! | 3a | [`demo`] | a synthetic fleet behind real SSH servers inside this process |
 //! | 3a | [`survey`] | questions over everything recorded: who differs, since when, what they share |
 //! | 2 | [`config`] | TOML, environment and flags → checked settings, or every fault at once |
-//! | 2 | [`inventory`] | blocks of hosts and groups → one checked fleet |
+//! | 2 | [`inventory`] | blocks of hosts and groups, and other programs' lists of them → one checked fleet |
+//! | 2 | [`http`] | requests to other programs; alone names reqwest and rustls |
 //! | 2 | [`openssh`] | this machine's ssh_config files, `Match exec`, and what `ssh -G` says |
 //! | 2 | [`transport`] | commands on a host, over SSH or on this machine; alone names russh |
 //! | 2 | [`store`] | the archive (tar) and the index (SQLite); alone names rusqlite |
@@ -54,6 +55,7 @@ pub mod compare;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod http;
 pub mod inventory;
 pub mod model;
 pub mod openssh;

@@ -37,7 +37,7 @@ const METRICS: [(&str, Metric, f64); 14] = [
 
 fn main() {
     let fleets = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(FLEETS);
-    for hosts in [6, 12, 48, 200, 500] {
+    for hosts in [4, 6, 12, 48, 200, 500] {
         // Of large fleets a tenth: a fleet of 500 takes as long as ten of 48.
         table(hosts, if hosts > 100 { fleets / 10 } else { fleets });
     }

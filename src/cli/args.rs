@@ -54,6 +54,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     Demo(verbs::demo::Demo),
+    Init(verbs::init::Init),
     Config(verbs::config::Config),
     Daemon(verbs::daemon::Daemon),
     Doctor(verbs::doctor::Doctor),
@@ -89,6 +90,7 @@ impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::Demo(verb) => verb.run(context),
+            Self::Init(verb) => verb.run(context),
             Self::Config(verb) => verb.run(context),
             Self::Daemon(verb) => verb.run(context),
             Self::Doctor(verb) => verb.run(context),

@@ -15,7 +15,7 @@ use super::logging::{self, Logging, Usual};
 use crate::config::{self, Flag, Settings, Sources};
 use crate::model::Host;
 use crate::openssh::Machine;
-use crate::render::Style;
+use crate::render::{Lines, Style, escape};
 use crate::select::Selector;
 use crate::store::index::Reader;
 
@@ -90,6 +90,9 @@ impl Context {
             return Ok(settings);
         }
         let settings = config::load(&self.sources()?)?;
+        for trouble in settings.inventories.iter().filter_map(|inventory| inventory.answer.trouble()) {
+            self.tell(&format!("dropsonde: {}\n", escape(&trouble, Lines::Single)));
+        }
         Ok(self.settings.get_or_init(|| settings))
     }
 
@@ -124,7 +127,7 @@ impl Context {
         let chosen = parsed.select(&catalog).map_err(bad)?;
         if fleet.hosts.is_empty() {
             let hint =
-                "the configuration names no host: add [[hosts]] names = \"…\"; see config.example.toml";
+                "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]; see config.example.toml";
             return Err(Usage(hint.to_owned()).into());
         }
         if chosen.is_empty() {

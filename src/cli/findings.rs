@@ -169,12 +169,14 @@ pub fn shortages(all: &[Shortage]) -> String {
 }
 
 pub fn lacking(it: &Shortage) -> LackingReport<'_> {
-    let (what, have, need) = match it.lacking {
-        Lacking::Peers { have, need } => ("peers", have, need),
-        Lacking::Sweeps { have, need } => ("sweeps", have, need),
+    let (what, lens, have, need) = match it.lacking {
+        Lacking::Peers { have, need } => ("peers", None, have, need),
+        Lacking::OddPeers { have, need } => ("peers", Some("odd"), have, need),
+        Lacking::Sweeps { have, need } => ("sweeps", Some("changed"), have, need),
     };
     LackingReport {
         what,
+        lens,
         have,
         need,
         metrics: &it.metrics,

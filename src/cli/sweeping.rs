@@ -19,6 +19,7 @@ use crate::collect::{
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Retention, Settings};
+use crate::inventory::{self, Answer};
 use crate::model::{Outcome, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
 
@@ -37,7 +38,18 @@ pub fn open_recorder(context: &Context, state: &Path, retention: &Retention) -> 
     let options = Options { reserve: retention.reserve, ..Options::default() };
     let (recorder, recovered) = Recorder::open(state, options)?;
     recovered.iter().for_each(|what: &Recovered| context.remark(&format!("dropsonde: {what}")));
+    if let Ok(settings) = context.settings() {
+        keep_inventories(settings, state);
+    }
     Ok(recorder)
+}
+
+/// Other programs' lists of hosts, for the day when they cannot be read.
+fn keep_inventories(settings: &Settings, state: &Path) {
+    let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
+    if let Err(error) = inventory::keep(state, &answers) {
+        tracing::warn!(%error, "the lists of hosts are not kept");
+    }
 }
 
 /// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.

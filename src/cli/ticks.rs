@@ -47,6 +47,7 @@ impl Ticks {
 fn not_run(tick: &Tick) -> Option<NotRun<'_>> {
     let (fate, count, why) = match &tick.fate {
         Fate::Ran { .. } => return None,
+        Fate::Failed { why, .. } => ("failed", 1, why),
         Fate::Skipped { why } => ("skipped", 1, why),
         Fate::Missed { count, why, .. } => ("missed", *count, why),
     };

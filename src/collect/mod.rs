@@ -24,6 +24,7 @@ mod scribe;
 mod stop;
 mod sweep;
 mod sweeping;
+mod tail;
 mod totals;
 mod visit;
 

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use super::Caps;
 use super::keep::finish;
-use super::ledger::Ledger;
 use super::reindex::rebuild;
-use super::replay::{Lost, Opening, Replay, Replayed};
+use super::replay::{Lost, Replay, Replayed};
 use super::scribe::Scribe;
-use super::sweeping::Sweeping;
-use crate::model::{Kept, Reading, SweepId};
-use crate::store::archive::{Damage, Entry, Member, TarFile, Unclosed};
+use super::tail::{Dead, Tail, cut_tail};
+use crate::model::SweepId;
+use crate::store::archive::Unclosed;
 use crate::store::index::{Mark, SwapOld, Writer, swap};
 use crate::store::{Journal, Reserve, Sequence, StateDir, StoreError, Turn};
 
@@ -178,13 +177,6 @@ struct Recovery<'a> {
     caps: Caps,
 }
 
-/// A sweep whose tail has been cut and that still owes outcomes.
-struct Dead {
-    sweeping: Sweeping,
-    cut_bytes: u64,
-    kept: u64,
-}
-
 impl Recovery<'_> {
     fn mend(
         &self,
@@ -222,11 +214,12 @@ impl Recovery<'_> {
     ) -> Result<Vec<Dead>, StoreError> {
         let mut dead = Vec::new();
         for sweep in self.state.sweeps()? {
-            if marks.get(&sweep).is_some_and(|mark| mark.ended) {
+            let mark = marks.get(&sweep);
+            if mark.is_some_and(|mark| mark.ended) {
                 continue;
             }
             let Some(unclosed) = Unclosed::take(self.state, &sweep)? else { continue };
-            match cut_tail(unclosed)? {
+            match cut_tail(unclosed, mark.map_or(0, |mark| mark.archived))? {
                 Tail::Cut(sweep) => dead.push(*sweep),
                 Tail::NoPlan(kept_as) => found.push(Recovered::Discarded { sweep, kept_as }),
                 Tail::Pruned => {
@@ -236,51 +229,6 @@ impl Recovery<'_> {
             }
         }
         Ok(dead)
-    }
-}
-
-enum Tail {
-    Cut(Box<Dead>),
-    NoPlan(Option<PathBuf>),
-    /// A tar that was closed once, or it would not have been pruned: a collector's kill has not done this,
-    /// and nothing is cut.
-    Pruned,
-}
-
-/// Keeps everything up to the last member that is whole, its bytes included.
-fn cut_tail(unclosed: Unclosed) -> Result<Tail, StoreError> {
-    let tar = unclosed.tar()?;
-    let len = tar.size()?;
-    let Some(opening) = Opening::read(&tar, len)? else {
-        let damage = (len > 0).then(|| Damage { offset: 0, end: len, what: String::new() });
-        return unclosed.discard(damage.as_ref()).map(Tail::NoPlan);
-    };
-    if opening.kept != Kept::Raw {
-        return Ok(Tail::Pruned);
-    }
-    let mut ledger = Ledger::new(Arc::clone(&opening.plan), Arc::clone(&opening.probes));
-    let (mut whole, mut kept) = (opening.end, 0);
-    for step in tar.walk(opening.end, len) {
-        let Ok(member) = step? else { continue };
-        // An end without the blocks behind it is written again.
-        let Entry::Reading(..) = &member.entry else { continue };
-        if let Some(reading) = readable(&tar, &member)? {
-            // One that stands there twice or unplanned stays for `check` to name.
-            let _ = ledger.settle(&reading);
-            whole = member.end;
-            kept += 1;
-        }
-    }
-    let tape = unclosed.resume(whole)?;
-    let sweeping = Sweeping::over(ledger, tape);
-    Ok(Tail::Cut(Box::new(Dead { sweeping, cut_bytes: len - whole, kept })))
-}
-
-fn readable(tar: &Arc<TarFile>, member: &Member) -> Result<Option<Reading>, StoreError> {
-    match tar.reading(member) {
-        Ok(reading) => Ok(Some(reading)),
-        Err(StoreError::Damaged { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -1,13 +1,15 @@
 //! The index, built again from the archive. It is built beside the live one and takes its place at once:
 //! readers keep what they have open, and a collector that is at work goes on.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::Caps;
 use super::keep::finish_files;
 use super::replay::{Lost, Replay};
+use super::tail::close_holes;
 use crate::model::SweepId;
-use crate::store::index::{SwapOld, Writer, swap};
+use crate::store::index::{Reader, SwapOld, Writer, swap};
 use crate::store::{Journal, Sequence, StateDir, StoreError};
 
 /// How far it is.
@@ -36,6 +38,12 @@ pub fn reindex(
     rebuild(&state, &sequence, caps, progress)
 }
 
+/// How far the index that is to be replaced has each tar, as far as it can be asked.
+fn vouched(state: &StateDir) -> HashMap<SweepId, u64> {
+    let rows = Reader::open(state.root()).and_then(|reader| reader.sweeps(usize::MAX)).unwrap_or_default();
+    rows.into_iter().map(|row| (row.sweep, row.archived)).collect()
+}
+
 pub(super) fn rebuild(
     state: &StateDir,
     sequence: &Sequence,
@@ -47,6 +55,8 @@ pub(super) fn rebuild(
         let _turn = sequence.turn()?;
         let journal = Journal::read(state)?;
         journal.iter().try_for_each(|journal| finish_files(state, journal))?;
+        // What is read now is where a later start finds it.
+        close_holes(state, &vouched(state))?;
         journal
     };
     let mut index = Writer::fresh(state)?;

@@ -15,7 +15,7 @@ use super::reread::read;
 use super::sweeping::Sweeping;
 use crate::model::{Plan, Probe, Reading, SweepEnd, SweepId};
 use crate::store::index::{Event, EventKind, Writer};
-use crate::store::{Reserve, Sequence, StateDir, StoreError, Turn};
+use crate::store::{Reserve, Sequence, StateDir, StoreError, Turn, crash};
 
 /// Why a reading that nobody recorded has nothing.
 const NEVER_RUN: &str = "the sweep ended before this reading was taken";
@@ -147,6 +147,7 @@ impl Scribe {
         // Written with the numbers already taken: nobody gives them again, whatever happens now.
         let failed = self.make_durable(turn.pending().err(), &group);
         let mut done = self.acknowledge(group, &failed);
+        crash::point("record.acknowledged");
         self.tell_index(&done.events, &mut turn);
         drop(turn);
         done.events.clear();
@@ -284,8 +285,10 @@ impl Scribe {
             match waiting {
                 Waiting::Begun(reply) => {
                     if durable.is_err() {
-                        // There is no handle that could end it; the next start discards its tar.
-                        self.open.remove(&sweep);
+                        // There is no handle that could end it.
+                        if let Some(unbegun) = self.open.remove(&sweep) {
+                            unbegun.discard();
+                        }
                     }
                     answer(reply, durable);
                 }
@@ -306,7 +309,9 @@ impl Scribe {
     fn tell_index(&mut self, events: &[Event], turn: &mut Turn<'_>) {
         // What it lacks from before comes first: this waits in the archive with it.
         let Some(index) = self.index.as_mut().filter(|_| !events.is_empty()) else { return };
-        if let Err(error) = index.ingest(events).and_then(|()| turn.settle()) {
+        let told = index.ingest(events);
+        crash::point("record.indexed");
+        if let Err(error) = told.and_then(|()| turn.settle()) {
             self.index_fails(error);
         }
     }
@@ -314,6 +319,7 @@ impl Scribe {
     /// Turns the ended sweeps' samples into blocks and answers whoever ended them.
     fn finish(&mut self, done: Done) {
         for Ended { sweep, end, reply } in done.finished {
+            crash::point("sweep.ended");
             self.open.remove(&sweep);
             if let Some(index) = self.index.as_mut().filter(|_| end.is_ok())
                 && let Err(error) = index.pivot(&sweep)

@@ -56,6 +56,11 @@ impl Sweeping {
         Self { sweep, ledger, tape, pending: Vec::new(), failed: None, full: None }
     }
 
+    /// For a sweep whose beginning did not reach the disk.
+    pub(super) fn discard(self) {
+        self.tape.discard();
+    }
+
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -21,6 +21,9 @@ const LEAST_SCALE: f64 = 0.05;
 /// How many scales are far off for normal numbers.
 const FAR: f64 = 3.0;
 
+/// The share of the resolution below which an expected value is none.
+const NOTHING: f64 = 0.01;
+
 /// So many hosts say how wild a metric is.
 const SAMPLED_HOSTS: usize = 64;
 
@@ -132,6 +135,8 @@ impl<'a> Judge<'a> {
             return None;
         }
         let expected = self.measure.value(usual.ratio * self.measure.strength(last.peers));
+        // So little is what logarithms are rounded by: as much as none, and nothing to take a multiple of.
+        let expected = if expected.abs() < NOTHING * self.measure.resolution { 0.0 } else { expected };
         Some(Finding {
             host: *host,
             lens: Lens::Changed,

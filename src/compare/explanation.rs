@@ -80,6 +80,7 @@ pub struct Companion {
     /// Outliers of both.
     pub hosts: Vec<HostName>,
     pub value: f64,
+    pub peers: f64,
     pub ratio: Option<f64>,
     pub since: Option<CollectorTime>,
     pub score: f64,

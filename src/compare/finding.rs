@@ -2,14 +2,14 @@
 //! their group; that a whole group changed is no host's difference, and not found here.
 
 use super::changed::Judge;
-use super::grid::{Grid, columns};
+use super::grid::{FEWEST_PEERS, Grid, columns};
 use super::odd;
 use super::shape::Measure;
 
 /// Sweeps that make a history.
 pub const LEAST_SWEEPS: usize = 24;
 
-/// Peers that say what is usual among hosts.
+/// Peers that say what is usual among hosts: what the lens `odd` needs.
 pub const LEAST_PEERS: usize = 5;
 
 /// What tells a host from the rest.
@@ -48,7 +48,11 @@ pub struct Finding {
 /// Why a lens did not judge a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lacking {
+    /// Nobody is judged.
     Peers { have: usize, need: usize },
+    /// Enough to cancel out what all share, and too few to say what is usual: only changes are found.
+    OddPeers { have: usize, need: usize },
+    /// Nobody is judged by the past.
     Sweeps { have: usize, need: usize },
 }
 
@@ -69,9 +73,10 @@ pub fn find(grid: Grid<'_>, group: &[usize], measure: Measure) -> Found {
     let judged = judge.changed();
     found.findings.extend(judged.findings);
     found.findings.extend(odd::odd(grid, group, &columns, measure, &found.findings));
-    let peers = group.len().saturating_sub(1);
-    if peers < LEAST_PEERS {
-        found.lacking.push(Lacking::Peers { have: peers, need: LEAST_PEERS });
+    match group.len().saturating_sub(1) {
+        have if have < FEWEST_PEERS => found.lacking.push(Lacking::Peers { have, need: FEWEST_PEERS }),
+        have if have < LEAST_PEERS => found.lacking.push(Lacking::OddPeers { have, need: LEAST_PEERS }),
+        _ => {}
     }
     if judged.longest < LEAST_SWEEPS {
         found.lacking.push(Lacking::Sweeps { have: judged.longest, need: LEAST_SWEEPS });

@@ -143,13 +143,22 @@ fn what_is_missing_is_said() {
         let found = find(Grid::new(&values, SWEEPS), &group, SECONDS);
         assert_eq!((found.findings, found.lacking.as_slice()), (Vec::new(), expected), "{hosts}");
     };
-    let peers = |have| Lacking::Peers { have, need: LEAST_PEERS };
+    let peers = |have| Lacking::Peers { have, need: 3 };
     let sweeps = Lacking::Sweeps { have: 0, need: LEAST_SWEEPS };
     check(0, &[peers(0), sweeps]);
     check(1, &[peers(0), sweeps]);
-    check(4, &[peers(3)]);
+    check(3, &[peers(2), sweeps]);
+    check(4, &[Lacking::OddPeers { have: 3, need: LEAST_PEERS }]);
     check(6, &[]);
     assert_eq!(find(Grid::new(&[], 0), &[], SECONDS).findings, []);
+}
+
+#[test]
+fn three_peers_show_a_change_and_nothing_lasting() {
+    let mut values = fleet(4);
+    values[SWEEPS - 4..SWEEPS].iter_mut().for_each(|value| *value *= 9.0);
+    values[SWEEPS..2 * SWEEPS].iter_mut().for_each(|value| *value *= 50.0);
+    assert_eq!(names(&values, SECONDS), [(0, Lens::Changed)]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use super::shape::Measure;
 
-/// Fewer peers have no median worth the name.
-pub(super) const LEAST_PEERS: usize = 3;
+/// Fewer peers have no median worth the name: what the lens `changed` needs.
+pub(super) const FEWEST_PEERS: usize = 3;
 
 /// The values of one metric.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ impl Column {
     /// Reorders `values`, which are all finite.
     fn of(values: &mut [f64], measure: Measure) -> Self {
         let count = values.len();
-        if count <= LEAST_PEERS {
+        if count <= FEWEST_PEERS {
             return Self { count, middle: f64::NAN, medians: [f64::NAN; 3], strengths: [f64::NAN; 3] };
         }
         let (lower, middle, upper) = values.select_nth_unstable_by(count / 2, f64::total_cmp);
@@ -89,7 +89,7 @@ pub(super) fn against_peers(
 ) -> impl DoubleEndedIterator<Item = Seen> {
     let known = move |(sweep, (value, column)): (usize, (&f64, &Column))| {
         let which = column.without(*value);
-        let known = value.is_finite() && column.count > LEAST_PEERS;
+        let known = value.is_finite() && column.count > FEWEST_PEERS;
         known.then(|| Seen {
             sweep: first + sweep,
             value: *value,

@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reader::Document;
 use super::retention::Retention;
-use super::{escalate, hosts, load, receiver, schedule};
+use super::{escalate, hosts, inventory, load, receiver, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -26,6 +26,18 @@ fn in_force() -> String {
         _ => line.to_owned(),
     };
     EXAMPLE.lines().map(uncomment).collect::<Vec<_>>().join("\n")
+}
+
+/// The same without what other programs would have to answer.
+fn without_inventories() -> String {
+    let mut kept = true;
+    let keep = |line: &&str| {
+        if line.starts_with('[') {
+            kept = *line != "[[inventory]]";
+        }
+        kept
+    };
+    in_force().lines().filter(keep).collect::<Vec<_>>().join("\n")
 }
 
 fn load_text(text: &str) -> super::Settings {
@@ -76,7 +88,7 @@ const NOT_CONSTANT: &str = "defaults.user";
 #[test]
 fn the_example_loads_as_it_is_and_with_everything_in_force() {
     assert_eq!(load_text(EXAMPLE).fleet.hosts.len(), 0);
-    let settings = load_text(&in_force());
+    let settings = load_text(&without_inventories());
     assert_eq!(settings.fleet.hosts.len(), 50);
     assert_eq!(settings.fleet.groups["quiet"].len(), 44);
     assert_eq!(settings.schedules.len(), 1);
@@ -85,6 +97,18 @@ fn the_example_loads_as_it_is_and_with_everything_in_force() {
     assert_eq!(settings.delivery, Alerts::default());
     assert_eq!(settings.state_dir, Path::new("/home/ann/.local/state/dropsonde"));
     assert_eq!(settings.limits, Limits::default());
+}
+
+#[test]
+fn the_examples_of_inventories_are_right() {
+    let text = Text { file: "example".into(), folder: Path::new("").into(), text: Arc::from(in_force()) };
+    let mut faults = Faults::default();
+    let document = Document::parse(&text, None);
+    let world = inventory::World { home: None, environment: &BTreeMap::new() };
+    let drafts = document.walk(load::KEYS, &mut faults, |root, faults| inventory::read_all(root, world, faults));
+    assert_eq!(faults, Faults::default());
+    let names: Vec<String> = drafts.unwrap().into_iter().map(|draft| draft.name.value).collect();
+    assert_eq!(names, ["ansible", "targets", "service", "ssh", "cmdb"]);
 }
 
 #[test]
@@ -103,7 +127,7 @@ fn the_example_has_every_setting_with_its_default() {
 /// The keys of the tables that come several times.
 fn table_keys() -> impl Iterator<Item = &'static &'static str> {
     let of_rules = escalate::KEYS.iter().chain(alert::KEYS).chain(receiver::KEYS);
-    hosts::KEYS.iter().chain(schedule::KEYS).chain(of_rules)
+    hosts::KEYS.iter().chain(inventory::KEYS).chain(schedule::KEYS).chain(of_rules)
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! `[[hosts]]` and `[groups]`: read here, made into a fleet by `inventory`, whose problems get their
 //! places back here.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
 use super::jump::JumpHosts;
 use super::knob::{Layered, between};
 use super::reader::{Located, Section, WrittenValue, inside};
-use crate::inventory::{Fleet, GroupRule, HostBlock, Problem, Unsaid};
-use crate::model::{Labels, Reach, Said};
+use super::inventory::Inventory;
+use crate::inventory::{
+    Fleet, Found, GroupRule, HostBlock, Merged, Outright, Problem, Provenance, Unsaid, Whence,
+    groups as inventory_groups, is_group_name, merge,
+};
+use crate::model::{HostName, Labels, Reach, Said};
 use crate::select::{self, SelectError};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -84,8 +90,13 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
 }
 
 pub(super) fn labels(section: &Section<'_>, faults: &mut Faults) -> Labels {
+    labels_of(section, "labels", faults)
+}
+
+/// The labels of the table `key`.
+pub(super) fn labels_of(section: &Section<'_>, key: &str, faults: &mut Faults) -> Labels {
     let mut labels = Labels::new();
-    let Some(table) = section.open_section("labels", faults) else { return labels };
+    let Some(table) = section.open_section(key, faults) else { return labels };
     for (name, field) in table.fields() {
         if !is_label(name) {
             let fault = Fault::new(field.key_place(), format!("{name:?} cannot be a label"));
@@ -127,7 +138,9 @@ impl Written {
             ssh_config: self.ssh_config.clone(),
             jump: self.jump.clone(),
             destination: None,
-            source: None,
+            said: Said::default(),
+            first: None,
+            ssh: Arc::default(),
             proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),
             sys_root: root(&self.sys_root, &defaults.sys_root, "/sys"),
         }
@@ -137,32 +150,86 @@ impl Written {
 /// Groups with where each name and each expression stands.
 pub(crate) type Groups = std::collections::BTreeMap<String, (Place, Located<String>)>;
 
-/// Builds the fleet out of all files' hosts and groups; `whole` unless some of them could not be read.
+/// The fleet, and what was heard of its hosts from elsewhere.
+pub(crate) struct Built {
+    pub fleet: Fleet,
+    /// Who names each host that is not ours alone.
+    pub named_by: HashMap<HostName, Vec<Provenance>>,
+    /// Where each of our own hosts stands.
+    pub written: HashMap<HostName, Place>,
+    pub remarks: Vec<Fault>,
+}
+
+/// Builds the fleet out of all files' hosts and groups and those of other programs; `whole` unless some of
+/// them could not be read.
 pub(crate) fn build(
     written: &[Written],
     groups: &Groups,
+    inventories: &[Inventory],
     layered: &Layered<Defaults>,
     (whole, faults): (bool, &mut Faults),
-) -> Fleet {
+) -> Built {
     let defaults = &layered.value;
     let blocks: Vec<HostBlock> = written.iter().map(|written| written.block(defaults)).collect();
-    let nobody = |(_, block): &(&Written, &HostBlock)| {
+    let answers: Vec<(Arc<str>, Arc<Found>)> =
+        inventories.iter().map(|one| (Arc::clone(&one.name), Arc::clone(&one.wanted))).collect();
+    let outright = Outright {
+        port: layered.is_written("port"),
+        user: layered.is_written("user"),
+        identity_files: layered.is_written("identity_files"),
+    };
+    let Merged { blocks, whence, named_by, mut remarks } = merge(&blocks, &answers, outright);
+    let nobody = |(_, block): &(&Whence, &HostBlock)| {
         block.user.is_none() && defaults.user.is_empty() && block.reach == Reach::Ssh
     };
-    if let Some((written, _)) = written.iter().zip(&blocks).find(nobody) {
-        let fault = Fault::new(written.names.place.clone(), "no user to log in as");
+    if let Some((whence, _)) = whence.iter().zip(&blocks).find(nobody) {
+        let fault = Fault::new(place(whence, written), "no user to log in as");
         faults.push(fault.help("set `defaults.user`; neither USER nor LOGNAME is set"));
     }
-    let rules: Vec<GroupRule> = groups
+    let mut all = groups.clone();
+    add_groups(&answers, &mut all, &mut remarks);
+    let rules: Vec<GroupRule> = all
         .iter()
         .map(|(name, (_, expression))| GroupRule { name: name.clone(), expression: expression.value.clone() })
         .collect();
     let (fleet, problems) = Fleet::build((&blocks, &unsaid(layered)), &rules, whole);
-    let groups: Vec<(&String, &(Place, Located<String>))> = groups.iter().collect();
+    let groups: Vec<(&String, &(Place, Located<String>))> = all.iter().collect();
     for problem in problems {
-        faults.push(located(problem, written, &groups));
+        faults.push(located(problem, (written, &whence), &groups));
     }
-    fleet
+    let mut stands = HashMap::new();
+    for (whence, block) in whence.iter().zip(&blocks) {
+        let Whence::Written(_) = whence else { continue };
+        let names = select::expand(&block.names).unwrap_or_default();
+        let names = names.iter().filter_map(|name| HostName::new(name).ok());
+        stands.extend(names.map(|name| (name, place(whence, written))));
+    }
+    Built { fleet, named_by, written: stands, remarks }
+}
+
+fn place(whence: &Whence, written: &[Written]) -> Place {
+    match whence {
+        Whence::Written(number) => written[*number].names.place.clone(),
+        Whence::Source(place) => place.clone(),
+    }
+}
+
+/// The groups of other programs, unless the configuration has one of that name.
+fn add_groups(answers: &[(Arc<str>, Arc<Found>)], groups: &mut Groups, remarks: &mut Vec<Fault>) {
+    for (name, members) in inventory_groups(answers) {
+        let place = Place::whole("inventory");
+        if !is_group_name(&name) {
+            remarks.push(Fault::new(place, format!("the group {name:?} is none here: its name cannot be one")));
+            continue;
+        }
+        let expression = match members.is_empty() {
+            // A group without hosts is still one that a selector may name.
+            true => "*!*".to_owned(),
+            false => select::fold(members.iter().map(HostName::as_str)),
+        };
+        let rule = (place.clone(), Located { value: expression, place });
+        groups.entry(name).or_insert(rule);
+    }
 }
 
 /// What hosts have that say nothing of their own. A default that nobody wrote gives way to an ssh_config.
@@ -185,14 +252,24 @@ fn unsaid(layered: &Layered<Defaults>) -> Unsaid {
     }
 }
 
-fn located(problem: Problem, written: &[Written], groups: &[(&String, &(Place, Located<String>))]) -> Fault {
-    let names = |block: usize| written[block].names.place.clone();
-    let address = |block: usize| {
-        let written = &written[block];
-        written.address.as_ref().map_or_else(|| names(block), |address| address.place.clone())
+fn located(
+    problem: Problem,
+    (written, whence): (&[Written], &[Whence]),
+    groups: &[(&String, &(Place, Located<String>))],
+) -> Fault {
+    let names = |block: usize| place(&whence[block], written);
+    let address = |block: usize| match &whence[block] {
+        Whence::Written(number) => {
+            let address = written[*number].address.as_ref();
+            address.map_or_else(|| names(block), |address| address.place.clone())
+        }
+        Whence::Source(place) => place.clone(),
     };
     match problem {
-        Problem::Names { block, error } => selector_fault("hosts.names", &written[block].names, &error),
+        Problem::Names { block, error } => match &whence[block] {
+            Whence::Written(number) => selector_fault("hosts.names", &written[*number].names, &error),
+            Whence::Source(place) => Fault::new(place.clone(), error.to_string()).expected(error.expected()),
+        },
         Problem::HostName { block, bad } => {
             Fault::new(names(block), format!("{:?} cannot be a host's name", bad.text)).expected(bad.expected)
         }

@@ -85,6 +85,8 @@ pub struct Sources {
     /// The environment; an empty variable counts as not set.
     pub environment: BTreeMap<String, String>,
     pub system: System,
+    /// Whether other programs are asked for their hosts although their last answer is young.
+    pub fresh: bool,
 }
 
 /// Variables with the program's prefix that name no setting.

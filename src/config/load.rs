@@ -2,6 +2,7 @@
 //! against each other; a fault in the first never stops the second where that can still be trusted.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::alert::{self, Alerts};
 use super::defaults::Defaults;
@@ -9,6 +10,7 @@ use super::escalate;
 use super::fault::Faults;
 use super::file;
 use super::hosts::{self, Groups, Written};
+use super::inventory::{self, Inventory, World};
 use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Sources};
 use super::library::Library;
@@ -18,8 +20,9 @@ use super::reader::{Document, Located, Section};
 use super::receiver;
 use super::retention::Retention;
 use super::schedule::{self, Draft, Surroundings};
-use super::settings::{Settings, Shown, section_entries, written_entries};
+use super::settings::{Origins, Settings, Shown, section_entries, written_entries};
 use super::value::Base;
+use crate::inventory::{Answer, Around};
 use crate::model::OwnAlert;
 
 pub(crate) const KEYS: &[&str] = &[
@@ -28,6 +31,7 @@ pub(crate) const KEYS: &[&str] = &[
     "limits",
     "retention",
     "hosts",
+    "inventory",
     "groups",
     "schedule",
     "escalate",
@@ -41,7 +45,7 @@ pub(crate) const KEYS: &[&str] = &[
 pub fn load(sources: &Sources) -> Result<Settings, Faults> {
     let (config_file, folder) = sources.locate();
     let mut faults = Faults::default();
-    let mut draft = Gathered::new(sources);
+    let mut draft = Gathered::new(sources.clone());
     if let Some(file) = &config_file {
         draft.file(file, &mut faults);
     }
@@ -57,17 +61,69 @@ pub fn load(sources: &Sources) -> Result<Settings, Faults> {
     draft.environment_and_flags(&mut faults);
     let library = Library::load(&sources.probe_folders(folder.as_deref()));
     let (probes, probe_faults) = library.map_or_else(|both| both, |library| (library, Faults::default()));
-    let settings = draft.settings(probes, !probe_faults.is_empty(), &mut faults);
+    let known = Known { probes, broken: !probe_faults.is_empty(), before: Vec::new() };
+    let recipe = Arc::new(draft);
+    let settings = Gathered::clone(&recipe).settings(known, &mut faults);
     faults.append(probe_faults);
     match settings {
-        Some(settings) if faults.is_empty() => Ok(Settings { config_file, drop_ins, ..settings }),
+        Some(settings) if faults.is_empty() => {
+            Ok(Settings { config_file, drop_ins, recipe: Recipe(recipe), ..settings })
+        }
         _ => Err(faults),
     }
 }
 
+/// The same configuration with its inventories read again, those whose answers are not young any more: no file
+/// of the configuration itself is read.
+pub fn refresh(settings: &Settings) -> Result<Settings, Faults> {
+    let Recipe(recipe) = &settings.recipe;
+    let before = settings.inventories.iter().map(|one| one.answer.clone()).collect();
+    let known = Known { probes: settings.probes.clone(), broken: false, before };
+    let mut faults = Faults::default();
+    let mut draft = Gathered::clone(recipe);
+    draft.sources.fresh = false;
+    match draft.settings(known, &mut faults) {
+        Some(again) if faults.is_empty() => Ok(Settings {
+            config_file: settings.config_file.clone(),
+            drop_ins: settings.drop_ins.clone(),
+            state_dir: settings.state_dir.clone(),
+            recipe: settings.recipe.clone(),
+            ..again
+        }),
+        _ => Err(faults),
+    }
+}
+
+/// What is there beside what the files say.
+struct Known {
+    probes: Library,
+    /// Whether a probe could not be read.
+    broken: bool,
+    /// What the inventories answered last.
+    before: Vec<Answer>,
+}
+
+/// What a configuration's files say, kept so that it can be put together again with other hosts.
+#[derive(Clone)]
+pub(crate) struct Recipe(Arc<Gathered>);
+
+impl std::fmt::Debug for Recipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recipe")
+    }
+}
+
+impl PartialEq for Recipe {
+    /// What it makes is what counts.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// What all files say, before anything is checked against anything else.
-struct Gathered<'s> {
-    sources: &'s Sources,
+#[derive(Clone)]
+struct Gathered {
+    sources: Sources,
     home: Option<PathBuf>,
     state: Option<Located<PathBuf>>,
     defaults: Layered<Defaults>,
@@ -75,6 +131,7 @@ struct Gathered<'s> {
     retention: Layered<Retention>,
     hosts: Vec<Written>,
     groups: Groups,
+    inventories: Vec<inventory::Draft>,
     schedules: Vec<Draft>,
     escalations: Vec<escalate::Draft>,
     delivery: Layered<Alerts>,
@@ -86,17 +143,18 @@ struct Gathered<'s> {
     whole: bool,
 }
 
-impl<'s> Gathered<'s> {
-    fn new(sources: &'s Sources) -> Self {
+impl Gathered {
+    fn new(sources: Sources) -> Self {
         Self {
-            sources,
             home: sources.home(),
+            sources,
             state: None,
             defaults: Layered::new(Defaults::default()),
             limits: Layered::new(Limits::default()),
             retention: Layered::new(Retention::default()),
             hosts: Vec::new(),
             groups: Groups::new(),
+            inventories: Vec::new(),
             schedules: Vec::new(),
             escalations: Vec::new(),
             delivery: Layered::new(Alerts::default()),
@@ -144,6 +202,8 @@ impl<'s> Gathered<'s> {
                 }
             }
         }
+        let world = World { home: self.home.as_deref(), environment: &self.sources.environment };
+        self.inventories.extend(inventory::read_all(root, world, faults));
         self.whole &= faults.iter().count() == before;
         self.schedules.extend(schedule::read_all(root, faults));
         self.escalations.extend(escalate::read_all(root, faults));
@@ -160,23 +220,29 @@ impl<'s> Gathered<'s> {
     fn environment_and_flags(&mut self, faults: &mut Faults) {
         let (keys, variables) = names();
         self.sources.refuse_unknown(&keys, &variables, faults);
-        self.defaults.environment_and_flags(self.sources, faults);
-        self.limits.environment_and_flags(self.sources, faults);
-        self.delivery.environment_and_flags(self.sources, faults);
-        self.metrics.environment_and_flags(self.sources, faults);
-        self.retention.environment_and_flags(self.sources, faults);
+        self.defaults.environment_and_flags(&self.sources, faults);
+        self.limits.environment_and_flags(&self.sources, faults);
+        self.delivery.environment_and_flags(&self.sources, faults);
+        self.metrics.environment_and_flags(&self.sources, faults);
+        self.retention.environment_and_flags(&self.sources, faults);
     }
 
-    fn settings(mut self, probes: Library, broken: bool, faults: &mut Faults) -> Option<Settings> {
+    fn settings(mut self, known: Known, faults: &mut Faults) -> Option<Settings> {
         limits::reconcile(&mut self.limits, faults);
         self.fill_defaults();
+        let state = self.sources.state_dir(self.state.take());
+        let state = state.map_err(|more| faults.append(more)).ok();
         let before = faults.iter().count();
-        let fleet = hosts::build(&self.hosts, &self.groups, &self.defaults, (self.whole, faults));
-        let trusted = self.whole && faults.iter().count() == before;
+        let inventories = self.ask(state.as_ref().map(|(path, _)| path.as_path()), &known.before, faults);
+        let whole = self.whole && inventories.is_some();
+        let inventories = inventories.unwrap_or_default();
+        let built = hosts::build(&self.hosts, &self.groups, &inventories, &self.defaults, (whole, faults));
+        let hosts::Built { fleet, named_by, written, remarks } = built;
+        let trusted = whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),
-            library: &probes,
-            broken,
+            library: &known.probes,
+            broken: known.broken,
             limits: &self.limits.value,
         };
         let schedules = schedule::resolve(&self.schedules, &around, faults);
@@ -186,26 +252,35 @@ impl<'s> Gathered<'s> {
         let names: Vec<&str> = alerts.iter().map(|alert| alert.name.as_str()).chain(own).collect();
         let receivers = receiver::resolve(&self.receivers, &names, faults);
         let shown = self.shown();
-        let (state_dir, state_origin) =
-            self.sources.state_dir(self.state).map_err(|more| faults.append(more)).ok()?;
+        let (state_dir, state_origin) = state?;
         Some(Settings {
             config_file: None,
             drop_ins: Vec::new(),
             state_dir,
             state_origin,
-            defaults: self.defaults.value,
-            limits: self.limits.value,
-            retention: self.retention.value,
+            defaults: self.defaults.value.clone(),
+            limits: self.limits.value.clone(),
+            retention: self.retention.value.clone(),
             fleet,
-            probes,
+            inventories,
+            origins: Origins { written, named_by },
+            remarks,
+            probes: known.probes,
             schedules,
             escalations,
-            delivery: self.delivery.value,
-            metrics: self.metrics.value,
+            delivery: self.delivery.value.clone(),
+            metrics: self.metrics.value.clone(),
             alerts,
             receivers,
             shown,
+            recipe: Recipe(Arc::new(self)),
         })
+    }
+
+    fn ask(&self, state_dir: Option<&Path>, before: &[Answer], faults: &mut Faults) -> Option<Vec<Inventory>> {
+        let credentials = self.sources.variable("CREDENTIALS_DIRECTORY").map(Path::new);
+        let around = Around { state_dir, credentials, before, fresh: self.sources.fresh };
+        inventory::ask(&self.inventories, &around, faults)
     }
 
     /// The defaults that depend on who runs the program and where.
@@ -245,6 +320,9 @@ impl<'s> Gathered<'s> {
                 value: expression.value.clone().into(),
                 given: Some((Layer::File, expression.place.clone())),
             });
+        }
+        for draft in &self.inventories {
+            shown.extend(written_entries(&format!("inventory.{}", draft.name.value), &draft.written));
         }
         for draft in &self.schedules {
             shown.extend(written_entries(&format!("schedule.{}", draft.name.value), &draft.written));

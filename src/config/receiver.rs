@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::fault::{Fault, Faults, Place, suggestion};
 use super::reader::{Located, Section, WrittenValue};
 use super::value::{Bad, Base, Value};
+use crate::http::{Secret, Trust, Url, origin};
 use crate::model::Labels;
 use crate::render::{BadTemplate, Template};
 
@@ -59,14 +60,6 @@ pub const PLACES: [&str; 14] = [
     "at",
 ];
 
-/// Where something that must stay secret stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Secret {
-    File(PathBuf),
-    /// The name of a file in `$CREDENTIALS_DIRECTORY`.
-    Credential(String),
-}
-
 const CREDENTIAL: &str = "credential:";
 
 impl Value for Secret {
@@ -93,33 +86,6 @@ impl Value for Secret {
     }
 }
 
-/// An address that may hold a secret, as Slack's do: it is not shown by `{:?}`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Url(String);
-
-impl Url {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The part that is no secret.
-    pub fn origin(&self) -> &str {
-        origin(&self.0)
-    }
-}
-
-impl std::fmt::Debug for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/…", self.origin())
-    }
-}
-
-fn origin(url: &str) -> &str {
-    let path = url.find("://").map_or(0, |at| at + 3);
-    let end = url[path..].find(['/', '?', '#']).map_or(url.len(), |at| path + at);
-    &url[..end]
-}
-
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -135,10 +101,7 @@ pub struct Receiver {
     pub address: Address,
     /// Sent as a bearer token.
     pub token: Option<Secret>,
-    /// Certificates to trust instead of the system's, in PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Our own certificate and its key, in PEM.
-    pub client: Option<(PathBuf, PathBuf)>,
+    pub trust: Trust,
     /// Only alerts of these names; all where there are none.
     pub only: Vec<String>,
     /// Whether it is told that an incident is over.
@@ -176,11 +139,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
         let fault = Fault::new(section.place(), "the token would travel where anybody can read it");
         faults.push(fault.expected("`url` with https://, or with an address of this machine"));
     }
-    let (cert, key) = (section.read::<PathBuf>("client_cert", faults), section.read("client_key", faults));
-    if cert.is_some() != key.is_some() {
-        let fault = Fault::new(section.place(), "a certificate and its key belong together");
-        faults.push(fault.expected("both `client_cert` and `client_key`, or none of them"));
-    }
+    let trust = trust(section, faults);
     let labels = super::hosts::labels(section, faults);
     let template = kind.and_then(|kind| template(section, kind, faults));
     let name = name?;
@@ -189,10 +148,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
         kind: kind?,
         address: address?,
         token,
-        ca_file: section.read("ca_file", faults).map(|given| given.value),
-        client: cert
-            .zip(key)
-            .map(|(cert, key): (Located<PathBuf>, Located<PathBuf>)| (cert.value, key.value)),
+        trust,
         only: Vec::new(),
         resolved: section.read("resolved", faults).is_none_or(|given| given.value),
         labels,
@@ -203,8 +159,22 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Draft> {
     Some(Draft { name, receiver, only, written })
 }
 
+/// `ca_file`, `client_cert` and `client_key`.
+pub(super) fn trust(section: &Section<'_>, faults: &mut Faults) -> Trust {
+    let cert = section.read::<PathBuf>("client_cert", faults);
+    let key = section.read::<PathBuf>("client_key", faults);
+    if cert.is_some() != key.is_some() {
+        let fault = Fault::new(section.place(), "a certificate and its key belong together");
+        faults.push(fault.expected("both `client_cert` and `client_key`, or none of them"));
+    }
+    Trust {
+        ca_file: section.read("ca_file", faults).map(|given| given.value),
+        client: cert.zip(key).map(|(cert, key)| (cert.value, key.value)),
+    }
+}
+
 /// An address may be a secret: `config show` has its beginning only.
-fn redacted(mut written: WrittenValue) -> WrittenValue {
+pub(super) fn redacted(mut written: WrittenValue) -> WrittenValue {
     if let ("url", serde_json::Value::String(url)) = (written.key.as_str(), &written.value)
         && origin(url).len() < url.len()
     {
@@ -221,7 +191,7 @@ fn address(section: &Section<'_>, faults: &mut Faults) -> Option<Address> {
             let url = field.read::<String>(&mut Faults::default());
             let checked = url.map_or(Err("a string".to_owned()), |url| check_url(&url.value).map(|()| url));
             match checked {
-                Ok(url) => Some(Address::Url(Url(url.value))),
+                Ok(url) => Some(Address::Url(Url::new(url.value))),
                 Err(expected) => {
                     // Its text is no secret's place: not in a terminal, not in a log.
                     let place = field.place();

@@ -1,22 +1,26 @@
 //! What a configuration comes to, and each value's origin for `config show`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::alert::{Alert, Alerts};
 use super::defaults::Defaults;
 use super::escalate::Escalate;
-use super::fault::Place;
+use super::fault::{Fault, Place};
+use super::inventory::Inventory;
 use super::knob::{Knobs, Layered};
 use super::layers::{Layer, Origin};
 use super::library::Library;
+use super::load::Recipe;
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reader::WrittenValue;
 use super::receiver::Receiver;
 use super::retention::Retention;
 use super::schedule::Schedule;
-use crate::inventory::Fleet;
+use crate::inventory::{Fleet, Provenance};
+use crate::model::HostName;
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,11 @@ pub struct Settings {
     pub limits: Limits,
     pub retention: Retention,
     pub fleet: Fleet,
+    /// Other programs' lists of hosts, with what stands for each now.
+    pub inventories: Vec<Inventory>,
+    pub origins: Origins,
+    /// Where lists of hosts disagree or cannot be taken as they are, and no harm is done.
+    pub remarks: Vec<Fault>,
     pub probes: Library,
     pub schedules: Vec<Schedule>,
     pub escalations: Vec<Escalate>,
@@ -40,6 +49,25 @@ pub struct Settings {
     pub receivers: Vec<Receiver>,
     pub metrics: Metrics,
     pub(crate) shown: Vec<Shown>,
+    pub(crate) recipe: Recipe,
+}
+
+/// Where each host came from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Origins {
+    /// Our own hosts: where their `[[hosts]]` stands.
+    pub(crate) written: HashMap<HostName, Place>,
+    /// Those that other programs' lists name.
+    pub(crate) named_by: HashMap<HostName, Vec<Provenance>>,
+}
+
+impl Origins {
+    /// Who names the host: the list's name, `None` for the configuration, and the place.
+    pub fn of(&self, host: &HostName) -> Vec<(Option<&str>, &Place)> {
+        let own = self.written.get(host).map(|place| (None, place));
+        let named = self.named_by.get(host).into_iter().flatten();
+        own.into_iter().chain(named.map(|one| (Some(&*one.source), &one.place))).collect()
+    }
 }
 
 /// An entry before its line is looked up.

@@ -14,7 +14,8 @@ use super::follow::{Event, Follower, Mail};
 use super::lane::{Decision, Lane};
 use super::outfit::Outfit;
 use super::round::{Ended, Round};
-use super::run::{Decided, Order, Outside};
+use super::renewal::Renewal;
+use super::run::{Decided, Order, Outside, keep_inventories};
 use super::scrape::Scrape;
 use crate::collect::{Recorder, Start, Stop, clock, keep};
 use crate::config::{Faults, Schedule, Settings};
@@ -47,6 +48,7 @@ pub(super) struct Keeper {
     upkeep: Option<JoinHandle<()>>,
     /// Asked for while one is under way.
     again: bool,
+    renewal: Renewal,
     stop: Stop,
     /// Until when what is in flight may finish.
     grace: Option<Instant>,
@@ -68,6 +70,7 @@ impl Keeper {
         let mut couriers = JoinSet::new();
         let mail = Mail::start(&settings, outside.credentials.clone(), &mut couriers);
         let outfit = Arc::new(Outfit::new(settings, outside.agent.clone()));
+        let renewal = Renewal::new(&outfit.settings);
         let mut keeper = Self {
             scrape: Scrape::start(&outfit),
             followed: JoinSet::new(),
@@ -83,6 +86,7 @@ impl Keeper {
             loading: None,
             upkeep: None,
             again: false,
+            renewal,
             stop: Stop::default(),
             grace: None,
             latest: None,
@@ -102,7 +106,10 @@ impl Keeper {
         loop {
             self.feed();
             match self.grace {
-                None => self.look(),
+                None => {
+                    self.look();
+                    self.renewal.look(&self.outfit);
+                }
                 Some(_) if self.rounds.is_empty() && self.followed.is_empty() => return Ok(()),
                 Some(grace) if Instant::now() >= grace => self.stop.abort(),
                 Some(_) => {}
@@ -122,6 +129,7 @@ impl Keeper {
                     }
                 }
                 loaded = loaded(&mut self.loading), if self.loading.is_some() => self.adopt(loaded),
+                renewed = self.renewal.done(), if self.renewal.is_running() => self.renewed(renewed),
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -139,6 +147,7 @@ impl Keeper {
             stop,
             outside,
             upkeep,
+            renewal,
             ..
         } = self;
         stop.abort();
@@ -150,6 +159,7 @@ impl Keeper {
         if let Some(upkeep) = upkeep {
             let _ = upkeep.await;
         }
+        renewal.close().await;
         let closed = match Arc::into_inner(recorder) {
             Some(recorder) => recorder.close().await.map_err(|_| DaemonError::RecorderStopped),
             None => Err(DaemonError::RecorderStopped),
@@ -173,7 +183,7 @@ impl Keeper {
         });
         // Half a watchdog's time is what its manual asks for; a third survives a slow turn.
         let beat = self.outside.watchdog.map_or(BEAT, |watchdog| BEAT.min(watchdog / 3));
-        if self.grace.is_some() { beat } else { until.min(beat) }
+        if self.grace.is_some() { beat } else { until.min(beat).min(self.renewal.rest()) }
     }
 
     fn feed(&mut self) {
@@ -198,12 +208,14 @@ impl Keeper {
             ticks.iter().for_each(say);
             troubles.extend(ticks.iter().filter_map(trouble));
             let late = ticks.iter().any(|tick| tick.lateness_s().is_some());
+            let tick = ticks.last().cloned();
             let written = self.book.write(ticks);
-            let Some(start) = start else { continue };
+            let Some((start, tick)) = start.zip(tick) else { continue };
             let round = Round {
                 outfit: Arc::clone(&outfit),
                 schedule: Schedule::clone(schedule),
                 start,
+                tick,
                 late,
                 recorder: Arc::clone(&self.recorder),
                 stop: self.stop.clone(),
@@ -233,8 +245,12 @@ impl Keeper {
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.running = None;
         }
-        let Some(Ended { summary, swept, fatal }) = ended else { return Ok(()) };
+        let Some(Ended { summary, swept, fatal, unbegun }) = ended else { return Ok(()) };
         self.latest = Some(summary);
+        if let Some(tick) = unbegun {
+            // Nobody waits for it: the next round's ticks come after it.
+            drop(self.book.write(vec![tick]));
+        }
         match swept {
             Ok(swept) if swept.finished.end.interrupted => {}
             Ok(swept) => self.follow(Event::Swept(swept)),
@@ -286,7 +302,7 @@ impl Keeper {
             (Order::Reload, None) if self.loading.is_none() => {
                 self.outside.notify.reloading();
                 let load = Arc::clone(&self.outside.load);
-                self.loading = Some(spawn_blocking(move || load()));
+                self.loading = Some(spawn_blocking(move || load().inspect(keep_inventories)));
             }
             // The one under way may have read the file before it was changed: once more after it.
             (Order::Reload, None) => self.again = true,
@@ -325,6 +341,7 @@ impl Keeper {
                 self.mail.stop();
                 while self.couriers.try_join_next().is_some() {}
                 self.mail = Mail::start(&settings, self.outside.credentials.clone(), &mut self.couriers);
+                self.renewal.restart(&settings);
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
                 self.scrape.show(&self.outfit);
                 self.take_lanes(&Decided::new());
@@ -348,6 +365,13 @@ impl Keeper {
         if std::mem::take(&mut self.again) {
             self.obey(Order::Reload);
         }
+    }
+
+    /// Takes other programs' lists of hosts as they are now. Schedules, receivers and all else stay.
+    fn renewed(&mut self, renewed: Option<Settings>) {
+        let Some(settings) = renewed.filter(|_| self.grace.is_none()) else { return };
+        self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
+        self.scrape.show(&self.outfit);
     }
 
     /// A lane for each schedule. One whose times did not change goes on where it is.
@@ -418,7 +442,8 @@ fn extent(settings: &Settings) -> String {
 fn trouble(tick: &Tick) -> Option<Trouble> {
     let (schedule, due) = (tick.schedule.clone(), tick.due.rfc3339());
     let detail = match &tick.fate {
-        Fate::Ran { .. } => return None,
+        // What failed is told with its sweep.
+        Fate::Ran { .. } | Fate::Failed { .. } => return None,
         Fate::Skipped { why } => format!("schedule {schedule}, due at {due}: {why}"),
         Fate::Missed { last, count, why } => {
             let last = last.rfc3339();
@@ -432,7 +457,7 @@ fn trouble(tick: &Tick) -> Option<Trouble> {
 fn say(tick: &Tick) {
     let (schedule, due) = (tick.schedule.as_str(), tick.due.rfc3339());
     match &tick.fate {
-        Fate::Ran { .. } => {}
+        Fate::Ran { .. } | Fate::Failed { .. } => {}
         Fate::Skipped { why } => {
             tracing::warn!(schedule, "skipped the sweep of {schedule} that was due at {due}: {why}");
         }

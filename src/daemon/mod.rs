@@ -10,6 +10,7 @@ mod keeper;
 mod lane;
 mod notify;
 mod outfit;
+mod renewal;
 mod round;
 mod run;
 mod scrape;

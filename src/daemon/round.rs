@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::outfit::Outfit;
 use crate::collect::{Errand, Event, Pace, Recorder, Start, Stop, Sweeper, Swept, complete, scheduled};
 use crate::config::Schedule;
-use crate::model::{HostName, Outcome, SweepId, duration_text};
+use crate::model::{Fate, HostName, Outcome, SweepId, Tick, duration_text};
 use crate::render::{Lines, escape, units};
-use crate::store::StoreError;
+use crate::store::{StateDir, StoreError};
 
 /// Events that may wait to be logged; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -20,6 +20,8 @@ pub(super) struct Round {
     pub outfit: Arc<Outfit>,
     pub schedule: Schedule,
     pub start: Start,
+    /// What it was begun for.
+    pub tick: Tick,
     pub late: bool,
     pub recorder: Arc<Recorder>,
     pub stop: Stop,
@@ -35,11 +37,13 @@ pub(super) struct Ended {
     pub swept: Result<Swept, String>,
     /// The recorder takes nothing any more.
     pub fatal: bool,
+    /// What is to be said of its tick: it was written down, and nothing of its sweep is recorded.
+    pub unbegun: Option<Tick>,
 }
 
 impl Round {
     pub async fn run(self) -> Ended {
-        let Self { outfit, schedule, start, late, recorder, stop, written } = self;
+        let Self { outfit, schedule, start, tick, late, recorder, stop, written } = self;
         let _ = written.await;
         let sweep = start.sweep.clone();
         let swept = match errand(&outfit, &schedule).await {
@@ -51,11 +55,18 @@ impl Round {
             Err(error) => Err((error, false)),
         };
         match swept {
-            Ok(swept) => Ended { summary: report(&schedule, &swept, late), swept: Ok(swept), fatal: false },
+            Ok(swept) => {
+                let summary = report(&schedule, &swept, late);
+                Ended { summary, swept: Ok(swept), fatal: false, unbegun: None }
+            }
             Err((error, fatal)) => {
                 let name = schedule.name.as_str();
                 tracing::error!(schedule = name, %sweep, "sweep {sweep} of {name} could not be recorded: {error}");
-                Ended { summary: format!("{name}: {error}"), swept: Err(error), fatal }
+                // One that began is in the archive, and whoever opens that next closes it.
+                let began = StateDir::at(&outfit.settings.state_dir).tar(&sweep).exists();
+                let fate = Fate::Failed { sweep, why: error.clone() };
+                let unbegun = (!began).then_some(Tick { fate, ..tick });
+                Ended { summary: format!("{name}: {error}"), swept: Err(error), fatal, unbegun }
             }
         }
     }

@@ -13,7 +13,8 @@ use super::keeper::Keeper;
 use super::{DaemonError, Notify};
 use crate::collect::{Options, Recorder, Recovered};
 use crate::config::{Faults, Settings};
-use crate::model::{ByteSize, CollectorTime, Fate, Tick};
+use crate::inventory::{self, Answer};
+use crate::model::{ByteSize, CollectorTime, Fate, SweepId, Tick};
 use crate::store::{Sole, StateDir, StoreError, ticks};
 
 /// While a large state directory is opened, the manager is asked for this much time again and again.
@@ -50,8 +51,13 @@ pub async fn run(setup: Setup) -> Result<(), DaemonError> {
     let state = StateDir::create(&setup.settings.state_dir)?;
     let _sole = Sole::take(&state)?;
     let reserve = setup.settings.retention.reserve;
-    let (recorder, decided) = open(&setup.notify, &state, reserve).await?;
+    let (recorder, (decided, unbegun)) = open(&setup.notify, &state, reserve).await?;
+    keep_inventories(&setup.settings);
     let book = Book::open(state)?;
+    if !unbegun.is_empty() {
+        // In its order before all that follows; nobody waits for it.
+        drop(book.write(unbegun));
+    }
     let Setup { settings, load, agent, credentials, notify, watchdog, orders } = setup;
     let outside = Outside { load, agent, credentials, notify, watchdog };
     let mut keeper = Keeper::new(outside, settings, (recorder, book), &decided);
@@ -78,7 +84,7 @@ async fn open(
     notify: &Notify,
     state: &StateDir,
     reserve: ByteSize,
-) -> Result<(Recorder, Decided), DaemonError> {
+) -> Result<(Recorder, (Decided, Vec<Tick>)), DaemonError> {
     let state = state.clone();
     let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
         let opened = Recorder::open(state.root(), Options { reserve, ..Options::default() })?;
@@ -96,19 +102,50 @@ async fn open(
     Ok((recorder, decided))
 }
 
-/// What earlier daemons have decided. A sweep that was written down and never began is still to be run.
-fn decided(state: &StateDir) -> Result<Decided, StoreError> {
-    let mut decided = Decided::new();
-    let book = ticks::read(state.root())?;
-    let last: HashMap<&str, &Tick> = book.iter().map(|tick| (tick.schedule.as_str(), tick)).collect();
-    for tick in &book {
-        let never_began = match &tick.fate {
-            Fate::Ran { sweep, .. } => last[tick.schedule.as_str()] == tick && !state.tar(sweep).exists(),
-            Fate::Skipped { .. } | Fate::Missed { .. } => false,
-        };
-        if !never_began {
-            decided.insert((tick.schedule.clone(), tick.timetable.clone()), tick.until());
+/// Other programs' lists of hosts, for the day when they cannot be read.
+pub(super) fn keep_inventories(settings: &Settings) {
+    let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
+    if let Err(error) = inventory::keep(&settings.state_dir, &answers) {
+        tracing::warn!("the lists of hosts are not kept: {error}");
+    }
+}
+
+/// What earlier daemons have decided, up to the last decision that something came of: sweeps that were
+/// written down and never began are still to be run. Where the book has gone on since, they are not, and
+/// that is to be written down.
+fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
+    let mut by_schedule: HashMap<String, Vec<Tick>> = HashMap::new();
+    for tick in ticks::read(state.root())? {
+        by_schedule.entry(tick.schedule.clone()).or_default().push(tick);
+    }
+    let (mut decided, mut unbegun) = (Decided::new(), Vec::new());
+    for ticks in by_schedule.into_values() {
+        let exists = |tick: &Tick| sweep(tick).is_some_and(|sweep| state.tar(sweep).exists());
+        // Behind it no tar was pruned: one that is missing was never made.
+        let last_swept = ticks.iter().rposition(exists);
+        let began = |at: &usize| Some(*at) <= last_swept || sweep(&ticks[*at]).is_none();
+        let stands = (0..ticks.len()).rev().find(began);
+        for (at, tick) in ticks.into_iter().enumerate() {
+            if stands.is_some_and(|stands| at <= stands) {
+                decided.insert((tick.schedule.clone(), tick.timetable.clone()), tick.until());
+            }
+            if let Fate::Ran { sweep, .. } = &tick.fate
+                && last_swept.is_some_and(|last| at > last)
+            {
+                let fate = Fate::Failed { sweep: sweep.clone(), why: STOPPED.to_owned() };
+                unbegun.push(Tick { fate, ..tick });
+            }
         }
     }
-    Ok(decided)
+    Ok((decided, unbegun))
+}
+
+const STOPPED: &str = "the daemon was stopped before it began";
+
+/// The sweep that was to be run for a tick.
+const fn sweep(tick: &Tick) -> Option<&SweepId> {
+    match &tick.fate {
+        Fate::Ran { sweep, .. } | Fate::Failed { sweep, .. } => Some(sweep),
+        Fate::Skipped { .. } | Fate::Missed { .. } => None,
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::groups::{self, GroupRule};
 use super::problem::Problem;
-use crate::model::{Consult, Host, HostName, Labels, Reach, Said};
+use crate::model::{Consult, FirstLines, Host, HostName, Labels, Reach, Said, SshOptions};
 use crate::select;
 
 /// Several hosts that are alike but for their names. What it leaves out is looked for elsewhere, and
@@ -30,8 +30,12 @@ pub struct HostBlock {
     pub jump: Option<String>,
     /// What `ssh` would be given to reach one of them, with `{name}` for its name; `None`: that name.
     pub destination: Option<String>,
-    /// Where the block comes from, unless it is the configuration, whose defaults count before it.
-    pub source: Option<Arc<str>>,
+    /// Who said what of the above, where it was not the configuration.
+    pub said: Said,
+    /// What counts before all ssh_config files.
+    pub first: Option<Arc<FirstLines>>,
+    /// What is refused whatever an ssh_config says.
+    pub ssh: Arc<SshOptions>,
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
 }
@@ -159,32 +163,31 @@ struct Common {
 
 impl Common {
     fn of(block: &HostBlock, unsaid: &Unsaid) -> Self {
-        let who: Arc<str> = block.source.clone().unwrap_or_else(|| "[[hosts]]".into());
-        // The configuration's own defaults count before what an inventory says.
-        let yields = |usual: &Option<Arc<str>>| block.source.is_some() && usual.is_some();
-        let usual = &unsaid.said;
-        let (port, port_by) = pick((&block.port, &who), (&unsaid.port, &usual.port), yields(&usual.port));
-        let (user, user_by) = pick((&block.user, &who), (&unsaid.user, &usual.user), yields(&usual.user));
+        let who = |said: &Option<Arc<str>>| said.clone().unwrap_or_else(|| "[[hosts]]".into());
+        let (by, usual) = (&block.said, &unsaid.said);
+        let (port, port_by) = pick((&block.port, who(&by.port)), (&unsaid.port, &usual.port));
+        let (user, user_by) = pick((&block.user, who(&by.user)), (&unsaid.user, &usual.user));
         let (identity_files, identity_files_by) = pick(
-            (&block.identity_files, &who),
+            (&block.identity_files, who(&by.identity_files)),
             (&unsaid.identity_files, &usual.identity_files),
-            yields(&usual.identity_files),
         );
         let (known_hosts, known_hosts_by) = pick(
-            (&block.known_hosts, &who),
+            (&block.known_hosts, who(&by.known_hosts)),
             (&unsaid.known_hosts, &usual.known_hosts),
-            yields(&usual.known_hosts),
         );
+        // What ssh would be given to go there may be another name of an ssh_config's.
+        let address = block.address.as_ref().filter(|_| block.destination.is_none());
         let said = Said {
-            address: block.address.as_ref().map(|_| Arc::clone(&who)),
+            address: address.map(|_| who(&by.address)),
             port: port_by,
             user: user_by,
             identity_files: identity_files_by,
             known_hosts: known_hosts_by,
         };
         let files = block.ssh_config.as_ref().or(unsaid.ssh_config.as_ref()).cloned();
-        let consult =
-            Consult { files, destination: block.destination.clone(), jump: block.jump.clone(), said };
+        let first = block.first.clone();
+        let jump = block.jump.clone();
+        let consult = Consult { files, destination: block.destination.clone(), jump, said, first };
         let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
         Self { port, user, identity_files, known_hosts, consult }
     }
@@ -192,13 +195,12 @@ impl Common {
 
 /// A value and who said it.
 fn pick<T: Clone>(
-    (own, who): (&Option<T>, &Arc<str>),
+    (own, who): (&Option<T>, Arc<str>),
     (usual, usual_by): (&T, &Option<Arc<str>>),
-    yields: bool,
 ) -> (T, Option<Arc<str>>) {
     match own {
-        Some(own) if !yields => (own.clone(), Some(Arc::clone(who))),
-        _ => (usual.clone(), usual_by.clone()),
+        Some(own) => (own.clone(), Some(who)),
+        None => (usual.clone(), usual_by.clone()),
     }
 }
 
@@ -216,7 +218,7 @@ fn host(block: &HostBlock, common: &Common, name: HostName) -> Host {
         reach: block.reach,
         identity_files: common.identity_files.clone(),
         known_hosts: common.known_hosts.clone(),
-        ssh: Arc::default(),
+        ssh: Arc::clone(&block.ssh),
         consult: common.consult.clone(),
         proc_root: block.proc_root.clone(),
         sys_root: block.sys_root.clone(),
@@ -224,7 +226,7 @@ fn host(block: &HostBlock, common: &Common, name: HostName) -> Host {
 }
 
 /// A host name or an IP address, the latter without brackets; IPv6 may name its zone.
-fn is_address(text: &str) -> bool {
+pub(super) fn is_address(text: &str) -> bool {
     if text.contains(':') {
         let (address, zone) = text.split_once('%').unwrap_or((text, "zone"));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
@@ -243,7 +245,14 @@ pub(super) mod tests {
     }
 
     pub fn unsaid() -> Unsaid {
-        Unsaid { port: 22, user: "probe".to_owned(), identity_files: Vec::new(), known_hosts: Vec::new() }
+        Unsaid {
+            port: 22,
+            user: "probe".to_owned(),
+            identity_files: Vec::new(),
+            known_hosts: Vec::new(),
+            ssh_config: None,
+            said: Said::default(),
+        }
     }
 
     #[test]

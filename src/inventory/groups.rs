@@ -111,7 +111,8 @@ impl Resolver<'_> {
     }
 }
 
-fn is_group_name(name: &str) -> bool {
+/// Whether selectors can name it.
+pub fn is_group_name(name: &str) -> bool {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     first && name.len() <= 64 && name.bytes().all(in_group_name)
 }

@@ -31,6 +31,7 @@ pub enum OwnAlert {
     SweepFailed,
     SweepMissed,
     LowSpace,
+    InventoryStale,
 }
 
 /// A row of the one table of these alerts.
@@ -48,7 +49,7 @@ pub struct OwnAlertFacts {
 }
 
 impl OwnAlert {
-    pub const ALL: [OwnAlertFacts; 5] = [
+    pub const ALL: [OwnAlertFacts; 6] = [
         OwnAlertFacts {
             alert: Self::NoHostReached,
             name: "collector_no_host_reached",
@@ -88,6 +89,14 @@ impl OwnAlert {
             meaning: "the file system of the state directory has less space left than `retention.low_space`",
             remedy: "what may go: `dropsonde prune --dry-run`, or a larger disk",
             over: "there is enough space again",
+        },
+        OwnAlertFacts {
+            alert: Self::InventoryStale,
+            name: "collector_inventory_stale",
+            severity: Severity::Warning,
+            meaning: "another program's list of hosts cannot be read, and its last good one stands in",
+            remedy: "what is wrong with it: `dropsonde config check`",
+            over: "the list can be read again",
         },
     ];
 

@@ -80,6 +80,16 @@ pub struct Consult {
     /// The jump hosts that the configuration names, as a `ProxyJump` would; `none` for no proxy at all.
     pub jump: Option<String>,
     pub said: Said,
+    /// What counts before all files.
+    pub first: Option<Arc<FirstLines>>,
+}
+
+/// Lines of an ssh_config that stand in no such file: what somebody would give ssh as its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FirstLines {
+    /// Where they come from, for messages.
+    pub name: Arc<str>,
+    pub text: String,
 }
 
 /// Who said each of what an ssh_config could say, too: `[[hosts]]`, `[defaults]`, an inventory's name.

@@ -23,6 +23,8 @@ pub struct Tick {
 pub enum Fate {
     /// Its sweep was started; `late` when that was seconds or more after it was due.
     Ran { sweep: SweepId, late: bool },
+    /// Its sweep could not begin, and nothing of it is recorded. It takes the place of that sweep's `Ran`.
+    Failed { sweep: SweepId, why: String },
     /// Not run, and why.
     Skipped { why: String },
     /// This tick and those after it up to `last` were not run, because nobody was there to; the tick that
@@ -40,7 +42,7 @@ impl Tick {
     pub fn until(&self) -> CollectorTime {
         match &self.fate {
             Fate::Missed { last, .. } => *last,
-            Fate::Ran { .. } | Fate::Skipped { .. } => self.due,
+            Fate::Ran { .. } | Fate::Failed { .. } | Fate::Skipped { .. } => self.due,
         }
     }
 

@@ -14,10 +14,13 @@ use crate::sshconfig::File;
 /// The largest that we have heard of had 40,000 lines, 3 MB.
 const MAX_BYTES: u64 = 32 << 20;
 
+/// By path and by whether others may have written it.
+type ByPath = HashMap<(PathBuf, bool), Option<Arc<File>>>;
+
 /// What was read, for as long as one evaluation of many hosts takes.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    read: Mutex<HashMap<(PathBuf, bool), Option<Arc<File>>>>,
+    read: Mutex<ByPath>,
 }
 
 impl Files {

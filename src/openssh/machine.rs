@@ -100,7 +100,11 @@ impl Machine {
         let Some(consult) = host.consult.as_ref().filter(|_| host.reach == Reach::Ssh) else {
             return Settled { host: Host { consult: None, ..host.clone() }, effective: Vec::new() };
         };
-        let sources = self.sources(consult.files.as_deref());
+        let mut sources = self.sources(consult.files.as_deref());
+        if let Some(first) = &consult.first {
+            let file = Arc::new(File::parse(Arc::clone(&first.name), first.text.as_bytes()));
+            sources.insert(0, Source { file, is_user: true });
+        }
         let mut settled = settle(host, consult, &sources, (&self.here, self));
         settled.host.ssh = self.shared(&settled.host.ssh);
         settled

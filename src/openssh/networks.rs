@@ -6,25 +6,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Whether one of our addresses is in one of `networks` (`10.0.0.0/8,fd00::/8`); a plain address is a
 /// network of its own.
 pub(super) fn are_ours(networks: &str) -> Result<bool, String> {
-    let networks: Vec<(bool, IpAddr, u32)> = networks.split(',').map(network).collect::<Result<_, _>>()?;
+    let networks: Vec<(IpAddr, u32)> = networks.split(',').map(network).collect::<Result<_, _>>()?;
     let ours = addresses();
-    let inside = |(_, network, bits): &&(bool, IpAddr, u32)| {
-        ours.iter().any(|address| is_in(*address, *network, *bits))
-    };
-    // As elsewhere in lists: what is behind a ! must not be.
-    Ok(!networks.iter().filter(|(negated, ..)| *negated).any(|it| inside(&it))
-        && networks.iter().filter(|(negated, ..)| !negated).any(|it| inside(&it)))
+    Ok(networks.iter().any(|(network, bits)| ours.iter().any(|address| is_in(*address, *network, *bits))))
 }
 
-fn network(text: &str) -> Result<(bool, IpAddr, u32), String> {
+fn network(text: &str) -> Result<(IpAddr, u32), String> {
     let bad = || format!("Match localnetwork cannot be {text:?}: expected networks, as in 10.0.0.0/8");
-    let (negated, plain) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-    let (address, bits) =
-        plain.split_once('/').map_or((plain, None), |(address, bits)| (address, Some(bits)));
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address: IpAddr = address.parse().map_err(|_| bad())?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.map_or(Ok(most), |bits| bits.parse().map_err(|_| bad()))?;
-    if bits > most { Err(bad()) } else { Ok((negated, address, bits)) }
+    if bits > most { Err(bad()) } else { Ok((address, bits)) }
 }
 
 fn is_in(address: IpAddr, network: IpAddr, bits: u32) -> bool {
@@ -68,7 +61,7 @@ mod tests {
     #[test]
     fn networks() {
         let check = |address: &str, net: &str, expected| {
-            let (_, network, bits) = network(net).unwrap();
+            let (network, bits) = network(net).unwrap();
             assert_eq!(is_in(address.parse().unwrap(), network, bits), expected, "{address} {net}");
         };
         check("10.1.2.3", "10.0.0.0/8", true);
@@ -94,7 +87,9 @@ mod tests {
     #[test]
     fn loopback_is_ours() {
         assert_eq!(are_ours("127.0.0.0/8"), Ok(true));
-        assert_eq!(are_ours("192.0.2.0/24"), Ok(false));
-        assert_eq!(are_ours("127.0.0.0/8,!127.0.0.1"), Ok(false));
+        assert_eq!(are_ours("255.255.255.255,127.0.0.1"), Ok(true));
+        // No interface has it: it means every one of them.
+        assert_eq!(are_ours("255.255.255.255"), Ok(false));
+        assert!(are_ours("!127.0.0.1").is_err());
     }
 }

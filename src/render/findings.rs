@@ -38,7 +38,7 @@ pub struct JudgedHosts {
     pub judged: usize,
     /// The sweep asked them and they did not answer.
     pub unanswered: usize,
-    /// They answered, and have in no metric both a number and enough peers.
+    /// They answered, and have in no metric both a number and the peers that a lens needs.
     pub without_peers: usize,
 }
 
@@ -48,7 +48,7 @@ pub struct JudgedMetrics {
     /// There are too few sweeps to know a habit; those of which one direction is worse are judged by the
     /// peers alone.
     pub provisional: usize,
-    /// No host has enough peers.
+    /// No host has the peers that a lens needs: `changed` 3 and a past, `odd` 5.
     pub without_peers: usize,
     /// Nobody is named for them, as their probes say.
     pub unjudged: usize,
@@ -114,6 +114,8 @@ pub struct HostFinding<'a> {
 pub struct LackingReport<'a> {
     /// `peers` or `sweeps`.
     pub what: &'static str,
+    /// The lens that needs them; null for both.
+    pub lens: Option<&'static str>,
     pub have: usize,
     pub need: usize,
     /// Which; empty for all.
@@ -170,6 +172,7 @@ pub struct CompanionReport<'a> {
     pub statistic: Option<&'static str>,
     pub hosts: &'a [HostName],
     pub value: f64,
+    pub peers: f64,
     pub ratio: Option<f64>,
     pub since: Option<String>,
 }

@@ -227,12 +227,30 @@ pub struct CompareDistribution {
 pub struct HostsReport<'a> {
     pub schema: Schema,
     pub hosts: Vec<HostReport<'a>>,
+    /// Other programs' lists.
+    pub inventories: Vec<InventoryReport<'a>>,
 }
 
-impl<'a> HostsReport<'a> {
-    pub fn new(hosts: impl IntoIterator<Item = &'a Host>) -> Self {
-        Self { schema: Schema, hosts: hosts.into_iter().map(HostReport::from).collect() }
-    }
+/// Another program's list of hosts.
+#[derive(Debug, Clone, Serialize)]
+pub struct InventoryReport<'a> {
+    pub name: &'a str,
+    pub kind: &'a str,
+    /// Those of its hosts that are wanted.
+    pub hosts: usize,
+    /// When it was read. RFC 3339.
+    pub answered: String,
+    /// Why it cannot be read any more.
+    pub trouble: Option<String>,
+}
+
+/// Who names a host.
+#[derive(Debug, Clone, Serialize)]
+pub struct FromReport<'a> {
+    /// The list's name; null for the configuration.
+    pub inventory: Option<&'a str>,
+    pub file: &'a str,
+    pub line: Option<usize>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -242,11 +260,13 @@ pub struct HostReport<'a> {
     pub port: u16,
     pub user: &'a str,
     pub labels: &'a Labels,
+    pub from: Vec<FromReport<'a>>,
 }
 
-impl<'a> From<&'a Host> for HostReport<'a> {
-    fn from(host: &'a Host) -> Self {
+impl<'a> HostReport<'a> {
+    pub fn new(host: &'a Host, from: Vec<FromReport<'a>>) -> Self {
         Self {
+            from,
             name: host.name.as_str(),
             address: &host.address,
             port: host.port,

@@ -136,9 +136,12 @@ fn hosts() {
     };
     let expected = concat!(
         r#"{"schema":1,"hosts":[{"name":"web01","address":"192.0.2.1","port":22,"user":"probe","#,
-        r#""labels":{"role":"web"}}]}"#,
+        r#""labels":{"role":"web"},"from":[{"inventory":null,"file":"config.toml","line":3}]}],"inventories":[]}"#,
     );
-    assert_eq!(to_line(&HostsReport::new([&host])).unwrap(), expected);
+    let from = vec![FromReport { inventory: None, file: "config.toml", line: Some(3) }];
+    let hosts = vec![HostReport::new(&host, from)];
+    let report = HostsReport { schema: Schema, hosts, inventories: Vec::new() };
+    assert_eq!(to_line(&report).unwrap(), expected);
 }
 
 proptest::proptest! {

@@ -25,7 +25,8 @@ pub struct NotRun<'a> {
     pub due: String,
     pub until: String,
     pub count: u64,
-    /// `skipped` (its last sweep still ran) or `missed` (nobody was there to run it).
+    /// `skipped` (its last sweep still ran), `missed` (nobody was there to run it) or `failed` (it could not
+    /// begin: a full disk).
     pub fate: &'static str,
     pub why: &'a str,
 }

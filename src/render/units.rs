@@ -21,20 +21,74 @@ pub fn value(value: impl Into<Option<f64>>, unit: &str) -> String {
     })
 }
 
-/// A counter's increase per second in its metric's unit. Seconds per second are a share of the time
-/// (`34%`); the rest is `1.2 GiB/s`, `12.3k/s`.
+/// By what time a rate is told: nobody sees an event an hour in 0.00028 of one a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Per {
+    Second,
+    Hour,
+    Day,
+}
+
+impl Per {
+    /// What suits a rate.
+    pub fn of(per_second: f64) -> Self {
+        match per_second.abs() {
+            0.0 => Self::Second,
+            rate if rate < 1.0 / 3_600.0 => Self::Day,
+            rate if rate < 0.01 => Self::Hour,
+            _ => Self::Second,
+        }
+    }
+
+    /// What suits all samples up to this one: on one axis one and the same.
+    pub fn of_sample(most: f64, unit: &str, kind: Kind) -> Self {
+        if kind == Kind::Counter && unit != "seconds" { Self::of(most) } else { Self::Second }
+    }
+
+    pub fn seconds(self) -> f64 {
+        match self {
+            Self::Second => 1.0,
+            Self::Hour => 3_600.0,
+            Self::Day => 86_400.0,
+        }
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Second => "/s",
+            Self::Hour => "/h",
+            Self::Day => "/d",
+        }
+    }
+}
+
+/// A counter's increase in its metric's unit. Seconds per second are a share of the time (`34%`); the rest is
+/// `1.2 GiB/s`, `12.3k/s`, and what is seldom `1.1/h`, `3/d`.
 pub fn rate(per_second: impl Into<Option<f64>>, unit: &str) -> String {
+    let per_second = per_second.into();
+    rate_per(per_second, unit, Per::of(per_second.unwrap_or(0.0)))
+}
+
+fn rate_per(per_second: impl Into<Option<f64>>, unit: &str, per: Per) -> String {
     spell(per_second.into(), |number| match unit {
         "seconds" => percent(number),
-        "bytes" => format!("{}/s", bytes(number)),
-        _ => format!("{}/s", si(number)),
+        "bytes" => format!("{}{}", bytes(number * per.seconds()), per.suffix()),
+        _ => format!("{}{}", si(number * per.seconds()), per.suffix()),
     })
 }
 
-/// A sample: of a counter its increase per second.
+/// A sample: of a counter its rate.
 pub fn sample(value: impl Into<Option<f64>>, unit: &str, kind: Kind) -> String {
     match kind {
         Kind::Counter => rate(value, unit),
+        Kind::Gauge | Kind::Histogram => self::value(value, unit),
+    }
+}
+
+/// A sample whose rate is told by a given time.
+pub fn sample_per(value: f64, unit: &str, kind: Kind, per: Per) -> String {
+    match kind {
+        Kind::Counter => rate_per(value, unit, per),
         Kind::Gauge | Kind::Histogram => self::value(value, unit),
     }
 }
@@ -206,7 +260,15 @@ mod tests {
         check(1_288_490_189.0, "bytes", "1.2 GiB/s");
         check(12_345.0, "packets", "12.3k/s");
         check(0.0, "", "0/s");
+        check(0.01, "", "0.01/s");
+        check(0.0003, "messages", "1.08/h");
+        check(-0.005, "", "-18/h");
+        check(3.5e-5, "", "3.02/d");
+        check(0.005, "bytes", "18 B/h");
+        check(0.0003, "seconds", "0.03%");
         check(f64::NAN, "", "-");
+        assert_eq!(sample_per(0.1, "", Kind::Counter, Per::of_sample(0.005, "", Kind::Counter)), "360/h");
+        assert_eq!(Per::of_sample(0.05, "seconds", Kind::Counter), Per::Second);
     }
 
     #[test]

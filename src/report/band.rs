@@ -96,8 +96,7 @@ impl Frame<'_> {
 
     /// The numbers beside the plot, in a column as wide as the longest of them.
     fn values(&self, html: &mut Html) {
-        let ticks: Vec<(f64, String)> =
-            self.ticks().into_iter().map(|tick| (tick, self.text(tick))).collect();
+        let ticks = self.ticks();
         let width = ticks.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0) * CHARACTER + 10;
         html.raw("<svg class=\"values\" aria-hidden=\"true\" width=\"").count(width);
         html.raw("\" height=\"").count(HEIGHT).raw("\">");
@@ -108,13 +107,13 @@ impl Frame<'_> {
         html.raw("</svg>");
     }
 
-    fn ticks(&self) -> Vec<f64> {
-        self.scale.ticks(&self.it.about.unit, 5)
+    fn ticks(&self) -> Vec<(f64, String)> {
+        self.scale.ticks(&self.it.about.unit, self.it.subject.kind, 5)
     }
 
     fn grid(&self, html: &mut Html) {
         html.raw("<path class=\"grid\" d=\"");
-        for tick in self.ticks() {
+        for (tick, _) in self.ticks() {
             html.raw("M0 ").at(self.y(tick)).raw("h1000");
         }
         html.raw("\"/>");

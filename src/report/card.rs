@@ -1,10 +1,10 @@
 //! One finding: its size in words and numbers, every host, since when, and where the bytes are.
 
 use super::commands;
-use super::html::{CELL, Html, NOTE, NUMBER, ROW_HEAD};
+use super::html::{Html, MOMENT, NOTE, NUMBER, ROW_HEAD};
 use super::page::Page;
 use super::picture::Picture;
-use super::{band, names, strip, when};
+use super::{band, names, size, strip, when};
 use crate::compare::{Lens, Outlier, OutlierHost};
 use crate::model::{HostName, Worse};
 use crate::render::{counted, units};
@@ -25,12 +25,17 @@ pub fn card(html: &mut Html, page: &Page<'_>, nth: usize, domain: &str) {
         html.raw(" <span class=\"bad\">! worse</span>");
     }
     html.raw("</h3><p class=\"facts\"><strong>");
-    html.text(&first.ratio.map_or_else(|| value(it, first.value), units::times)).raw("</strong> ");
-    let size = match first.ratio {
-        Some(_) => format!("{}: {} against {}", first.host, value(it, first.value), value(it, first.peers)),
-        None => format!("on {}, {} on its peers", first.host, value(it, first.peers)),
-    };
-    html.text(&size);
+    let numbers = size::amounts(it, first);
+    match size::multiples(it, first) {
+        Some((lead, rest)) => {
+            html.text(&lead).raw("</strong>").text(&rest).raw(" <span class=\"dot\">·</span> ");
+            html.text(&format!("{}: {}", first.host, numbers.all()));
+        }
+        None => {
+            html.text(&numbers.value).raw("</strong>");
+            html.text(&format!(" on {}{}", first.host, numbers.others));
+        }
+    }
     for more in [counted(hosts.len(), "host"), when::since(it.since(), page.outliers), lens(it)] {
         if !more.is_empty() {
             html.raw(" <span class=\"dot\">·</span> ").text(&more);
@@ -101,7 +106,7 @@ fn table(html: &mut Html, page: &Page<'_>, it: &Outlier) {
     html.raw("<details><summary>All numbers of ").text(&counted(it.hosts.len(), "host"));
     html.raw(", and what to look at next</summary><div class=\"scroll\"><table><thead><tr>");
     html.raw("<th scope=\"col\">Host</th>");
-    for head in ["Value", "Peers", "Expected", "Ratio", "Change", "z (limit)", "n"] {
+    for head in ["Value", "Peers", "Expected", "Change", "Ratio", "z (limit)", "n"] {
         html.raw("<th scope=\"col\" class=\"n\">").raw(head).raw("</th>");
     }
     html.raw("<th scope=\"col\">Since</th></tr></thead><tbody>");
@@ -124,8 +129,8 @@ fn row(html: &mut Html, page: &Page<'_>, (it, host): (&Outlier, &OutlierHost)) {
     for number in [host.value, host.peers, host.expected] {
         html.element(NUMBER, &value(it, number));
     }
-    html.element(NUMBER, &units::times(host.ratio)).element(NUMBER, &units::times(host.change));
+    html.element(NUMBER, &size::change_text(it, host)).element(NUMBER, &units::times(host.ratio));
     html.element(NUMBER, &format!("{:.1} ({:.1})", host.z, host.limit)).element(NUMBER, &host.n.to_string());
     let since = host.since.map_or_else(|| when::since(None, page.outliers), when::moment);
-    html.element(CELL, &since).raw("</tr>");
+    html.element(MOMENT, &since).raw("</tr>");
 }

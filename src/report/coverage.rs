@@ -165,6 +165,10 @@ fn shortage(it: &Shortage, groups: &[&str]) -> String {
         Lacking::Peers { have, need } => {
             format!("Not enough data{of}{group}: {} for a host, {need} are needed.", counted(have, "peer"))
         }
+        Lacking::OddPeers { have, need } => format!(
+            "Judged for changes only{of}{group}: {} for a host, and what has always differed takes {need}.",
+            counted(have, "peer")
+        ),
         Lacking::Sweeps { have, need } => format!(
             "Not enough data{of}{group} to tell a change from a habit: {} of {need}{enough}.",
             counted(have, "sweep")

@@ -72,6 +72,8 @@ impl Html {
 pub const CELL: (&str, &str) = ("<td>", "</td>");
 /// One with a number.
 pub const NUMBER: (&str, &str) = ("<td class=\"n\">", "</td>");
+/// One with a moment, which is read in one piece.
+pub const MOMENT: (&str, &str) = ("<td class=\"t\">", "</td>");
 /// One that names its row.
 pub const ROW_HEAD: (&str, &str) = ("<th scope=\"row\">", "</th>");
 /// A paragraph of less weight.

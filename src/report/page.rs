@@ -4,10 +4,11 @@ use super::card::{card, is_bad, lens, value};
 use super::commands;
 use super::coverage::{self, Coverage};
 use super::heat;
-use super::html::{CELL, Html, NOTE, NUMBER};
+use super::html::{CELL, Html, MOMENT, NOTE, NUMBER};
 use super::names;
 use super::picture::Picture;
 use super::shared;
+use super::size::change_text;
 use super::verdict::{headline, sentence};
 use super::when;
 use crate::compare::{Explanation, Outliers};
@@ -94,9 +95,8 @@ fn rest(html: &mut Html, page: &Page<'_>) {
     html.raw("<div class=\"card\"><h3>Further differences</h3><div class=\"scroll\"><table><thead><tr>");
     html.raw("<th scope=\"col\" class=\"n\">#</th><th scope=\"col\">Metric</th><th scope=\"col\">Hosts</th>");
     html.raw("<th scope=\"col\" class=\"n\">Value</th><th scope=\"col\" class=\"n\">Peers</th>");
-    html.raw(
-        "<th scope=\"col\" class=\"n\">Ratio</th><th scope=\"col\">Since</th><th scope=\"col\">Lens</th>",
-    );
+    html.raw("<th scope=\"col\" class=\"n\">Change</th><th scope=\"col\" class=\"n\">Ratio</th>");
+    html.raw("<th scope=\"col\">Since</th><th scope=\"col\">Lens</th>");
     html.raw("</tr></thead><tbody>");
     for (nth, it) in all.iter().enumerate().skip(MOST_CARDS).take(LINES) {
         let first = it.first();
@@ -104,8 +104,8 @@ fn rest(html: &mut Html, page: &Page<'_>) {
         html.raw(if is_bad(it) { "! " } else { "" }).text(&names::subject(&it.subject)).raw("</bdi></th>");
         html.element(CELL, &names::hosts(&it.hosts.iter().map(|it| &it.host).collect::<Vec<_>>()));
         html.element(NUMBER, &value(it, first.value)).element(NUMBER, &value(it, first.peers));
-        html.element(NUMBER, &units::times(first.ratio));
-        html.element(CELL, &when::since(it.since(), page.outliers)).element(CELL, &lens(it)).raw("</tr>");
+        html.element(NUMBER, &change_text(it, first)).element(NUMBER, &units::times(first.ratio));
+        html.element(MOMENT, &when::since(it.since(), page.outliers)).element(CELL, &lens(it)).raw("</tr>");
     }
     html.raw("</tbody></table></div>");
     let more = all.len().saturating_sub(MOST_CARDS + LINES);
@@ -126,7 +126,9 @@ fn how(html: &mut Html, page: &Page<'_>) {
     html.raw(
         "hosts share is no difference. <b>odd</b>: it has always differed from its peers, or there are too ",
     );
-    html.raw("few sweeps yet, which makes it provisional. A host with too few peers is not judged. ");
+    html.raw(
+        "few sweeps yet, which makes it provisional. The first takes 24 sweeps and 3 peers, the second 5 peers. ",
+    );
     html.raw("The most important stands first: size of the difference × confidence × weight of the metric. ");
     html.raw("<b>! worse</b> is a change for the worse, or beyond what the metric warns at.</p>");
     commands::list(html, &commands::of_page(page));

@@ -1,6 +1,9 @@
 //! Where a number stands on an axis, and which numbers an axis names. Every share lies within 0 and 1,
 //! whatever a host measured.
 
+use crate::model::Kind;
+use crate::render::units::{self, Per};
+
 /// An axis is logarithmic where its numbers differ more than this: on a linear one all but the largest
 /// would lie on one spot.
 const WIDE: f64 = 50.0;
@@ -54,9 +57,16 @@ impl Scale {
         if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
     }
 
-    /// At most `most` round numbers on it. Bytes are round in powers of two.
-    pub fn ticks(&self, unit: &str, most: usize) -> Vec<f64> {
-        let most = most.max(2);
+    /// At most `most` numbers on it that are round as they are told, with how they are. Bytes are round in
+    /// powers of two.
+    pub fn ticks(&self, unit: &str, kind: Kind, most: usize) -> Vec<(f64, String)> {
+        let per = Per::of_sample(self.low.abs().max(self.high.abs()), unit, kind);
+        let told = Self { low: self.low * per.seconds(), high: self.high * per.seconds(), log: self.log };
+        let text = |tick: f64| (tick, units::sample_per(tick, unit, kind, per));
+        told.round(unit, most.max(2)).into_iter().map(|tick| text(tick / per.seconds())).collect()
+    }
+
+    fn round(&self, unit: &str, most: usize) -> Vec<f64> {
         let all = if self.log { self.log_ticks() } else { self.linear_ticks(unit, most) };
         let every = all.len().div_ceil(most).max(1);
         all.into_iter().step_by(every).collect()
@@ -112,7 +122,7 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         let check = |values: &[f64], unit: &str, expected: &[f64]| {
-            let found = scale(values).ticks(unit, 4);
+            let found = scale(values).round(unit, 4);
             let near = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-9 * b.abs();
             assert!(
                 found.len() == expected.len() && found.iter().zip(expected).all(near),
@@ -126,6 +136,17 @@ mod tests {
         check(&[-4.0, 4.0], "", &[-4.0, 0.0, 4.0]);
     }
 
+    #[test]
+    fn rates_are_round_as_they_are_told() {
+        let told = |values: &[f64], unit: &str, kind| {
+            let ticks = scale(values).ticks(unit, kind, 4);
+            ticks.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(&[0.0, 0.0021], "messages", Kind::Counter), "0/h 2/h 4/h 6/h");
+        assert_eq!(told(&[0.0, 0.31], "messages", Kind::Counter), "0/s 0.1/s 0.2/s 0.3/s");
+        assert_eq!(told(&[0.0, 0.0021], "seconds", Kind::Gauge), "0s 1ms 2ms");
+    }
+
     proptest::proptest! {
         #[test]
         fn nothing_leaves_the_axis(a in proptest::num::f64::ANY, b in proptest::num::f64::ANY, c in proptest::num::f64::ANY) {
@@ -134,9 +155,9 @@ mod tests {
                 proptest::prop_assert!((0.0..=1.0).contains(&scale.share(value)), "{scale:?} {value}");
             }
             for unit in ["bytes", "seconds"] {
-                let ticks = scale.ticks(unit, 4);
+                let ticks = scale.ticks(unit, Kind::Counter, 4);
                 proptest::prop_assert!(ticks.len() <= 5, "{scale:?}: {ticks:?}");
-                proptest::prop_assert!(ticks.iter().all(|tick| tick.is_finite()), "{scale:?}: {ticks:?}");
+                proptest::prop_assert!(ticks.iter().all(|tick| tick.0.is_finite()), "{scale:?}: {ticks:?}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the outliers have in common, and what else happened to them. It shows only what chance does not
 //! explain; that nothing is shown is said, with how much was looked at.
 
-use super::html::{CELL, Html, NOTE, NUMBER};
+use super::html::{CELL, Html, MOMENT, NOTE, NUMBER};
 use super::names;
 use super::page::Page;
 use super::when;
@@ -25,7 +25,8 @@ pub fn section(html: &mut Html, page: &Page<'_>) {
     }
     html.raw("<section id=\"shared\"><h2>What they share</h2>");
     for it in explained {
-        html.raw("<article class=\"card\"><h3><bdi>").text(&it.metric).raw("</bdi>: ");
+        let name = it.outliers.first().map_or_else(|| it.metric.clone(), |it| names::subject(&it.subject));
+        html.raw("<article class=\"card\"><h3><bdi>").text(&name).raw("</bdi>: ");
         html.text(&names::hosts(&it.hosts.iter().collect::<Vec<_>>())).raw("</h3>");
         labels(html, it);
         companions(html, it, page);
@@ -99,12 +100,14 @@ fn companions(html: &mut Html, it: &Explanation, page: &Page<'_>) {
     }
     html.raw("<h4>Moved with it</h4><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Metric</th>");
     html.raw("<th scope=\"col\" class=\"n\">Ratio</th><th scope=\"col\" class=\"n\">Value</th>");
+    html.raw("<th scope=\"col\" class=\"n\">Peers</th>");
     html.raw("<th scope=\"col\">Since</th><th scope=\"col\">Hosts</th></tr></thead><tbody>");
     for other in it.companions.iter().take(COMPANIONS) {
         html.raw("<tr><th scope=\"row\"><bdi>").text(&names::subject(&other.subject)).raw("</bdi></th>");
         html.element(NUMBER, &units::times(other.ratio));
         html.element(NUMBER, &units::sample(other.value, &other.unit, other.subject.kind));
-        html.element(CELL, &when::since(other.since, page.outliers));
+        html.element(NUMBER, &units::sample(other.peers, &other.unit, other.subject.kind));
+        html.element(MOMENT, &when::since(other.since, page.outliers));
         html.element(CELL, &names::hosts(&other.hosts.iter().collect::<Vec<_>>())).raw("</tr>");
     }
     html.raw("</tbody></table></div>");

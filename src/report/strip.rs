@@ -130,8 +130,8 @@ fn axis(html: &mut Html, scale: Scale, (y, unit, kind): (usize, &str, Kind)) {
 fn ticks(scale: Scale, unit: &str, kind: Kind) -> Vec<(f64, &'static str, String)> {
     let mut found = Vec::new();
     let mut end = f64::NEG_INFINITY;
-    for tick in scale.ticks(unit, 4) {
-        let (share, text) = (scale.share(tick), units::sample(tick, unit, kind));
+    for (tick, text) in scale.ticks(unit, kind, 4) {
+        let share = scale.share(tick);
         let width = (text.chars().count() + 1) as f64 * CHARACTER;
         let (anchor, from) = anchor(share, width);
         if from >= end {

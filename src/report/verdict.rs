@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::names;
+use super::size::size;
 use super::when;
 use crate::compare::{Explanation, Outlier, Outliers, SharedLabel};
 use crate::model::HostName;
-use crate::render::{counted, units};
+use crate::render::counted;
 
 /// Incidents in the sentence.
 const TOLD: usize = 3;
@@ -64,9 +65,7 @@ fn told(incident: &Incident<'_>, answer: &Outliers, explanations: &[Explanation]
     let first = incident.findings[0];
     let hosts: Vec<&HostName> = incident.hosts.iter().copied().collect();
     let mut text = format!("{} in {}", names::hosts(&hosts), names::subject(&first.subject));
-    if let Some(ratio) = first.first().ratio.filter(|ratio| ratio.is_finite()) {
-        text = format!("{text} ({} the peers)", units::times(ratio));
-    }
+    text = format!("{text} ({})", size(first, first.first()));
     match incident.findings.len() {
         1 => {}
         many => text = format!("{text} and {}", counted(many - 1, "more metric")),

@@ -76,7 +76,8 @@ pub fn settle(
 }
 
 fn refused(host: &Host, trouble: Trouble) -> Settled {
-    let refused = vec![Refusal { at: trouble.at, directive: String::new(), reason: trouble.what }];
+    let mut refused = host.ssh.refused.clone();
+    refused.push(Refusal { at: trouble.at, directive: String::new(), reason: trouble.what });
     let ssh = Arc::new(SshOptions { refused, ..SshOptions::default() });
     Settled { host: Host { ssh, consult: None, ..host.clone() }, effective: Vec::new() }
 }
@@ -109,7 +110,9 @@ impl Settler<'_> {
             None => self.proxy(host, &mut reading, path),
         };
         path.pop();
-        options.refused = reading.refused;
+        // What was refused before anybody was asked still is.
+        options.refused.clone_from(&host.ssh.refused);
+        options.refused.append(&mut reading.refused);
         settled.ssh = Arc::new(options);
         let effective = effective(&settled, consult, &answer);
         Ok(Settled { host: settled, effective })

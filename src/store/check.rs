@@ -131,6 +131,8 @@ struct Archived {
     unread: bool,
     running: bool,
     closed: bool,
+    /// Where something is not whole, and what.
+    broken: Vec<(u64, String)>,
 }
 
 /// A reading as the archive has it.
@@ -158,10 +160,11 @@ fn read_sweep(
         match step? {
             Ok(member) => take_member(&tar, member, (sweep, deep), &mut archived, report)?,
             Err(damage) if damage.end == len => tail = Some(damage),
-            Err(damage) => report.find(Severity::Archive, Some(sweep), describe(&tar, &damage)),
+            Err(damage) => archived.broken.push((damage.offset, describe(&tar, &damage))),
         }
     }
     archived.closed = walk.closed();
+    report_broken((sweep, row), &mut archived, report);
     report.running += u64::from(archived.running);
     report.readings += archived.readings.len() as u64;
     report.bytes += len;
@@ -175,6 +178,21 @@ fn read_sweep(
         report.find(Severity::Archive, Some(sweep), format!("{}: no plan", tar.path().display()));
     }
     Ok(archived)
+}
+
+/// What a collector had not synced when the power went may have holes; it was not acknowledged, and the next
+/// start closes them. All else that is not whole was whole once.
+fn report_broken(
+    (sweep, row): (&SweepId, Option<&SweepRow>),
+    archived: &mut Archived,
+    report: &mut CheckReport,
+) {
+    let stopped = !archived.closed && !archived.running && row.is_none_or(|row| row.ended.is_none());
+    let vouched = row.map_or(0, |row| row.archived);
+    for (offset, what) in std::mem::take(&mut archived.broken) {
+        let severity = if stopped && offset >= vouched { Severity::Note } else { Severity::Archive };
+        report.find(severity, Some(sweep), what);
+    }
 }
 
 fn describe(tar: &TarFile, damage: &Damage) -> String {
@@ -197,7 +215,7 @@ fn take_member(
             Ok(()) => {}
             // Its facts are whole: the reading is still known by its outcome.
             Err(error @ StoreError::Damaged { .. }) => {
-                report.find(Severity::Archive, Some(sweep), error.to_string());
+                archived.broken.push((member.offset, error.to_string()));
             }
             Err(error) => return Err(error),
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::dir::{self, Mode};
-use super::{StateDir, StoreError};
+use super::{StateDir, StoreError, crash};
 use crate::model::{HostName, ProbeName, SweepId};
 
 /// What asking for a claim came to.
@@ -53,6 +53,7 @@ impl Claim {
             }
             // Only for the words of whoever is refused; on a full disk they have to do without.
             let _ = file.set_len(0).and_then(|()| file.write_all_at(sweep.as_str().as_bytes(), 0));
+            crash::point("claim.taken");
             return Ok(Claimed::Ours(Self { path, _file: file }));
         }
         Ok(Claimed::Theirs(None))

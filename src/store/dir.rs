@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::StoreError;
+use super::{StoreError, crash};
 use crate::model::SweepId;
 
 /// One state directory: `archive/`, `index.sqlite`, `baseline.sqlite`, `seq`, `ticks.jsonl`, `run/` and locks.
@@ -123,6 +123,7 @@ impl StateDir {
     pub fn remove_tar(&self, sweep: &SweepId) -> Result<(), StoreError> {
         let path = self.tar(sweep);
         remove_if_there(&path)?;
+        crash::point("prune.one_removed");
         let mut folder = path.parent();
         for _ in 0..3 {
             let Some(empty) = folder.filter(|folder| fs::remove_dir(folder).is_ok()) else { break };
@@ -233,6 +234,7 @@ pub(super) fn replace(path: &Path, text: &[u8]) -> Result<(), StoreError> {
     open(&new, Mode::New)
         .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
         .map_err(|error| StoreError::io("write", &new, error))?;
+    crash::point("file.replaced");
     fs::rename(&new, path).map_err(|error| StoreError::io("rename", &new, error))?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }

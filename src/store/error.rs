@@ -66,6 +66,9 @@ impl StoreError {
     }
 
     pub(crate) fn index(path: &Path, source: rusqlite::Error) -> Self {
+        if lacks_room(&source) {
+            return Self::Full { path: path.to_owned(), needed: 1 << 20 };
+        }
         Self::Index { path: path.to_owned(), source: Arc::new(source) }
     }
 
@@ -76,7 +79,6 @@ impl StoreError {
             Self::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Index { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             Self::Poisoned(cause) => cause.is_full(),
             _ => false,
         }
@@ -92,4 +94,11 @@ impl StoreError {
             _ => false,
         }
     }
+}
+
+/// Of its log's shared memory SQLite says no more than that it could not be made longer: on a full disk.
+fn lacks_room(error: &rusqlite::Error) -> bool {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+        || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }

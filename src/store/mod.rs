@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod check;
 mod claim;
+pub mod crash;
 mod dir;
 mod error;
 pub mod index;

@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::dir::{self, Mode};
-use super::{StateDir, StoreError};
-use crate::model::Tick;
+use super::{StateDir, StoreError, crash};
+use crate::model::{Fate, Tick};
 
 /// A file of this size becomes the older one of the two: half a year of a schedule every ten minutes.
 const FULL: u64 = 4 << 20;
@@ -38,7 +38,9 @@ pub fn append(state: &StateDir, ticks: &[Tick]) -> Result<(), StoreError> {
             failed("write")(error)
         },
     )?;
+    crash::point("ticks.written");
     file.sync_data().map_err(failed("sync"))?;
+    crash::point("ticks.synced");
     if whole == 0 {
         dir::sync_folder(state.root())?;
     }
@@ -58,7 +60,27 @@ pub fn read(root: &Path) -> Result<Vec<Tick>, StoreError> {
         let lines = text.split(|byte| *byte == b'\n');
         ticks.extend(lines.filter_map(|line| serde_json::from_slice::<Tick>(line).ok()));
     }
-    Ok(ticks)
+    Ok(settled(ticks))
+}
+
+/// A sweep is written down before it begins: of one that then could not, the later word counts, in the place
+/// of the first.
+fn settled(ticks: Vec<Tick>) -> Vec<Tick> {
+    let mut settled: Vec<Tick> = Vec::with_capacity(ticks.len());
+    for tick in ticks {
+        let began = match &tick.fate {
+            Fate::Failed { sweep, .. } => settled
+                .iter_mut()
+                .rev()
+                .find(|earlier| matches!(&earlier.fate, Fate::Ran { sweep: began, .. } if began == sweep)),
+            _ => None,
+        };
+        match began {
+            Some(earlier) => *earlier = tick,
+            None => settled.push(tick),
+        }
+    }
+    settled
 }
 
 /// The newer file, locked, and where its last whole line ends.
@@ -99,7 +121,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
-    use crate::model::{CollectorTime, Fate};
+    use crate::model::{CollectorTime, SweepId};
 
     fn tick(second: i64) -> Tick {
         let due = CollectorTime::from_unix_s(second);
@@ -119,6 +141,19 @@ mod tests {
         append(&state, &[tick(1), tick(2)]).unwrap();
         append(&state, &[tick(3)]).unwrap();
         assert_eq!(read(folder.path()).unwrap(), [tick(1), tick(2), tick(3)]);
+    }
+
+    #[test]
+    fn a_sweep_that_could_not_begin_did_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::create(folder.path()).unwrap();
+        let sweep = SweepId::at(CollectorTime::from_unix_s(2), 7);
+        let began = |second| Tick { fate: Fate::Ran { sweep: sweep.clone(), late: false }, ..tick(second) };
+        let why = "the disk is full".to_owned();
+        let failed = Tick { fate: Fate::Failed { sweep: sweep.clone(), why }, ..tick(2) };
+        append(&state, &[tick(1), began(2), tick(3)]).unwrap();
+        append(&state, std::slice::from_ref(&failed)).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), [tick(1), failed, tick(3)]);
     }
 
     #[test]

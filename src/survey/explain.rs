@@ -157,6 +157,7 @@ fn companions(
         lens: it.lens,
         hosts: it.hosts.iter().map(|it| it.host.clone()).filter(|host| hosts.contains(host)).collect(),
         value: it.first().value,
+        peers: it.first().peers,
         ratio: it.first().ratio,
         since: since(it.hosts.iter().filter(|it| hosts.contains(&it.host))),
         score: it.score,

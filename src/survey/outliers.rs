@@ -241,7 +241,8 @@ impl Survey<'_> {
             // Without peers more sweeps would not help.
             let alone = lacks.iter().any(|it| matches!(it, Lacking::Peers { .. }));
             let by_past = !lacks.iter().any(|it| matches!(it, Lacking::Sweeps { .. }));
-            if by_past || !alone {
+            let by_peers = !alone && !lacks.iter().any(|it| matches!(it, Lacking::OddPeers { .. }));
+            if by_past || by_peers {
                 (answer.judged, answer.by_past) = (true, answer.by_past || by_past);
                 let there = rows.iter().filter(|row| course.at(last, **row).is_some());
                 there.for_each(|row| self.judged[*row].store(true, Ordering::Relaxed));
@@ -310,7 +311,7 @@ fn shortages(names: &[String], answers: &[Answer], sweeps: &[Moment]) -> Vec<Sho
                     group: group.clone(),
                     enough_at: match lacking {
                         Lacking::Sweeps { have, need } => after(sweeps, need - have),
-                        Lacking::Peers { .. } => None,
+                        Lacking::Peers { .. } | Lacking::OddPeers { .. } => None,
                     },
                 }),
             }

@@ -20,6 +20,7 @@ pub fn collector_metrics(settings: &Settings, started: CollectorTime) -> String 
     let start_s = started.unix_ns() as f64 / 1e9;
     text.single("dropsonde_start_time_seconds", ("gauge", "when the collector started"), start_s);
     text.single("dropsonde_hosts", ("gauge", "hosts of the inventory"), settings.fleet.hosts.len() as f64);
+    inventories(&mut text, settings);
     process(&mut text);
     let read = [sweeps(&mut text, settings), incidents(&mut text, settings), space(&mut text, settings)];
     for error in read.iter().filter_map(|read| read.as_ref().err()) {
@@ -29,6 +30,22 @@ pub fn collector_metrics(settings: &Settings, started: CollectorTime) -> String 
     let help = "whether all of the state directory could be read for these metrics";
     text.single("dropsonde_state_readable", ("gauge", help), readable);
     text.into_text()
+}
+
+fn inventories(text: &mut Exposition, settings: &Settings) {
+    if settings.inventories.is_empty() {
+        return;
+    }
+    text.family("dropsonde_inventory_hosts", "gauge", "hosts of another program's list that are wanted");
+    for inventory in &settings.inventories {
+        text.line("", [("inventory", &*inventory.name)], inventory.wanted.hosts.len() as f64);
+    }
+    let help = "whether the last good list stands in for one that cannot be read";
+    text.family("dropsonde_inventory_stale", "gauge", help);
+    for inventory in &settings.inventories {
+        let stale = if inventory.answer.failed.is_some() { 1.0 } else { 0.0 };
+        text.line("", [("inventory", &*inventory.name)], stale);
+    }
 }
 
 fn process(text: &mut Exposition) {

@@ -1,7 +1,7 @@
 //! What becomes of old sweeps, of a disk that fills up, and of copies: with real kills and real disks.
 
 mod backup;
-mod build;
+pub mod build;
 mod daemon;
 mod grafana;
 mod health;

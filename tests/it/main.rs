@@ -6,6 +6,8 @@ mod agree;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod chaos;
+#[cfg(test)]
 mod comparison;
 #[cfg(test)]
 mod config;
@@ -31,6 +33,8 @@ mod hosts;
 mod house;
 #[cfg(test)]
 mod incident;
+#[cfg(test)]
+mod inventories;
 #[cfg(test)]
 mod keeping;
 #[cfg(test)]

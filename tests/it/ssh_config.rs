@@ -1,7 +1,9 @@
 //! Our reading of ssh_config against OpenSSH's own: `ssh -G` says what is right.
 
 mod generate;
+mod many;
 mod oracle;
+mod reached;
 mod rules;
 
 use std::fs;

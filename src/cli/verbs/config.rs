@@ -73,7 +73,13 @@ fn text(entries: &[Entry], style: &Style) -> String {
 }
 
 fn check(context: &Context) -> Result<Exit> {
-    match config::load(&context.sources()?) {
+    // A list that was kept must not hide that the real one is broken.
+    let sources = config::Sources { fresh: true, ..context.sources()? };
+    let loaded = config::load(&sources).and_then(|settings| match stale(&settings) {
+        faults if faults.is_empty() => Ok(settings),
+        faults => Err(faults),
+    });
+    match loaded {
         Ok(settings) => good(&settings, context),
         Err(faults) if context.global.json => {
             context.print_json(&json!({ "schema": 1, "ok": false, "faults": faults_json(&faults) }))?;
@@ -83,7 +89,19 @@ fn check(context: &Context) -> Result<Exit> {
     }
 }
 
+/// What is wrong with lists of hosts whose last good answers stand in.
+fn stale(settings: &Settings) -> Faults {
+    let failed = settings.inventories.iter().filter_map(|inventory| inventory.answer.failed.as_ref());
+    Faults(failed.flat_map(|faults| faults.iter().cloned()).collect())
+}
+
 fn good(settings: &Settings, context: &Context) -> Result<Exit> {
+    let remarks: Vec<&Fault> = settings
+        .inventories
+        .iter()
+        .flat_map(|inventory| &inventory.wanted.remarks)
+        .chain(&settings.remarks)
+        .collect();
     let hosts = settings.fleet.hosts.len();
     let probes = settings.probes.probes.len();
     let schedules = settings.schedules.len();
@@ -95,8 +113,13 @@ fn good(settings: &Settings, context: &Context) -> Result<Exit> {
             "probes": probes,
             "schedules": schedules,
             "faults": [],
+            "remarks": remarks.iter().map(|remark| remark.to_string()).collect::<Vec<_>>(),
         }))?;
     } else {
+        // One line each: the line that one is about may hold a password.
+        for remark in remarks {
+            context.remark(&format!("dropsonde: {}", escape(&remark.to_string(), Lines::Single)));
+        }
         let (hosts, probes) = (counted(hosts, "host"), counted(probes, "probe"));
         context.print(&format!("ok: {hosts}, {probes}, {}\n", counted(schedules, "schedule")))?;
     }

@@ -42,6 +42,8 @@ impl Daemon {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let settings = context.settings()?.clone();
         let sources = context.sources()?;
+        // Whoever asks for the configuration again means all of it.
+        let sources = config::Sources { fresh: true, ..sources };
         let load: Load = Arc::new(move || config::load(&sources));
         let notify = match set("NOTIFY_SOCKET") {
             Some(address) => {

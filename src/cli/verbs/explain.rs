@@ -12,6 +12,7 @@ use crate::model::{CollectorTime, ProbeName};
 use crate::render::findings::{CompanionReport, ExplainReport, KernelLineReport, SharedReport};
 use crate::render::json::Schema;
 use crate::render::{Cell, Column, Ink, Lines, Table, counted, escape, shell_word, units};
+use crate::report;
 use crate::select::{fold, matches_mask};
 use crate::store::StateDir;
 use crate::store::index::ReadingRow;
@@ -174,13 +175,12 @@ fn label_options(subject: &Subject) -> String {
 
 fn headline(first: &Outlier, found: &Explanation) -> String {
     let host = first.first();
-    let value = |value: f64| units::sample(value, &first.about.unit, first.subject.kind);
+    let multiples = report::multiples(first, host).map(|(lead, rest)| format!(" ({lead}{rest})"));
     let mut text = format!(
-        "{}: {} where its peers have {} ({}), {} since {}\n",
+        "{}: {}{}, {} since {}\n",
         fold(&found.hosts),
-        value(host.value),
-        value(host.peers),
-        units::times(host.ratio),
+        report::amounts(first, host).all(),
+        multiples.unwrap_or_default(),
         findings::lens_text(first),
         findings::since(found.since, &found.sweeps)
     );
@@ -257,6 +257,7 @@ fn companions(found: &Explanation) -> Table {
         Column::left("METRIC"),
         Column::left("HOSTS").elastic(),
         Column::right("VALUE"),
+        Column::right("PEERS"),
         Column::right("RATIO"),
         Column::left("SINCE"),
     ]);
@@ -265,6 +266,7 @@ fn companions(found: &Explanation) -> Table {
             Cell::new(findings::subject_text(&it.subject)),
             Cell::new(fold(&it.hosts)),
             Cell::new(units::sample(it.value, &it.unit, it.subject.kind)),
+            Cell::new(units::sample(it.peers, &it.unit, it.subject.kind)),
             Cell::new(units::times(it.ratio)),
             Cell::new(findings::since(it.since, &found.sweeps)),
         ]);
@@ -331,6 +333,7 @@ fn companion_report(it: &Companion) -> CompanionReport<'_> {
         statistic: it.subject.statistic,
         hosts: &it.hosts,
         value: it.value,
+        peers: it.peers,
         ratio: it.ratio,
         since: it.since.map(CollectorTime::rfc3339),
     }

@@ -10,8 +10,9 @@ use crate::compare::{Band, Course, Subject};
 use crate::model::{CollectorTime, HostName, Kind, Span, SweepId};
 use crate::render::findings::{HistoryReport, HostHistory, SweepTime};
 use crate::render::json::Schema;
+use crate::render::units::{self, Per};
 use crate::render::{
-    Cell, Chart, Column, Ink, Lines, Table, counted, escape, line_ink, sparkline_within, squeeze, units,
+    Cell, Chart, Column, Ink, Lines, Table, counted, escape, line_ink, sparkline_within, squeeze,
 };
 use crate::select::matches_mask;
 use crate::survey;
@@ -187,7 +188,11 @@ impl View<'_> {
         let band: Vec<Option<(f64, f64)>> = bands.iter().map(|it| it.map(|it| (it.p10, it.p90))).collect();
         let at = self.positions();
         let mut chart = Chart { at: &at, lines, band: &band, columns: 0, rows: ROWS };
-        let spell = |value: f64| units::sample(value, &course.about.unit, course.subject.kind);
+        // One and the same time for all rates: they stand beside each other.
+        let most = histories.iter().flatten().flatten().fold(0.0, |most: f64, value| most.max(value.abs()));
+        let (unit, kind) = (&course.about.unit, course.subject.kind);
+        let per = Per::of_sample(most, unit, kind);
+        let spell = |value: f64| units::sample_per(value, unit, kind, per);
         let indent = chart.indent(spell);
         chart.columns = style.width.unwrap_or(WIDTH).clamp(40, 200) - indent;
         let name = escape(&subject_text(&course.subject), Lines::Single).into_owned();
@@ -204,7 +209,7 @@ impl View<'_> {
         );
         text.push_str(&chart.render(style, spell));
         text.push_str(&self.axis(indent, chart.columns));
-        text.push_str(&self.table(&histories).render(style));
+        text.push_str(&self.table(&histories, spell).render(style));
         if self.rows.len() > HOSTS {
             text.push_str(&format!("… and {}\n", counted(self.rows.len() - HOSTS, "more host")));
         }
@@ -232,7 +237,7 @@ impl View<'_> {
         format!("{}{left}{}{right}\n", " ".repeat(indent), " ".repeat(gap))
     }
 
-    fn table(&self, histories: &[Vec<Option<f64>>]) -> Table {
+    fn table(&self, histories: &[Vec<Option<f64>>], spell: impl Fn(f64) -> String) -> Table {
         let mut table = Table::new([
             Column::left("HOST"),
             Column::right("NOW"),
@@ -241,8 +246,7 @@ impl View<'_> {
             Column::right("MOST"),
             Column::left("SHAPE"),
         ]);
-        let spell =
-            |value: Option<f64>| units::sample(value, &self.course.about.unit, self.course.subject.kind);
+        let spell = |value: Option<f64>| value.map_or_else(|| units::value(None, ""), &spell);
         let values = || histories.iter().flatten().flatten().copied();
         let (least, most) = (values().fold(0.0, f64::min), values().fold(0.0, f64::max));
         let fleet = self.bands().last().copied().flatten().map(|band| band.p50);

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::cli::{Context, Exit};
+use crate::config::{Inventory, Origins, Settings};
 use crate::model::{Host, HostName, Reach};
-use crate::render::json::HostsReport;
+use crate::render::json::{FromReport, HostReport, HostsReport, InventoryReport, Schema};
 use crate::render::{Cell, Column, Lines, Table, escape};
 use crate::select;
 
@@ -59,11 +60,12 @@ impl List {
     fn run(&self, context: &Context) -> Result<Exit> {
         let hosts = context.select_settled(&self.selector)?;
         if context.global.json {
-            context.print_json(&HostsReport::new(&hosts))?;
+            context.print_json(&report(&hosts, context.settings()?))?;
         } else if self.fold {
             context.print(&format!("{}\n", folded(hosts.iter().map(|host| &host.name))))?;
         } else {
-            context.print(&table(&hosts).render(context.out_style()))?;
+            let origins = &context.settings()?.origins;
+            context.print(&table(&hosts, origins).render(context.out_style()))?;
         }
         remark_refusals(context, &hosts);
         Ok(Exit::Good)
@@ -84,12 +86,49 @@ fn remark_refusals(context: &Context, hosts: &[Host]) {
     }
 }
 
-fn table(hosts: &[Host]) -> Table {
+fn report<'a>(hosts: &'a [Host], settings: &'a Settings) -> HostsReport<'a> {
+    let host = |host: &'a Host| {
+        let from = settings.origins.of(&host.name).into_iter().map(|(inventory, place)| FromReport {
+            inventory,
+            file: &place.file,
+            line: place.line_column().map(|(line, _)| line),
+        });
+        HostReport::new(host, from.collect())
+    };
+    let inventory = |one: &'a Inventory| InventoryReport {
+        name: &one.name,
+        kind: one.kind,
+        hosts: one.wanted.hosts.len(),
+        answered: one.answer.answered.rfc3339(),
+        trouble: one.answer.trouble(),
+    };
+    HostsReport {
+        schema: Schema,
+        hosts: hosts.iter().map(host).collect(),
+        inventories: settings.inventories.iter().map(inventory).collect(),
+    }
+}
+
+/// Who names a host: the file of the configuration, or other programs' lists.
+fn named_by(host: &Host, origins: &Origins) -> String {
+    let who = origins.of(&host.name).into_iter().map(|(inventory, place)| match inventory {
+        Some(inventory) => inventory.to_owned(),
+        None => {
+            let file = place.file.rsplit('/').next().unwrap_or_default();
+            let line = place.line_column().map_or(String::new(), |(line, _)| format!(":{line}"));
+            format!("{file}{line}")
+        }
+    });
+    who.collect::<Vec<_>>().join(" ")
+}
+
+fn table(hosts: &[Host], origins: &Origins) -> Table {
     let mut table = Table::new([
         Column::left("HOST"),
         Column::left("ADDRESS"),
         Column::right("PORT"),
         Column::left("USER"),
+        Column::left("FROM"),
         Column::left("LABELS").elastic(),
     ]);
     for host in hosts {
@@ -104,6 +143,7 @@ fn table(hosts: &[Host]) -> Table {
             address.into(),
             port.into(),
             user.into(),
+            named_by(host, origins).into(),
             Cell::from(labels.join(" ")),
         ]);
     }

@@ -15,6 +15,7 @@ pub mod flame;
 pub mod fold;
 pub mod history;
 pub mod hosts;
+pub mod init;
 pub mod outliers;
 pub mod probes;
 pub mod prune;

@@ -11,6 +11,7 @@ use crate::model::Worse;
 use crate::render::findings::OutliersReport;
 use crate::render::json::Schema;
 use crate::render::{Cell, Column, Ink, Table, counted, shell_word, sparkline_within, squeeze, units};
+use crate::report;
 use crate::select::fold;
 use crate::survey;
 
@@ -25,9 +26,12 @@ const HISTORY: usize = 24;
 #[command(after_help = "\
 Two lenses. changed: a host stands to its peers otherwise than in its own past, in most of the last three
 sweeps; load that all share is none. odd: it has always differed, or there are fewer than 24 sweeps yet,
-which makes it provisional. A host has at least 5 peers or is not judged. docs/comparison.md has the rules.
+which makes it provisional. changed takes 24 sweeps and 3 peers, odd 5 peers; a host with fewer is not judged
+by that lens. docs/comparison.md has the rules.
 
-A line is one metric; VALUE, PEERS and RATIO are those of its first host, PEERS is the median of the others.
+A line is one metric, its numbers are those of its first host. PEERS is the median of the others and RATIO how many
+times that VALUE is; CHANGE is how many times what it would be if the host stood to its peers as ever, or what that
+is where it is none (`from 0/s`). `-`: of none there is no multiple, and what was always odd did not change.
 `!` is a change for the worse or beyond what the metric warns at, `·` all else.
 
 With --fail-on-findings the status is 10 when a line is found, whatever else is amiss. When none is, it is 3 where a
@@ -193,6 +197,7 @@ fn table(answer: &Answer, findings: &[Outlier]) -> Table {
         Column::left("HOSTS").elastic(),
         Column::right("VALUE"),
         Column::right("PEERS"),
+        Column::right("CHANGE"),
         Column::right("RATIO"),
         Column::left("SINCE"),
         Column::left("LENS"),
@@ -213,6 +218,7 @@ fn table(answer: &Answer, findings: &[Outlier]) -> Table {
             Cell::new(fold(it.hosts.iter().map(|it| &it.host))),
             value,
             Cell::new(text(first.peers)),
+            Cell::new(report::change_text(it, first)),
             Cell::new(units::times(first.ratio)),
             Cell::new(findings::since(it.since(), &answer.sweeps)),
             Cell::from(findings::lens_text(it)),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::collect::{Caps, recover};
 use crate::model::{CollectorTime, SweepId};
 use crate::store::index::Reader;
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 /// What a backup holds; also written into it as `backup.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +37,7 @@ pub fn backup(root: &Path, target: &Path, now: CollectorTime) -> Result<BackedUp
     let copy = Copy::begin(&state, target)?;
     // The index first: the archive then has all that the index speaks of.
     let indexed = copy.index()?;
+    crash::point("backup.index");
     let sweeps = {
         // Nobody is within a member while we have the turn, and what is acknowledged is in the files.
         let _turn = sequence.turn()?;
@@ -48,6 +49,7 @@ pub fn backup(root: &Path, target: &Path, now: CollectorTime) -> Result<BackedUp
     };
     for (len, sweep) in &sweeps {
         copy.tar(sweep, *len)?;
+        crash::point("backup.tar");
     }
     copy.others(root, &copy.folder)?;
     let done = BackedUp {
@@ -156,6 +158,7 @@ impl<'a> Copy<'a> {
         fs::write(&manifest, text).map_err(|error| StoreError::io("write", &manifest, error))?;
         sync(&manifest)?;
         sync(&self.folder)?;
+        crash::point("backup.whole");
         fs::rename(&self.folder, target).map_err(|error| StoreError::io("rename", &self.folder, error))?;
         self.whole.set(true);
         let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty());

@@ -7,7 +7,7 @@ use crate::collect::replay::{Opening, reading_of};
 use crate::model::SweepId;
 use crate::store::archive::{Entry, TarFile, rewritten};
 use crate::store::index::{Take, Writer, install_baseline};
-use crate::store::{Act, Journal, StateDir, StoreError};
+use crate::store::{Act, Journal, StateDir, StoreError, crash};
 
 /// The zeros that end a tar.
 const END_BLOCKS: u64 = 1_024;
@@ -21,6 +21,7 @@ pub(in crate::collect) fn finish(
     match journal.act {
         Act::Thin | Act::Merge => {
             finish_files(state, journal)?;
+            crash::point("prune.renamed");
             for sweep in &journal.sweeps {
                 tell(state, (journal.act, sweep), index)?;
             }
@@ -29,10 +30,13 @@ pub(in crate::collect) fn finish(
             // First what a rebuild begins from, then the rows, then the tars: whoever looks in between finds
             // rows with tars, or tars that the journal speaks of.
             install_baseline(state)?;
+            crash::point("prune.baseline");
             index.drop_sweeps(&journal.sweeps)?;
+            crash::point("prune.dropped");
             finish_files(state, journal)?;
         }
     }
+    crash::point("prune.done");
     Journal::remove(state)
 }
 

@@ -17,7 +17,7 @@ use crate::config::Retention;
 use crate::model::{CollectorTime, Kept, SweepId, Trigger};
 use crate::store::archive::leftovers;
 use crate::store::index::{Reader, SweepRow, Writer, prepare_baseline};
-use crate::store::{Act, Journal, Sequence, Space, StateDir, StoreError};
+use crate::store::{Act, Journal, Sequence, Space, StateDir, StoreError, crash};
 
 /// Sweeps that are dropped at a time.
 const DROPPED_AT_ONCE: usize = 48;
@@ -240,6 +240,7 @@ impl Pruning {
             self.index = Writer::open(&self.state)?;
         }
         journal.write(&self.state)?;
+        crash::point("prune.decided");
         finish(&self.state, &journal, &mut self.index)
     }
 }

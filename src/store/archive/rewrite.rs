@@ -11,7 +11,7 @@ use super::member::encode_plain;
 use super::{Entry, Member, Tape, TarFile};
 use crate::model::{CollectorTime, SweepId};
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 /// A tar that is being written again.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ pub fn rewritten(state: &StateDir, sweep: &SweepId) -> Result<(), StoreError> {
     match fs::rename(&new, &path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(StoreError::io("rename", &new, error)),
-        Ok(()) => {}
+        Ok(()) => crash::point("prune.one_renamed"),
     }
     dir::sync_folder(path.parent().unwrap_or(Path::new(".")))
 }

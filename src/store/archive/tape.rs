@@ -2,7 +2,8 @@
 //! nothing more, because what the disk holds is then unknown.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::member::BLOCK;
 use super::read::Damage;
 use crate::model::SweepId;
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 /// A sweep's tar that is being appended to. Its lock is held by the open file, so the kernel frees it
 /// when the process dies, however it dies.
@@ -45,9 +46,23 @@ impl Tape {
             }
             Err(error) => return Err(write_error("make", &path, 0, error)),
         };
-        file.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-        dir::sync_folder(&folder)?;
-        Ok(Self { path, file, len: 0 })
+        let tape = Self { path, file, len: 0 };
+        let ready = tape.file.lock().map_err(|error| StoreError::io("lock", &tape.path, error));
+        if let Err(error) = ready.and_then(|()| dir::sync_folder(&folder)) {
+            tape.discard();
+            return Err(error);
+        }
+        crash::point("tar.made");
+        Ok(tape)
+    }
+
+    /// Takes away the tar of a sweep that could not begin, which would else stand there empty until the next
+    /// start. The caller has the turn.
+    pub fn discard(self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // One that cannot be removed now is removed by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Where the next member will begin.
@@ -63,6 +78,7 @@ impl Tape {
             return Err(write_error("write", &self.path, members.len() as u64, error));
         }
         self.len += members.len() as u64;
+        crash::point("tar.appended");
         Ok(())
     }
 
@@ -74,7 +90,9 @@ impl Tape {
             let _ = self.file.set_len(from);
             self.len = from;
             write_error("sync", &self.path, 0, error)
-        })
+        })?;
+        crash::point("tar.synced");
+        Ok(())
     }
 
     /// The two blocks of zeros that end a tar.
@@ -109,8 +127,39 @@ impl Unclosed {
         Ok(TarFile::over(&self.path, file))
     }
 
+    /// Goes on behind these pieces of it, which begin with its first byte; nothing else stays.
+    pub fn keep(self, pieces: &[Range<u64>]) -> Result<Tape, StoreError> {
+        match pieces {
+            [] => self.resume(0),
+            [all] => self.resume(all.end),
+            pieces => self.join(pieces),
+        }
+    }
+
+    /// Puts a tar of these pieces in the place of this one. Whatever happens meanwhile, either of the two has
+    /// the name, and every member that is whole.
+    fn join(self, pieces: &[Range<u64>]) -> Result<Tape, StoreError> {
+        let new = self.path.with_extension("tar.joined");
+        dir::remove_if_there(&new)?;
+        let path = self.path.as_path();
+        let failed = |action| move |error| write_error(action, path, 0, error);
+        let mut file = dir::open(&new, Mode::New).map_err(failed("make another for"))?;
+        // Before it has the name: afterwards somebody else could take it for abandoned.
+        file.lock().map_err(failed("lock another for"))?;
+        let mut len = 0;
+        for piece in pieces {
+            let mut from = self.file.try_clone().map_err(failed("open"))?;
+            from.seek(SeekFrom::Start(piece.start)).map_err(failed("read"))?;
+            len += io::copy(&mut from.take(piece.end - piece.start), &mut file).map_err(failed("copy"))?;
+        }
+        file.sync_all().map_err(failed("sync another for"))?;
+        fs::rename(&new, path).map_err(failed("give its name to another of"))?;
+        dir::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Tape { path: self.path, file, len })
+    }
+
     /// Cuts the file to `len` and goes on from there.
-    pub fn resume(self, len: u64) -> Result<Tape, StoreError> {
+    fn resume(self, len: u64) -> Result<Tape, StoreError> {
         self.file
             .set_len(len)
             .and_then(|()| self.file.sync_data())

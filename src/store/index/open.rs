@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 
 use super::functions;
 use super::schema::{MIGRATIONS, migrate, version};
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, crash};
 
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -116,8 +117,9 @@ pub(super) fn open_read_only(state: &StateDir) -> Result<Connection, StoreError>
     };
     let uri = file_uri(&path);
     let conn = match patiently(|| open(&uri)) {
-        // What others write to is never read as if nobody did.
+        // What others write to is never read as if nobody did: what stands in the log would be missing.
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Err(error),
+        Err(error) if access(state.root(), Access::WRITE_OK).is_ok() => Err(error),
         Err(_) => open(&format!("{uri}?immutable=1")),
         opened => opened,
     };
@@ -215,9 +217,11 @@ pub fn swap(state: &StateDir, new: Option<Built>, old: SwapOld<'_>) -> Result<Op
         };
     }
     remove_index_files(&path)?;
+    crash::point("index.removed");
     if let Some(new) = new {
         fs::rename(&new.path, &path).map_err(|error| StoreError::io("rename", &new.path, error))?;
     }
+    crash::point("index.swapped");
     dir::sync_folder(state.root())?;
     Ok(kept)
 }

@@ -1,7 +1,8 @@
 //! What each kind of receiver gets.
 
 use super::*;
-use crate::config::{Address, PLACES, Secret};
+use crate::config::{Address, PLACES};
+use crate::http::{Secret, Trust};
 use crate::model::{HostName, Labels, Severity, SweepId};
 use crate::watch::alerts::notice::Worst;
 
@@ -13,8 +14,7 @@ fn receiver(kind: ReceiverKind, template: Option<&str>) -> Receiver {
         kind,
         address: Address::Secret(Secret::Credential("url".to_owned())),
         token: None,
-        ca_file: None,
-        client: None,
+        trust: Trust::default(),
         only: Vec::new(),
         resolved: true,
         labels: Labels::from([("team".to_owned(), "ops".to_owned())]),

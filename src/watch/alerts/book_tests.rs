@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Address, Secret};
+use crate::config::Address;
+use crate::http::{Secret, Trust};
 use crate::model::Labels;
 
 fn receiver(name: &str, kind: ReceiverKind) -> Receiver {
@@ -12,8 +13,7 @@ fn receiver(name: &str, kind: ReceiverKind) -> Receiver {
         kind,
         address: Address::Secret(Secret::Credential("url".to_owned())),
         token: None,
-        ca_file: None,
-        client: None,
+        trust: Trust::default(),
         only: Vec::new(),
         resolved: true,
         labels: Labels::new(),

@@ -10,7 +10,6 @@ mod notice;
 mod own;
 mod post;
 mod rules;
-mod secret;
 mod shelf;
 
 pub use book::{Book, Incident, Queued};
@@ -20,6 +19,5 @@ pub use ledger::{book, raise};
 pub use notice::{Notice, State, Worst};
 pub use own::Trouble;
 pub use post::PostError;
-pub use secret::SecretError;
 
 use ledger::test_notice;

@@ -73,6 +73,9 @@ pub(super) fn observations(
         of(&format!(": {good} of {all} readings succeeded, {:.0} % are wanted", wanted * 100.0))
     });
     observations.push(observation(OwnAlert::LowSuccess, schedule, low, Some(row.sweep.clone())));
+    for inventory in &settings.inventories {
+        observations.push(observation(OwnAlert::InventoryStale, &inventory.name, inventory.answer.trouble(), None));
+    }
     Ok(observations)
 }
 

@@ -7,7 +7,7 @@ use super::{Source, none, sources};
 const FLOORS: [&[&str]; 7] = [
     &["model"],
     &["select", "sshconfig", "wire", "parse", "compare", "render", "schedule"],
-    &["config", "inventory", "openssh", "transport", "store", "report"],
+    &["config", "inventory", "http", "openssh", "transport", "store", "report"],
     &["collect", "demo", "survey"],
     &["watch"],
     &["daemon"],
@@ -20,14 +20,15 @@ const PURE: usize = 1;
 /// Those above them that do as little: they only put together what lower floors made.
 const PURE_ABOVE: [&str; 1] = ["report"];
 
-/// Neighbours on a floor that may be used: settings hold an inventory.
-const NEIGHBOURS: [(&str, &str); 1] = [("config", "inventory")];
+/// Neighbours on a floor that may be used: settings hold an inventory, whose lists may be fetched.
+const NEIGHBOURS: [(&str, &str); 4] =
+    [("config", "inventory"), ("config", "http"), ("inventory", "http"), ("inventory", "openssh")];
 
 /// What only one module may name.
 const DOORS: [(&str, &[&str]); 4] = [
     ("transport", &["russh"]),
     ("store", &["rusqlite"]),
-    ("watch", &["reqwest", "rustls", "rustls_platform_verifier"]),
+    ("http", &["reqwest", "rustls", "rustls_platform_verifier"]),
     (
         "cli",
         &["clap", "clap_complete", "clap_mangen", "anyhow", "println!", "eprintln!", "print!", "eprint!"],

@@ -131,6 +131,30 @@ fn a_finding_outweighs_a_host_that_did_not_answer() {
 }
 
 #[test]
+fn a_handful_of_hosts_is_judged_for_changes_only() {
+    let four = Fleet { hosts: 4, sweeps: 44, ..Fleet::default() }.record();
+    let answer = json(four.path(), &["outliers", "--metric", "noise_*"]);
+    assert_eq!(
+        answer["judged"]["hosts"],
+        serde_json::json!({"judged": 4, "unanswered": 0, "without_peers": 0})
+    );
+    let lacking = &answer["lacking"];
+    assert_eq!(lacking.as_array().unwrap().len(), 1, "{lacking}");
+    let lacking = &lacking[0];
+    assert_eq!((&lacking["what"], &lacking["lens"]), (&"peers".into(), &"odd".into()));
+    assert_eq!((&lacking["have"], &lacking["need"]), (&3.into(), &5.into()));
+    let shown = text(four.path(), &["outliers", "--metric", "noise_*"]);
+    let told = "Judged for changes only: 3 peers for a host, and what has always differed takes 5.\n";
+    assert!(shown.contains(told), "{shown}");
+    // Without a past neither lens can say anything, and more sweeps would help one of them.
+    let young = Fleet { hosts: 4, sweeps: 4, ..Fleet::default() }.record();
+    let answer = json(young.path(), &["outliers", "--metric", "noise_*"]);
+    assert_eq!(answer["judged"]["hosts"]["judged"], 0, "{answer}");
+    let lenses: Vec<&Value> = answer["lacking"].as_array().unwrap().iter().map(|it| &it["lens"]).collect();
+    assert_eq!(lenses, [&Value::from("odd"), &Value::from("changed")]);
+}
+
+#[test]
 fn peers_are_those_of_a_group() {
     // Five racks of nine or ten hosts: each has its own medians.
     let answer = json(&three_incidents(), &["outliers", "--peers", "rack"]);
@@ -138,7 +162,7 @@ fn peers_are_those_of_a_group() {
     assert!(found.contains(&"disk_await_seconds") && found.contains(&"runq_latency_seconds"), "{found:?}");
     // Each host alone with its serial number has no peers at all.
     let alone = text(&three_incidents(), &["outliers", "--peers", "serial", "--metric", "steal_ratio"]);
-    let lacking = "Not enough data in 48 groups (SN0001, SN0002, SN0003, SN0004, …): 0 peers for a host, 5 are needed.\n";
+    let lacking = "Not enough data in 48 groups (SN0001, SN0002, SN0003, SN0004, …): 0 peers for a host, 3 are needed.\n";
     assert!(alone.contains(lacking), "{alone}");
     assert!(alone.contains("No host differs from its peers as far as there is enough data.\n"), "{alone}");
 }
@@ -170,7 +194,7 @@ fn nothing_recorded_and_one_host() {
     assert_eq!(status, 2, "{said}");
     let one = Fleet { hosts: 1, sweeps: 2, ..Fleet::default() }.record();
     let shown = text(one.path(), &["outliers"]);
-    assert!(shown.contains("Not enough data: 0 peers for a host, 5 are needed."), "{shown}");
+    assert!(shown.contains("Not enough data: 0 peers for a host, 3 are needed."), "{shown}");
     assert!(!shown.contains("of 24"), "more sweeps would not help: {shown}");
     assert_eq!(name(1).as_str(), "web01");
     let why = text(one.path(), &["explain", "steal_ratio"]);

@@ -195,6 +195,7 @@ impl Sample {
                     lens: Lens::Changed,
                     hosts: it.hosts.iter().map(|it| it.host.clone()).collect(),
                     value: 0.34,
+                    peers: 0.1,
                     ratio: Some(3.4),
                     since: it.since(),
                     score: 1.0,
@@ -220,7 +221,7 @@ impl Sample {
             enough_at: Some(CollectorTime::from_unix_s(END_S + 80_000)),
         };
         self.outliers.lacking = vec![
-            shortage(Lacking::Peers { have: 0, need: 5 }, &[]),
+            shortage(Lacking::Peers { have: 0, need: 3 }, &[]),
             shortage(Lacking::Sweeps { have: 1, need: 24 }, &["disk_await_seconds"]),
         ];
         self
@@ -251,7 +252,7 @@ impl Sample {
             it.hosts = text.to_owned();
         });
         self.outliers.lacking = vec![Shortage {
-            lacking: Lacking::Peers { have: 1, need: 5 },
+            lacking: Lacking::Peers { have: 1, need: 3 },
             metrics: vec![text.to_owned()],
             group: Some(text.to_owned()),
             enough_at: None,

@@ -14,9 +14,9 @@ fn the_verdict_says_who_since_when_and_what_they_share() {
     assert_eq!(
         verdict,
         Some(
-            "web[05,17,29,41].eu.example in runq_latency_seconds device=nvme0n1 (2.97× the peers) and 1 more metric for 47h \
+            "web[05,17,29,41].eu.example in runq_latency_seconds device=nvme0n1 (2.97× its peers) and 1 more metric for 47h \
              or longer, sharing nic_driver ena 2.13 (no other host has it); web[08,20,32,44].eu.example in \
-             steal_time_ratio device=nvme0n1 (34.2× the peers) and 1 more metric since 05:00."
+             steal_time_ratio device=nvme0n1 (41× its usual, 34.2× its peers) and 1 more metric since 05:00."
         )
     );
     assert!(page.contains("<h1>8 of 48 hosts differ</h1>"));
@@ -89,7 +89,7 @@ fn what_lacks_is_said_and_nothing_is_claimed() {
     let page = Sample::fleet(1, 1, 0, web).lack().page();
     for text in [
         "<h1>Nothing found on 1 host</h1>",
-        "Not enough data: 0 peers for a host, 5 are needed.",
+        "Not enough data: 0 peers for a host, 3 are needed.",
         "Not enough data of disk_await_seconds to tell a change from a habit: 1 sweep of 24; enough at",
     ] {
         assert!(page.contains(text), "{text}: {page}");

@@ -81,6 +81,48 @@ fn a_tail_torn_at_any_byte_costs_only_what_is_not_whole() {
     }
 }
 
+/// Of what was not synced, a later block may come to the disk without an earlier one.
+#[test]
+fn holes_that_a_power_cut_has_left_cost_what_stood_there_and_are_closed() {
+    let (sweep, bytes, starts) = unclosed();
+    let [first, second, _] = starts.iter().map(|start| *start as usize).collect::<Vec<_>>()[..] else {
+        panic!("{starts:?}")
+    };
+    // In the definition, in a reading's header, in its bytes, all of it; by the sweep's readings that stay.
+    let holes = [
+        (first - 512..first, 3),
+        (first..first + 512, 2),
+        (second - 512..second, 2),
+        (first..second, 2),
+        (second - 512..second + 512, 1),
+    ];
+    for (hole, whole) in holes {
+        for reindex_first in [false, true] {
+            let folder = memory_folder();
+            let root = folder.path();
+            let mut torn = bytes.clone();
+            torn[hole.clone()].fill(0x5a);
+            place(root, &sweep, &torn);
+            let worst = check(root, true).unwrap().findings.into_iter().map(|finding| finding.severity).max();
+            assert_eq!(worst, Some(Severity::Index), "but for the index nothing is lost");
+            if reindex_first {
+                reindex(root, Caps::default(), &mut |_| {}).unwrap();
+            }
+            let recovered = recover(root);
+            let closed = recovered.iter().find_map(|what| match what {
+                Recovered::Closed { kept, skipped, .. } => Some((*kept, *skipped)),
+                _ => None,
+            });
+            assert_eq!(closed, Some((whole, 4 - whole)), "{hole:?}: {recovered:?}");
+            assert_eq!(number(root, "SELECT count(*) FROM v_reading WHERE outcome = 'ok'"), whole as i64);
+            assert_clean(root);
+            assert_reindex_is_identical(root);
+            let tars = fs::read_dir(StateDir::at(root).tar(&sweep).parent().unwrap()).unwrap().count();
+            assert_eq!(tars, 1, "another file beside the tar");
+        }
+    }
+}
+
 #[test]
 fn a_tar_without_a_whole_plan_is_set_aside_and_an_empty_one_removed() {
     let (sweep, bytes, _) = unclosed();

@@ -29,6 +29,7 @@ static MACHINE: RwLock<()> = RwLock::new(());
 enum Turn {
     Shared { _guard: RwLockReadGuard<'static, ()> },
     Alone { _guard: RwLockWriteGuard<'static, ()> },
+    Whenever,
 }
 
 /// A run that has ended.
@@ -49,6 +50,11 @@ impl Program {
     /// The same for a sweep of many hosts: no other test of this kind runs beside it.
     pub fn alone() -> Self {
         Self::with(Turn::Alone { _guard: MACHINE.write().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    /// The same for a test that takes long and minds nobody's load: nobody waits for its end.
+    pub fn whenever() -> Self {
+        Self::with(Turn::Whenever)
     }
 
     fn with(turn: Turn) -> Self {

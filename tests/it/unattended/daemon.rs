@@ -130,11 +130,34 @@ fn a_sweep_that_was_written_down_and_never_began_is_run() {
     decided(&program, 1, Fate::Skipped { why: "a test".to_owned() });
     let sweep = SweepId::new("20200101T000000Z-00000000").unwrap();
     let due = decided(&program, 0, Fate::Ran { sweep, late: false });
+    // And once more, by a daemon that was killed as early.
+    let again = SweepId::new("20200101T000001Z-00000000").unwrap();
+    decided(&program, 0, Fate::Ran { sweep: again, late: false });
     let daemon = Daemon::start(&program, &[]);
     daemon.wait_for_log(" of often: 4/4 ok in ");
     daemon.stop();
     let ticks = book(&program);
-    assert!(ran(&ticks)[1].due >= due && program.sweeps().len() == ran(&ticks).len() - 1, "{ticks:#?}");
+    assert!(ran(&ticks)[2].due >= due && program.sweeps().len() == ran(&ticks).len() - 2, "{ticks:#?}");
+}
+
+#[test]
+fn a_sweep_that_never_began_has_failed_once_the_book_has_gone_on() {
+    let (_sshd, program) = program("0 * * * *", "0.1");
+    program.run(&["sweep", "--probe", "hello"]).expect(0, &[]);
+    let swept = program.sweeps().remove(0);
+    decided(&program, 3, Fate::Ran { sweep: swept, late: false });
+    let never = SweepId::new("20200101T000000Z-00000000").unwrap();
+    let due = decided(&program, 2, Fate::Ran { sweep: never.clone(), late: false });
+    decided(&program, 1, Fate::Skipped { why: format!("sweep {never} was still running") });
+    let daemon = Daemon::start(&program, &[]);
+    daemon.wait_for_log(" of often: 4/4 ok in ");
+    daemon.stop();
+    let ticks = book(&program);
+    let why = "the daemon was stopped before it began".to_owned();
+    assert_eq!((ticks[1].due, &ticks[1].fate), (due, &Fate::Failed { sweep: never, why }));
+    assert_no_gap(&ticks, &Timetable::parse("0 * * * *", "UTC").unwrap());
+    let shown = program.run(&["sweeps", "--json"]).json();
+    assert_eq!(shown["not_run"].as_array().unwrap().last().unwrap()["fate"], "failed", "{shown}");
 }
 
 #[test]

@@ -98,6 +98,10 @@ impl Daemon {
         kill(self.pid(), name);
     }
 
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_some()
+    }
+
     /// Waits for its end; its exit status.
     pub fn ended(&mut self) -> Option<i32> {
         let limit = Instant::now() + LIMIT;
@@ -117,9 +121,11 @@ impl Daemon {
         self.log()
     }
 
-    pub fn kill(mut self) {
-        self.child.kill().expect("kill");
+    /// Killed, unless it has ended already; what it had logged.
+    pub fn kill(mut self) -> String {
+        let _ = self.child.kill();
         self.child.wait().expect("wait");
+        self.log()
     }
 }
 

@@ -5,7 +5,13 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::Secret;
+/// Where something that must stay secret stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Secret {
+    File(PathBuf),
+    /// The name of a file in `$CREDENTIALS_DIRECTORY`.
+    Credential(String),
+}
 
 /// More is no token and no address.
 const LONGEST: u64 = 4 << 10;
@@ -24,24 +30,28 @@ pub enum SecretError {
     NoCredentials(String),
 }
 
-pub(super) fn read(secret: &Secret, credentials: Option<&Path>) -> Result<String, SecretError> {
-    let path = match (secret, credentials) {
-        (Secret::File(path), _) => path.clone(),
-        (Secret::Credential(name), Some(folder)) => folder.join(name),
-        (Secret::Credential(name), None) => return Err(SecretError::NoCredentials(name.clone())),
-    };
-    let failed = |source| SecretError::Read { path: path.clone(), source };
-    let file = File::open(&path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.mode() & 0o004 != 0 {
-        return Err(SecretError::Open(path));
-    }
-    let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let line = bytes.trim_ascii_end();
-    let is_line = !line.is_empty() && bytes.len() as u64 <= LONGEST && line.iter().all(u8::is_ascii_graphic);
-    match std::str::from_utf8(line) {
-        Ok(line) if is_line => Ok(line.to_owned()),
-        _ => Err(SecretError::NotALine(path)),
+impl Secret {
+    /// What stands there. `credentials` is where systemd puts a unit's credentials.
+    pub fn read(&self, credentials: Option<&Path>) -> Result<String, SecretError> {
+        let path = match (self, credentials) {
+            (Self::File(path), _) => path.clone(),
+            (Self::Credential(name), Some(folder)) => folder.join(name),
+            (Self::Credential(name), None) => return Err(SecretError::NoCredentials(name.clone())),
+        };
+        let failed = |source| SecretError::Read { path: path.clone(), source };
+        let file = File::open(&path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.mode() & 0o004 != 0 {
+            return Err(SecretError::Open(path));
+        }
+        let mut bytes = Vec::new();
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let line = bytes.trim_ascii_end();
+        let is_line =
+            !line.is_empty() && bytes.len() as u64 <= LONGEST && line.iter().all(u8::is_ascii_graphic);
+        match std::str::from_utf8(line) {
+            Ok(line) if is_line => Ok(line.to_owned()),
+            _ => Err(SecretError::NotALine(path)),
+        }
     }
 }
 
@@ -59,9 +69,9 @@ mod tests {
         let check = |text: &[u8], mode: u32, expected: &str| {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let file = read(&Secret::File(path.clone()), None).unwrap_or_else(|error| error.to_string());
+            let file = Secret::File(path.clone()).read(None).unwrap_or_else(|error| error.to_string());
             assert!(file.contains(expected), "{file}");
-            let credential = read(&Secret::Credential("token".to_owned()), Some(folder.path()));
+            let credential = Secret::Credential("token".to_owned()).read(Some(folder.path()));
             assert_eq!(credential.unwrap_or_else(|error| error.to_string()), file);
             if expected != "s3cret" {
                 assert!(!file.contains("s3cret"), "{file}");
@@ -73,7 +83,7 @@ mod tests {
         check(b"s3cret\nmore\n", 0o600, "is not one line");
         check(b"\n", 0o600, "is not one line");
         check(&[b's'; 5_000], 0o600, "is not one line");
-        let error = read(&Secret::Credential("token".to_owned()), None).unwrap_err().to_string();
+        let error = Secret::Credential("token".to_owned()).read(None).unwrap_err().to_string();
         assert!(error.contains("LoadCredential=token"), "{error}");
     }
 }

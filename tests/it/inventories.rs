@@ -1,0 +1,5 @@
+//! Lists of hosts that other programs keep.
+
+mod ansible;
+mod generate;
+mod shapes;
