@@ -355,7 +355,7 @@ pub(crate) fn ask(drafts: &[Draft], around: &Around<'_>, faults: &mut Faults) ->
     let mut inventories = Vec::new();
     for (draft, answer) in drafts.iter().zip(gather(&sources, around)) {
         let answered = answer.and_then(|answer| {
-            let wanted = sift(draft, &answer.found).map_err(Faults::from)?;
+            let wanted = sift(draft, &answer.found)?;
             Ok(Inventory {
                 name: draft.name.value.as_str().into(),
                 kind: draft.source.kind.word(),
@@ -376,7 +376,7 @@ pub(crate) fn ask(drafts: &[Draft], around: &Around<'_>, faults: &mut Faults) ->
 }
 
 /// The hosts that a selector over the source's own names, groups and labels means.
-fn sift(draft: &Draft, found: &Found) -> Result<Found, Fault> {
+fn sift(draft: &Draft, found: &Found) -> Result<Found, Faults> {
     let mut wanted = found.clone();
     if let Some(selector) = &draft.hosts {
         let hosts: Vec<Host> = found
@@ -386,10 +386,13 @@ fn sift(draft: &Draft, found: &Found) -> Result<Found, Fault> {
             .collect();
         let catalog = Catalog { hosts: &hosts, groups: &found.groups };
         let chosen = Selector::parse(&selector.value).and_then(|parsed| parsed.select(&catalog));
-        let chosen = chosen.map_err(|error| selector_fault("inventory.hosts", selector, &error))?;
+        let chosen =
+            chosen.map_err(|error| Faults::from(selector_fault("inventory.hosts", selector, &error)))?;
         if chosen.is_empty() && !hosts.is_empty() {
             let title = format!("none of the {} hosts of {} is meant", hosts.len(), draft.name.value);
-            return Err(Fault::new(selector.place.clone(), title).expected("a selector of some of them"));
+            return Err(Fault::new(selector.place.clone(), title)
+                .expected("a selector of some of them")
+                .into());
         }
         wanted.hosts = chosen.into_iter().map(|index| found.hosts[index].clone()).collect();
         let names: BTreeSet<_> = wanted.hosts.iter().map(|host| host.name.clone()).collect();

@@ -67,7 +67,7 @@ fn file_sd(paths: &[PathBuf], mapping: &Mapping) -> Result<Found, Faults> {
         for path in glob(path) {
             match Text::read(&path, TARGETS_CAP) {
                 Ok(text) => targets.add(&text, ("__meta_filepath", &text.file)),
-                Err(fault) => targets.fault(fault),
+                Err(faults) => targets.faults(faults),
             }
         }
     }
@@ -109,7 +109,8 @@ fn http_sd(sd: &HttpSd, source: &Source, credentials: Option<&Path>) -> Result<F
     let body = String::from_utf8(body).map_err(|_| fault("the answer is not UTF-8".to_owned()))?;
     let text = Text { file: shown.as_str().into(), folder: PathBuf::from("/"), text: body.into() };
     let mut targets = Targets::new(&sd.mapping);
-    targets.add(&text, ("__meta_url", sd.url.as_str()));
+    // Not all of it: a label may be kept, and the address may be secret.
+    targets.add(&text, ("__meta_url", &shown));
     targets.done()
 }
 

@@ -50,15 +50,15 @@ impl<'a> Targets<'a> {
         }
     }
 
-    pub fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
+    pub fn faults(&mut self, faults: Faults) {
+        self.faults.append(faults);
     }
 
     /// Adds a list; `meta` is the label that says which one it is.
     pub fn add(&mut self, text: &Text, meta: (&str, &str)) {
         let document = match document(text) {
             Ok(document) => document,
-            Err(fault) => return self.faults.push(fault),
+            Err(faults) => return self.faults.append(faults),
         };
         match &document.value {
             Value::List(groups) => groups.iter().for_each(|group| self.group(text, group, meta)),
@@ -138,17 +138,18 @@ impl<'a> Targets<'a> {
         labels.insert("__address__".to_owned(), address.to_owned());
         match self.host(&place, &labels) {
             Ok(host) => self.join(host, &labels),
-            Err(fault) => self.faults.push(fault),
+            Err(faults) => self.faults.append(faults),
         }
     }
 
     /// What one target says of its host.
-    fn host(&self, place: &Place, labels: &Labels) -> Result<FoundHost, Fault> {
+    fn host(&self, place: &Place, labels: &Labels) -> Result<FoundHost, Faults> {
         let said = |label: &str| {
             let value = labels.get(label).filter(|value| !value.is_empty());
             value.ok_or_else(|| {
                 let near = suggestion(label, labels.keys().map(String::as_str));
-                Fault::new(place.clone(), format!("the target has no label `{label}`")).maybe_help(near)
+                let title = format!("the target has no label `{label}`");
+                Faults::from(Fault::new(place.clone(), title).maybe_help(near))
             })
         };
         let (own, _) = split(&labels["__address__"]);
@@ -158,7 +159,7 @@ impl<'a> Targets<'a> {
         };
         let Some(checked) = host_name(name) else {
             let fault = Fault::new(place.clone(), format!("{name:?} cannot be a host's name"));
-            return Err(fault.expected("1 to 253 of A-Z a-z 0-9 . _ -, the first a letter or digit"));
+            return Err(fault.expected("1 to 253 of A-Z a-z 0-9 . _ -, the first a letter or digit").into());
         };
         let address = match &self.mapping.address_from {
             Some(label) => split(said(label)?).0,
@@ -166,7 +167,7 @@ impl<'a> Targets<'a> {
         };
         if !is_address(address) {
             let fault = Fault::new(place.clone(), format!("{address:?} cannot be an address"));
-            return Err(fault.expected("a host name or an IP address"));
+            return Err(fault.expected("a host name or an IP address").into());
         }
         let mut host = FoundHost::new(checked, place.clone());
         // A host whose name is its address has said nothing about it: an ssh_config may.
@@ -176,7 +177,8 @@ impl<'a> Targets<'a> {
             let port = split(value).1.unwrap_or(value);
             host.port = port.parse().ok().filter(|port: &u16| *port > 0);
             if host.port.is_none() {
-                return Err(Fault::new(place.clone(), format!("`{label}` is {value:?}, which is no port")));
+                let title = format!("`{label}` is {value:?}, which is no port");
+                return Err(Fault::new(place.clone(), title).into());
             }
         }
         Ok(host)

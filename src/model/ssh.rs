@@ -78,7 +78,7 @@ pub struct Consult {
     /// What ssh would be given as its destination, with `{name}` for the host's name; `None`: that name.
     pub destination: Option<String>,
     pub said: Said,
-    /// What counts before all files.
+    /// What counts before all files; it is the first of the sources that are asked then.
     pub first: Option<Arc<FirstLines>>,
 }
 

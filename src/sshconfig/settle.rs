@@ -70,8 +70,7 @@ pub fn settle(
         port: said.port.as_ref().map(|_| host.port),
         user: said.user.as_ref().map(|_| host.user.as_str()),
     };
-    let jump_sources = sources.iter().filter(|source| !source.is_arguments).cloned().collect();
-    let settler = Settler { sources, jump_sources, here, world };
+    let settler = Settler { sources, first: usize::from(consult.first.is_some()), here, world };
     let settled = settler.settle(host, consult, &query, &mut Vec::new());
     settled.unwrap_or_else(|trouble| refused(host, trouble))
 }
@@ -85,8 +84,8 @@ fn refused(host: &Host, trouble: Trouble) -> Settled {
 
 struct Settler<'a> {
     sources: &'a [Source],
-    /// What the jump hosts are asked of.
-    jump_sources: Vec<Source>,
+    /// How many of these are about the host alone: ssh hands its arguments to no jump host.
+    first: usize,
     here: &'a Here,
     world: &'a dyn World,
 }
@@ -100,7 +99,7 @@ impl Settler<'_> {
         query: &Query<'_>,
         path: &mut Vec<String>,
     ) -> Result<Settled, Trouble> {
-        let sources = if path.is_empty() { self.sources } else { &self.jump_sources };
+        let sources = if path.is_empty() { self.sources } else { &self.sources[self.first..] };
         let answer = evaluate(query, sources, (self.here, self.world))?;
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };

@@ -183,8 +183,8 @@ impl Reader<'_> {
         let text = match Text::read(path, FILE_CAP) {
             Ok(text) => Ok(text),
             // A program need not be text.
-            Err(fault) if mode & 0o111 != 0 && mode & 0o002 == 0 => Err(fault),
-            Err(fault) => return self.faults.push(fault),
+            Err(faults) if mode & 0o111 != 0 && mode & 0o002 == 0 => Err(faults),
+            Err(faults) => return self.faults.append(faults),
         };
         let shebang = text.as_ref().is_ok_and(|text| text.text.starts_with("#!"));
         if mode & 0o111 != 0 {
@@ -211,7 +211,7 @@ impl Reader<'_> {
         }
         match text {
             Ok(text) => self.text(&text, path),
-            Err(fault) => self.faults.push(fault),
+            Err(faults) => self.faults.append(faults),
         }
     }
 
@@ -257,7 +257,7 @@ impl Reader<'_> {
             !extension.is_empty() || first.is_some_and(|line| line == "---" || line.ends_with(':'));
         match (faults.is_empty(), read) {
             (true, _) => self.model = model,
-            (false, Err(fault)) if looks_yaml => self.faults.push(fault),
+            (false, Err(faults)) if looks_yaml => self.faults.append(faults),
             (false, Ok(document)) if looks_yaml => {
                 let told = (&mut self.faults, &mut self.remarks);
                 yaml_file::read(text, &document, &mut self.model, told);
@@ -275,13 +275,14 @@ impl Reader<'_> {
             run(&Job { program: &program, arguments, folder, timeout, most_bytes: MOST_PRINTED })
         };
         let printed = object(&job(&["--list"])?).map_err(JobError::Failed)?;
-        let mut ask = |host: &str| match job(&["--host", host]) {
-            Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
-            Ok(bytes) => object(&bytes)
-                .map_err(|why| Fault::new(place.clone(), format!("the answer to --host {host}: {why}"))),
-            Err(JobError::Start(error)) => Err(Fault::new(place.clone(), error.to_string())),
-            Err(JobError::Failed(why)) => {
-                Err(Fault::new(place.clone(), format!("with --host {host}: {why}")))
+        let mut ask = |host: &str| {
+            let fault =
+                |why: String| Faults::from(Fault::new(place.clone(), format!("with --host {host}: {why}")));
+            match job(&["--host", host]) {
+                Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
+                Ok(bytes) => object(&bytes).map_err(fault),
+                Err(JobError::Start(error)) => Err(fault(error.to_string())),
+                Err(JobError::Failed(why)) => Err(fault(why)),
             }
         };
         script::read(&printed, &place, (&mut self.model, &mut self.faults), &mut ask);
