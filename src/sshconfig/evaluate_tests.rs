@@ -51,7 +51,7 @@ fn ask(text: &str, world: &Fake, is_user: bool) -> Result<Answer, Trouble> {
     let here = Here { user: "me".into(), uid: 7, home: "/home/me".into(), host_name: "desk.eu".into() };
     let query = Query { destination: "web1", hostname: None, port: None, user: None };
     let file = Arc::new(File::parse("config".into(), text.as_bytes()));
-    evaluate(&query, &[Source { file, is_user }], (&here, world))
+    evaluate(&query, &[Source { file, is_user, is_arguments: false }], (&here, world))
 }
 
 /// The port that `text` gives `web1`, or what is wrong with it.
@@ -129,7 +129,7 @@ fn hosts_of_one_class_are_told_apart_by_no_line() {
         let query = Query { destination, hostname: None, port: None, user: None };
         let text = "Host web*\nPort 5\nMatch host *9 exec \"yes %h\"\nPort 6\n";
         let file = Arc::new(File::parse("config".into(), text.as_bytes()));
-        let source = Source { file, is_user: true };
+        let source = Source { file, is_user: true, is_arguments: false };
         evaluate(&query, &[source], (&here, &Fake::default())).unwrap().class
     };
     assert_eq!(class("web1"), class("web2"));
