@@ -187,3 +187,25 @@ fn a_changed_key_is_refused_with_its_place_and_the_remedy() {
     }
     assert_eq!(fs::read(bench.known_hosts()).unwrap(), before);
 }
+
+#[test]
+fn trust_learns_jump_hosts_on_the_way() {
+    let bench = Bench::new("");
+    let file = bench.dir.path().join("config.toml");
+    let jumps = "jump = [\"127.0.0.9\", \"root@127.0.0.10:22\"]";
+    let inner = format!("[[hosts]]\nnames = \"inner\"\naddress = \"127.0.0.8\"\n{jumps}\n");
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &inner).unwrap();
+    let (code, out, _) = bench.run(&["check", "inner"]);
+    has(&out, &["unreachable via 127.0.0.9", "dropsonde hosts trust HOST, with a HOST behind it"]);
+    assert_eq!(code, 4, "{out}");
+    let (code, out, err) = bench.run(&["trust", "inner", "--from-dns"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    has(&err, &["does not validate DNSSEC", "--fingerprint SHA256:"]);
+    let (code, out, err) = bench.run(&["trust", "inner", "--fingerprint", &bench.fingerprint()]);
+    assert_eq!(code, 0, "{out}{err}");
+    let known = fs::read_to_string(bench.known_hosts()).unwrap();
+    let names: Vec<&str> = known.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["127.0.0.9", "127.0.0.10", "127.0.0.8"]);
+    let (code, out, err) = bench.run(&["check", "inner"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
