@@ -94,9 +94,13 @@ fn the_list_is_a_table_json_or_a_folded_set() {
     assert_eq!(bench.run(&["--fold"]).1, "dead[1-2],here,web[1-4]\n");
     let json: Value = serde_json::from_str(&bench.run(&["list", "web2", "--json"]).1).unwrap();
     let host = serde_json::json!({
-        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {}
+        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {},
+        "from": json["hosts"][0]["from"],
     });
-    assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host] }));
+    assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host], "inventories": [] }));
+    let from = &json["hosts"][0]["from"][0];
+    assert!(from["file"].as_str().unwrap().ends_with("/config.toml") && from["line"].as_u64() > Some(1), "{from}");
+    assert_eq!(from["inventory"], Value::Null);
     let (exit, _, error) = bench.run(&["list", "web9"]);
     assert_eq!(exit, 2);
     has(&error, &["web9"]);
