@@ -126,8 +126,7 @@ impl Context {
         let catalog = fleet.catalog();
         let chosen = parsed.select(&catalog).map_err(bad)?;
         if fleet.hosts.is_empty() {
-            let hint =
-                "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]; see config.example.toml";
+            let hint = "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]; see config.example.toml";
             return Err(Usage(hint.to_owned()).into());
         }
         if chosen.is_empty() {

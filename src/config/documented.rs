@@ -105,7 +105,8 @@ fn the_examples_of_inventories_are_right() {
     let mut faults = Faults::default();
     let document = Document::parse(&text, None);
     let world = inventory::World { home: None, environment: &BTreeMap::new() };
-    let drafts = document.walk(load::KEYS, &mut faults, |root, faults| inventory::read_all(root, world, faults));
+    let drafts =
+        document.walk(load::KEYS, &mut faults, |root, faults| inventory::read_all(root, world, faults));
     assert_eq!(faults, Faults::default());
     let names: Vec<String> = drafts.unwrap().into_iter().map(|draft| draft.name.value).collect();
     assert_eq!(names, ["ansible", "targets", "service", "ssh", "cmdb"]);

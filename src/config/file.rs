@@ -21,7 +21,7 @@ const CAP: Cap = Cap {
 
 /// Reads `path` whole.
 pub(crate) fn read(path: &Path) -> Result<Text, Faults> {
-    Text::read(path, CAP).map_err(Faults::from)
+    Text::read(path, CAP)
 }
 
 /// The `*.toml` files of a drop-in folder in name order; none when there is no such folder.

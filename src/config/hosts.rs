@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
+use super::inventory::Inventory;
 use super::jump::JumpHosts;
 use super::knob::{Layered, between};
 use super::reader::{Located, Section, WrittenValue, inside};
-use super::inventory::Inventory;
 use crate::inventory::{
     Fleet, Found, GroupRule, HostBlock, Merged, Outright, Problem, Provenance, Unsaid, Whence,
     groups as inventory_groups, is_group_name, merge,
@@ -219,7 +219,8 @@ fn add_groups(answers: &[(Arc<str>, Arc<Found>)], groups: &mut Groups, remarks: 
     for (name, members) in inventory_groups(answers) {
         let place = Place::whole("inventory");
         if !is_group_name(&name) {
-            remarks.push(Fault::new(place, format!("the group {name:?} is none here: its name cannot be one")));
+            remarks
+                .push(Fault::new(place, format!("the group {name:?} is none here: its name cannot be one")));
             continue;
         }
         let expression = match members.is_empty() {

@@ -111,7 +111,8 @@ struct CommandLine {
 }
 
 impl Value for CommandLine {
-    const EXPECTED: &'static str = "an array of a program and its arguments, as in [\"./hosts.sh\", \"--all\"]";
+    const EXPECTED: &'static str =
+        "an array of a program and its arguments, as in [\"./hosts.sh\", \"--all\"]";
 
     fn from_toml(value: &DeValue<'_>, base: &Base) -> Option<Result<Self, Bad>> {
         let words = value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
@@ -173,7 +174,8 @@ fn read(section: &Section<'_>, world: World<'_>, faults: &mut Faults) -> Option<
         refuse_others(section, word, faults);
     }
     let hosts = section.read::<String>("hosts", faults);
-    let refresh = section.read_checked("refresh", between(Duration::ZERO, Duration::from_secs(7 * 86_400)), faults);
+    let refresh =
+        section.read_checked("refresh", between(Duration::ZERO, Duration::from_secs(7 * 86_400)), faults);
     let minute = Duration::from_secs(60);
     let timeout = section.read_checked("timeout", between(Duration::from_millis(1), 60 * minute), faults);
     let believe = section.read::<u32>("believe_empty_after", faults);
@@ -280,7 +282,8 @@ fn ansible(
 
 fn mapping(section: &Section<'_>, faults: &mut Faults) -> Mapping {
     let mut label = |key| section.read::<String>(key, faults).map(|given| given.value);
-    let (name_from, address_from, port_from) = (label("name_from"), label("address_from"), label("port_from"));
+    let (name_from, address_from, port_from) =
+        (label("name_from"), label("address_from"), label("port_from"));
     let keep = section.field("labels").is_some().then(|| section.strings("labels", faults)).flatten();
     let keep = keep.unwrap_or_default().into_iter().map(|mask| mask.value).collect();
     Mapping { name_from, address_from, port_from, keep }
@@ -352,7 +355,7 @@ pub(crate) fn ask(drafts: &[Draft], around: &Around<'_>, faults: &mut Faults) ->
     let mut inventories = Vec::new();
     for (draft, answer) in drafts.iter().zip(gather(&sources, around)) {
         let answered = answer.and_then(|answer| {
-            let wanted = sift(draft, &answer.found).map_err(Faults::from)?;
+            let wanted = sift(draft, &answer.found)?;
             Ok(Inventory {
                 name: draft.name.value.as_str().into(),
                 kind: draft.source.kind.word(),
@@ -373,7 +376,7 @@ pub(crate) fn ask(drafts: &[Draft], around: &Around<'_>, faults: &mut Faults) ->
 }
 
 /// The hosts that a selector over the source's own names, groups and labels means.
-fn sift(draft: &Draft, found: &Found) -> Result<Found, Fault> {
+fn sift(draft: &Draft, found: &Found) -> Result<Found, Faults> {
     let mut wanted = found.clone();
     if let Some(selector) = &draft.hosts {
         let hosts: Vec<Host> = found
@@ -383,10 +386,13 @@ fn sift(draft: &Draft, found: &Found) -> Result<Found, Fault> {
             .collect();
         let catalog = Catalog { hosts: &hosts, groups: &found.groups };
         let chosen = Selector::parse(&selector.value).and_then(|parsed| parsed.select(&catalog));
-        let chosen = chosen.map_err(|error| selector_fault("inventory.hosts", selector, &error))?;
+        let chosen =
+            chosen.map_err(|error| Faults::from(selector_fault("inventory.hosts", selector, &error)))?;
         if chosen.is_empty() && !hosts.is_empty() {
             let title = format!("none of the {} hosts of {} is meant", hosts.len(), draft.name.value);
-            return Err(Fault::new(selector.place.clone(), title).expected("a selector of some of them"));
+            return Err(Fault::new(selector.place.clone(), title)
+                .expected("a selector of some of them")
+                .into());
         }
         wanted.hosts = chosen.into_iter().map(|index| found.hosts[index].clone()).collect();
         let names: BTreeSet<_> = wanted.hosts.iter().map(|host| host.name.clone()).collect();

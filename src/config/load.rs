@@ -277,7 +277,12 @@ impl Gathered {
         })
     }
 
-    fn ask(&self, state_dir: Option<&Path>, before: &[Answer], faults: &mut Faults) -> Option<Vec<Inventory>> {
+    fn ask(
+        &self,
+        state_dir: Option<&Path>,
+        before: &[Answer],
+        faults: &mut Faults,
+    ) -> Option<Vec<Inventory>> {
         let credentials = self.sources.variable("CREDENTIALS_DIRECTORY").map(Path::new);
         let around = Around { state_dir, credentials, before, fresh: self.sources.fresh };
         inventory::ask(&self.inventories, &around, faults)

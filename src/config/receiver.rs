@@ -307,7 +307,7 @@ mod tests {
         ] {
             check(bad, false);
         }
-        let url = Url("https://hooks.slack.com/services/T0/B0/x".to_owned());
+        let url = Url::new("https://hooks.slack.com/services/T0/B0/x".to_owned());
         assert_eq!(format!("{url:?}"), "https://hooks.slack.com/…");
         assert_eq!(origin("https://a?b=c"), "https://a");
         assert!(is_open("http://10.0.0.1/") && !is_open("http://localhost:1/") && !is_open("https://x"));

@@ -67,7 +67,7 @@ fn file_sd(paths: &[PathBuf], mapping: &Mapping) -> Result<Found, Faults> {
         for path in glob(path) {
             match Text::read(&path, TARGETS_CAP) {
                 Ok(text) => targets.add(&text, ("__meta_filepath", &text.file)),
-                Err(fault) => targets.fault(fault),
+                Err(faults) => targets.faults(faults),
             }
         }
     }
@@ -109,7 +109,8 @@ fn http_sd(sd: &HttpSd, source: &Source, credentials: Option<&Path>) -> Result<F
     let body = String::from_utf8(body).map_err(|_| fault("the answer is not UTF-8".to_owned()))?;
     let text = Text { file: shown.as_str().into(), folder: PathBuf::from("/"), text: body.into() };
     let mut targets = Targets::new(&sd.mapping);
-    targets.add(&text, ("__meta_url", sd.url.as_str()));
+    // Not all of it: a label may be kept, and the address may be secret.
+    targets.add(&text, ("__meta_url", &shown));
     targets.done()
 }
 
@@ -134,7 +135,8 @@ async fn get(call: Call<'_>, most: usize) -> Result<Vec<u8>, String> {
 fn printed(command: &[String], folder: &Path, timeout: Duration) -> Result<Found, Faults> {
     let (program, arguments) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let job = Job { program: Path::new(program), arguments: &arguments, folder, timeout, most_bytes: MOST_PRINTED };
+    let job =
+        Job { program: Path::new(program), arguments: &arguments, folder, timeout, most_bytes: MOST_PRINTED };
     let failed = |why: String| Faults::from(Fault::new(Place::whole(program.to_owned()), why));
     let bytes = run(&job).map_err(|error| match error {
         JobError::Start(error) => failed(format!("it does not start: {error}")),
@@ -241,7 +243,8 @@ impl Answer<'_> {
                     host.address = (address != name).then(|| address.clone());
                 }
                 ("port", Value::Number(port)) => {
-                    host.port = port.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
+                    host.port =
+                        port.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
                     if host.port.is_none() {
                         self.wrong(&format!("the port of {name}"), "a number from 1 to 65535");
                     }

@@ -171,10 +171,8 @@ impl Common {
             (&block.identity_files, who(&by.identity_files)),
             (&unsaid.identity_files, &usual.identity_files),
         );
-        let (known_hosts, known_hosts_by) = pick(
-            (&block.known_hosts, who(&by.known_hosts)),
-            (&unsaid.known_hosts, &usual.known_hosts),
-        );
+        let (known_hosts, known_hosts_by) =
+            pick((&block.known_hosts, who(&by.known_hosts)), (&unsaid.known_hosts, &usual.known_hosts));
         // What ssh would be given to go there may be another name of an ssh_config's.
         let address = block.address.as_ref().filter(|_| block.destination.is_none());
         let said = Said {

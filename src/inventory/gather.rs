@@ -42,7 +42,10 @@ impl Answer {
         };
         let hosts = counted(self.found.hosts.len(), "host");
         let since = self.answered.rfc3339();
-        Some(format!("inventory {}: {first}{more}; its list from {since} with {hosts} stays in force", self.name))
+        Some(format!(
+            "inventory {}: {first}{more}; its list from {since} with {hosts} stays in force",
+            self.name
+        ))
     }
 }
 
@@ -63,7 +66,8 @@ pub struct Around<'a> {
 pub fn gather(sources: &[Source], around: &Around<'_>) -> Vec<Result<Answer, Faults>> {
     thread::scope(|scope| {
         let asked: Vec<_> = sources.iter().map(|source| scope.spawn(move || one(source, around))).collect();
-        let bug = |_| Err(Fault::new(Place::whole("inventory"), "asking for it broke off; this is a bug").into());
+        let bug =
+            |_| Err(Fault::new(Place::whole("inventory"), "asking for it broke off; this is a bug").into());
         asked.into_iter().map(|thread| thread.join().unwrap_or_else(bug)).collect()
     })
 }
@@ -139,7 +143,9 @@ fn nobody(source: &Source, last: Option<&Answer>, empties: u32) -> Faults {
         (0, _) => "it names no host".to_owned(),
         (before, 0) => format!("it names no host, where there were {before}"),
         (before, after) => {
-            format!("it names no host, where there were {before}: time {empties} of {after} before it is believed")
+            format!(
+                "it names no host, where there were {before}: time {empties} of {after} before it is believed"
+            )
         }
     };
     let help = "if it may be empty, set believe_empty_after = 1 for it";

@@ -68,7 +68,8 @@ fn path(state_dir: &Path, name: &str) -> PathBuf {
 /// The answer that was kept of `source`, if it is one to the same question.
 pub(super) fn load(state_dir: &Path, source: &Source) -> Option<Answer> {
     let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nofollow).open(path(state_dir, &source.name)).ok()?;
+    let file =
+        OpenOptions::new().read(true).custom_flags(nofollow).open(path(state_dir, &source.name)).ok()?;
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
     let kept: Kept = serde_json::from_slice(&bytes).ok()?;

@@ -188,7 +188,8 @@ impl Together<'_> {
         });
         let (first, _, address) = said.next()?;
         let (second, host, other) = said.find(|(_, _, other)| *other != address)?;
-        let title = format!("{} is at {address} in {first} and at {other} in {second}: the first counts", host.name);
+        let title =
+            format!("{} is at {address} in {first} and at {other} in {second}: the first counts", host.name);
         Some(Fault::new(host.place.clone(), title))
     }
 }

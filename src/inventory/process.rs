@@ -56,9 +56,10 @@ pub(super) fn run(job: &Job<'_>) -> Result<Vec<u8>, JobError> {
     }
     let status = status.and_then(|ended| match ended {
         Some(status) => Ok(status),
-        None => child.wait().map_err(|error| error.to_string()).and_then(|_| {
-            Err(format!("it did not end within {}", duration_text(job.timeout)))
-        }),
+        None => child
+            .wait()
+            .map_err(|error| error.to_string())
+            .and_then(|_| Err(format!("it did not end within {}", duration_text(job.timeout)))),
     });
     let (out, err) = (joined(out), joined(err));
     if full.load(Ordering::Relaxed) {
@@ -143,8 +144,14 @@ mod tests {
     fn a_program_prints_or_says_why_not() {
         let long = Duration::from_secs(60);
         assert_eq!(sh("echo a; echo b >&2", long), Ok("a\n".to_owned()));
-        assert_eq!(sh("echo x; echo 'no token' >&2; exit 3", long).unwrap_err(), "it ended with exit status: 3: no token");
-        assert_eq!(sh("while :; do echo xxxxxxxxxxxxxxxx; done", long).unwrap_err(), "it printed more than 1000 bytes");
+        assert_eq!(
+            sh("echo x; echo 'no token' >&2; exit 3", long).unwrap_err(),
+            "it ended with exit status: 3: no token"
+        );
+        assert_eq!(
+            sh("while :; do echo xxxxxxxxxxxxxxxx; done", long).unwrap_err(),
+            "it printed more than 1000 bytes"
+        );
         let slow = sh("sleep 1000 & echo x; wait", Duration::from_millis(50));
         assert_eq!(slow.unwrap_err(), "it did not end within 50ms");
         // What it left in the background does not hold us up.

@@ -50,22 +50,23 @@ impl<'a> Targets<'a> {
         }
     }
 
-    pub fn fault(&mut self, fault: Fault) {
-        self.faults.push(fault);
+    pub fn faults(&mut self, faults: Faults) {
+        self.faults.append(faults);
     }
 
     /// Adds a list; `meta` is the label that says which one it is.
     pub fn add(&mut self, text: &Text, meta: (&str, &str)) {
         let document = match document(text) {
             Ok(document) => document,
-            Err(fault) => return self.faults.push(fault),
+            Err(faults) => return self.faults.append(faults),
         };
         match &document.value {
             Value::List(groups) => groups.iter().for_each(|group| self.group(text, group, meta)),
             _ => {
                 let title = format!("targets cannot be {}", document.kind());
                 let fault = Fault::new(text.place(document.span.clone()), title);
-                self.faults.push(fault.expected("a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]"));
+                self.faults
+                    .push(fault.expected("a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]"));
             }
         }
     }
@@ -137,17 +138,18 @@ impl<'a> Targets<'a> {
         labels.insert("__address__".to_owned(), address.to_owned());
         match self.host(&place, &labels) {
             Ok(host) => self.join(host, &labels),
-            Err(fault) => self.faults.push(fault),
+            Err(faults) => self.faults.append(faults),
         }
     }
 
     /// What one target says of its host.
-    fn host(&self, place: &Place, labels: &Labels) -> Result<FoundHost, Fault> {
+    fn host(&self, place: &Place, labels: &Labels) -> Result<FoundHost, Faults> {
         let said = |label: &str| {
             let value = labels.get(label).filter(|value| !value.is_empty());
             value.ok_or_else(|| {
                 let near = suggestion(label, labels.keys().map(String::as_str));
-                Fault::new(place.clone(), format!("the target has no label `{label}`")).maybe_help(near)
+                let title = format!("the target has no label `{label}`");
+                Faults::from(Fault::new(place.clone(), title).maybe_help(near))
             })
         };
         let (own, _) = split(&labels["__address__"]);
@@ -157,7 +159,7 @@ impl<'a> Targets<'a> {
         };
         let Some(checked) = host_name(name) else {
             let fault = Fault::new(place.clone(), format!("{name:?} cannot be a host's name"));
-            return Err(fault.expected("1 to 253 of A-Z a-z 0-9 . _ -, the first a letter or digit"));
+            return Err(fault.expected("1 to 253 of A-Z a-z 0-9 . _ -, the first a letter or digit").into());
         };
         let address = match &self.mapping.address_from {
             Some(label) => split(said(label)?).0,
@@ -165,7 +167,7 @@ impl<'a> Targets<'a> {
         };
         if !is_address(address) {
             let fault = Fault::new(place.clone(), format!("{address:?} cannot be an address"));
-            return Err(fault.expected("a host name or an IP address"));
+            return Err(fault.expected("a host name or an IP address").into());
         }
         let mut host = FoundHost::new(checked, place.clone());
         // A host whose name is its address has said nothing about it: an ssh_config may.
@@ -175,7 +177,8 @@ impl<'a> Targets<'a> {
             let port = split(value).1.unwrap_or(value);
             host.port = port.parse().ok().filter(|port: &u16| *port > 0);
             if host.port.is_none() {
-                return Err(Fault::new(place.clone(), format!("`{label}` is {value:?}, which is no port")));
+                let title = format!("`{label}` is {value:?}, which is no port");
+                return Err(Fault::new(place.clone(), title).into());
             }
         }
         Ok(host)
@@ -184,7 +187,8 @@ impl<'a> Targets<'a> {
     /// A host with several targets is one host.
     fn join(&mut self, mut host: FoundHost, labels: &Labels) {
         for (name, value) in labels {
-            let kept = !name.starts_with("__") || self.mapping.keep.iter().any(|mask| matches_mask(mask, name));
+            let kept =
+                !name.starts_with("__") || self.mapping.keep.iter().any(|mask| matches_mask(mask, name));
             if kept && !value.is_empty() && is_label_value(value) {
                 host.labels.insert(label_name(name), value.clone());
             }
@@ -264,14 +268,33 @@ mod tests {
     fn targets_become_hosts() {
         let usual = Mapping::default();
         let check = |list: &str, expected: &str| assert_eq!(shown(list, &usual), expected, "{list}");
-        check("[{\"targets\": [\"web1:9100\", \"web2\"], \"labels\": {\"dc\": \"eu\", \"__x\": \"y\"}}]", "web1 - dc=eu; web2 - dc=eu");
-        check("- targets: ['[2001:db8::1]:9100', '10.0.0.1:1']\n  labels: {rack: 07}\n", "2001-db8--1 2001:db8::1 rack=07; 10.0.0.1 - rack=07");
-        check("- targets: [a:1, a:2]\n  labels: {job: x}\n- targets: [a:3]\n  labels: {job: y, t: z}\n", "a - job=x,t=z");
+        check(
+            "[{\"targets\": [\"web1:9100\", \"web2\"], \"labels\": {\"dc\": \"eu\", \"__x\": \"y\"}}]",
+            "web1 - dc=eu; web2 - dc=eu",
+        );
+        check(
+            "- targets: ['[2001:db8::1]:9100', '10.0.0.1:1']\n  labels: {rack: 07}\n",
+            "2001-db8--1 2001:db8::1 rack=07; 10.0.0.1 - rack=07",
+        );
+        check(
+            "- targets: [a:1, a:2]\n  labels: {job: x}\n- targets: [a:3]\n  labels: {job: y, t: z}\n",
+            "a - job=x,t=z",
+        );
         check("[]", "");
-        check("- target: [a]\n", "sd.yml:1:3: unknown key `target`; expected `targets` and `labels`; did you mean `targets`?");
-        check("- targets: ['http://a/x']\n", "sd.yml:1:13: \"http://a/x\" cannot be a target; expected HOST:PORT");
-        check("a: b\n", "sd.yml:1:1: targets cannot be a mapping; expected a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]");
-        let remarks = read("- {targets: [a:1], labels: {job: x}}\n- {targets: [a:2], labels: {job: y}}\n", &usual);
+        check(
+            "- target: [a]\n",
+            "sd.yml:1:3: unknown key `target`; expected `targets` and `labels`; did you mean `targets`?",
+        );
+        check(
+            "- targets: ['http://a/x']\n",
+            "sd.yml:1:13: \"http://a/x\" cannot be a target; expected HOST:PORT",
+        );
+        check(
+            "a: b\n",
+            "sd.yml:1:1: targets cannot be a mapping; expected a list, as in [{\"targets\": [\"web1:9100\"], \"labels\": {}}]",
+        );
+        let remarks =
+            read("- {targets: [a:1], labels: {job: x}}\n- {targets: [a:2], labels: {job: y}}\n", &usual);
         assert!(remarks.unwrap().remarks[0].title.contains("differ in `job`"));
     }
 

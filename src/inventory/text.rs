@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Fault, Place};
+use super::{Fault, Faults, Place};
 
 /// A text and where it came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,19 +40,20 @@ impl Text {
     }
 
     /// Reads `path` whole.
-    pub fn read(path: &Path, cap: Cap) -> Result<Self, Fault> {
+    pub fn read(path: &Path, cap: Cap) -> Result<Self, Faults> {
         let name: Arc<str> = path.display().to_string().into();
         let at = || Place::whole(Arc::clone(&name));
         let bytes = read_bytes(path, cap.bytes).map_err(|reason| Fault::new(at(), reason))?;
         if bytes.len() as u64 > cap.bytes {
             return Err(Fault::new(at(), format!("the file is larger than {}", cap.shown))
                 .expected(format!("at most {} in one file", cap.shown))
-                .help(cap.help));
+                .help(cap.help)
+                .into());
         }
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { file: name, folder, text: text.into() }),
-            Err(error) => Err(not_utf8(name, &error)),
+            Err(error) => Err(not_utf8(name, &error).into()),
         }
     }
 }

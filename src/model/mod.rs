@@ -26,7 +26,10 @@ pub use probe::{Cost, Format, Judging, Kind, Measured, MetricSpec, Privilege, Pr
 pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_duration};
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
-pub use ssh::{AddressFamily, Agent, AlgorithmList, Algorithms, Consult, FirstLines, ListChange, Proxy, Refusal, Said, SshOptions, Written};
+pub use ssh::{
+    AddressFamily, Agent, AlgorithmList, Algorithms, Consult, FirstLines, ListChange, Proxy, Refusal, Said,
+    SshOptions, Written,
+};
 pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
 pub use tick::{Fate, Tick};
 pub use time::{CollectorTime, HostTime};

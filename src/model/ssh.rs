@@ -80,7 +80,7 @@ pub struct Consult {
     /// The jump hosts that the configuration names, as a `ProxyJump` would; `none` for no proxy at all.
     pub jump: Option<String>,
     pub said: Said,
-    /// What counts before all files.
+    /// What counts before all files; it is the first of the sources that are asked then.
     pub first: Option<Arc<FirstLines>>,
 }
 

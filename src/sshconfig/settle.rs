@@ -70,7 +70,7 @@ pub fn settle(
         port: said.port.as_ref().map(|_| host.port),
         user: said.user.as_ref().map(|_| host.user.as_str()),
     };
-    let settler = Settler { sources, here, world };
+    let settler = Settler { sources, first: usize::from(consult.first.is_some()), here, world };
     let settled = settler.settle(host, consult, &query, &mut Vec::new());
     settled.unwrap_or_else(|trouble| refused(host, trouble))
 }
@@ -84,6 +84,8 @@ fn refused(host: &Host, trouble: Trouble) -> Settled {
 
 struct Settler<'a> {
     sources: &'a [Source],
+    /// How many of these are about the host alone: ssh hands its arguments to no jump host.
+    first: usize,
     here: &'a Here,
     world: &'a dyn World,
 }
@@ -97,7 +99,8 @@ impl Settler<'_> {
         query: &Query<'_>,
         path: &mut Vec<String>,
     ) -> Result<Settled, Trouble> {
-        let answer = evaluate(query, self.sources, (self.here, self.world))?;
+        let sources = if path.is_empty() { self.sources } else { &self.sources[self.first..] };
+        let answer = evaluate(query, sources, (self.here, self.world))?;
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
         let mut options = reading.options();

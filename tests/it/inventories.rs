@@ -2,4 +2,7 @@
 
 mod ansible;
 mod generate;
+mod served;
 mod shapes;
+mod sources;
+mod verbs;

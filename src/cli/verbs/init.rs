@@ -80,7 +80,9 @@ impl Init {
             lists.push_str(&section("ansible", &[("paths", &format!("[{}]", paths.join(", ")))]));
             if !labels.is_empty() {
                 let quoted: Vec<String> = labels.iter().map(|label| json!(label).to_string()).collect();
-                lists.push_str("# Variables of its hosts that could be labels, besides those that are by themselves.\n");
+                lists.push_str(
+                    "# Variables of its hosts that could be labels, besides those that are by themselves.\n",
+                );
                 lists.push_str(&format!("#labels = [{}]\n", quoted.join(", ")));
             }
             lists.push('\n');

@@ -103,7 +103,11 @@ mod tests {
             assert_eq!(found.iter().map(|it| it.0.as_str()).collect::<Vec<_>>(), refused, "{text}");
         };
         check("-J bastion", "ProxyJump bastion", &[]);
-        check("-C4 -o ControlMaster=auto -oControlPersist=60s", "AddressFamily inet\nControlMaster=auto\nControlPersist=60s", &[]);
+        check(
+            "-C4 -o ControlMaster=auto -oControlPersist=60s",
+            "AddressFamily inet\nControlMaster=auto\nControlPersist=60s",
+            &[],
+        );
         check("-o ProxyCommand=\"ssh -W %h:%p -q gate\"", "ProxyCommand=ssh -W %h:%p -q gate", &[]);
         check("-i '~/a key' -p 2222 -l ann", "IdentityFile \"~/a key\"\nPort 2222\nUser ann", &[]);
         check("-F /etc/ssh/other", "", &["-F /etc/ssh/other"]);

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::arguments::Lines;
 use super::model::{Model, Var};
 use super::vars::HostVars;
-use crate::inventory::found::{Field, Found, FoundHost, host_name, is_label_value, is_user, label_name, written};
+use crate::inventory::found::{
+    Field, Found, FoundHost, host_name, is_label_value, is_user, label_name, written,
+};
 use crate::inventory::{Fault, Faults, is_address};
 use crate::model::{FirstLines, HostName, Reach, Refusal};
 use crate::render::counted;
@@ -27,12 +29,7 @@ pub(super) struct Wanted<'a> {
 /// Connections that are SSH.
 const SSH: [&str; 5] = ["ssh", "smart", "paramiko", "paramiko_ssh", "libssh"];
 
-pub(super) fn found(
-    model: &Model,
-    vars: &[HostVars],
-    wanted: &Wanted<'_>,
-    faults: &mut Faults,
-) -> Found {
+pub(super) fn found(model: &Model, vars: &[HostVars], wanted: &Wanted<'_>, faults: &mut Faults) -> Found {
     let mut found = Found::default();
     let mut remarks = Remarks::default();
     let mut names: BTreeMap<usize, HostName> = BTreeMap::new();
@@ -134,7 +131,8 @@ const NOT_OBEYED: [(&str, &str); 12] = [
 impl Reading<'_> {
     /// The last of `names` that is set wins, as in Ansible; `None` as well if its value is nothing.
     fn var(&self, names: &[&str]) -> Option<(String, Var)> {
-        let found = names.iter().rev().find_map(|name| Some(((*name).to_owned(), self.vars.get(name)?.clone())));
+        let found =
+            names.iter().rev().find_map(|name| Some(((*name).to_owned(), self.vars.get(name)?.clone())));
         found.filter(|(_, var)| !var.value.is_null())
     }
 
@@ -180,7 +178,9 @@ impl Reading<'_> {
         if let Some((address, var)) = self.text(Field::Address, &["ansible_host", "ansible_ssh_host"], &own) {
             match is_address(&address) {
                 true => self.host.address = Some(address),
-                false => self.refuse(Field::Address, ("ansible_host", &var), "this is no name and no address"),
+                false => {
+                    self.refuse(Field::Address, ("ansible_host", &var), "this is no name and no address")
+                }
             }
         }
         if let Some((port, var)) = self.text(Field::Port, &["ansible_port", "ansible_ssh_port"], &own) {
@@ -303,9 +303,8 @@ fn is_wanted(name: &str, masks: &[String]) -> bool {
     })
 }
 
-const SECRETS: [&str; 12] = [
-    "pass", "pwd", "secret", "token", "key", "cred", "vault", "private", "salt", "hash", "cert", "auth",
-];
+const SECRETS: [&str; 12] =
+    ["pass", "pwd", "secret", "token", "key", "cred", "vault", "private", "salt", "hash", "cert", "auth"];
 
 /// One remark for all hosts that one line is about.
 #[derive(Default)]

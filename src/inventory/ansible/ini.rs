@@ -125,7 +125,9 @@ impl Reader<'_> {
             let var = Var { value: literal::value(value), place: at };
             for name in &expanded.names {
                 if let Err(expected) = self.model.set_host_var(name, key, var.clone()) {
-                    self.faults.push(Fault::new(var.place.clone(), format!("`{key}` of a group")).expected(expected));
+                    self.faults.push(
+                        Fault::new(var.place.clone(), format!("`{key}` of a group")).expected(expected),
+                    );
                 }
             }
         }
@@ -184,7 +186,10 @@ impl Reader<'_> {
             let title = match pending.parents.first() {
                 None => format!("[{name}:vars] is for a group that is nowhere"),
                 Some(parent) => {
-                    format!("[{}:children] has a group that is nowhere: {name}", self.model.groups[*parent].name)
+                    format!(
+                        "[{}:children] has a group that is nowhere: {name}",
+                        self.model.groups[*parent].name
+                    )
                 }
             };
             let names = self.model.groups.iter().map(|group| group.name.as_str());

@@ -284,7 +284,10 @@ fn number(text: &str) -> Option<Value> {
         if let Some(digits) = lower.strip_prefix(prefix) {
             let digits = digits.strip_prefix('_').unwrap_or(digits);
             let plain = digits.replace('_', "");
-            return (!stray(digits)).then(|| i64::from_str_radix(&plain, radix).ok()).flatten().map(Value::from);
+            return (!stray(digits))
+                .then(|| i64::from_str_radix(&plain, radix).ok())
+                .flatten()
+                .map(Value::from);
         }
     }
     if lower.split(['.', 'e', '+', '-']).any(stray) {

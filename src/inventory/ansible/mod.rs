@@ -16,8 +16,8 @@ mod yaml_file;
 
 use super::text::Cap;
 
-pub use read::{Ansible, further_labels, listing};
 pub(super) use read::found;
+pub use read::{Ansible, further_labels, listing};
 pub(super) use vars::document;
 
 /// The most that is read of one inventory file.
@@ -25,8 +25,11 @@ const FILE_CAP: Cap =
     Cap { bytes: 64 << 20, shown: "64MiB", help: "ranges such as web[001:999] say much in little" };
 
 /// The most that is read of one file of variables.
-const VARS_CAP: Cap =
-    Cap { bytes: 16 << 20, shown: "16MiB", help: "only variables about the connection and labels matter here" };
+const VARS_CAP: Cap = Cap {
+    bytes: 16 << 20,
+    shown: "16MiB",
+    help: "only variables about the connection and labels matter here",
+};
 
 /// The variables that become labels unless somebody says which: what hosts have in common, and no secret.
 pub const USUAL_LABELS: [&str; 29] = [

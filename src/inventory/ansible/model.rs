@@ -205,7 +205,9 @@ impl Model {
 
     fn ranks(&self, depths: &[usize]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.groups.len()).collect();
-        order.sort_by_key(|number| (depths[*number], self.groups[*number].priority, &self.groups[*number].name));
+        order.sort_by_key(|number| {
+            (depths[*number], self.groups[*number].priority, &self.groups[*number].name)
+        });
         let mut ranks = vec![0; order.len()];
         order.into_iter().enumerate().for_each(|(rank, number)| ranks[number] = rank);
         ranks

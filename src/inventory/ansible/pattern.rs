@@ -189,9 +189,6 @@ mod tests {
         check("web[01:100]", "expected a range whose ends have as many digits, as in [001:100]");
         check("web[1:2", "expected a range that its bracket closes, as in web[01:50]");
         check("web[1:999999999]", "expected at most 1000000 hosts");
-        check(
-            "web[1-3]",
-            "expected a range of two numbers or two letters, as in [01:50], [a:f] or [0:9:3]",
-        );
+        check("web[1-3]", "expected a range of two numbers or two letters, as in [01:50], [a:f] or [0:9:3]");
     }
 }

@@ -108,8 +108,7 @@ struct Gathered {
 }
 
 fn gather(ansible: &Ansible) -> Gathered {
-    let mut reader =
-        Reader { ansible, model: Model::new(), faults: Faults::default(), remarks: Vec::new() };
+    let mut reader = Reader { ansible, model: Model::new(), faults: Faults::default(), remarks: Vec::new() };
     for path in &ansible.paths {
         reader.path(path);
     }
@@ -142,15 +141,15 @@ struct Reader<'a> {
 
 /// Names in a folder that are no inventory.
 const IGNORED: [&str; 3] = ["host_vars", "group_vars", "vars_plugins"];
-const IGNORED_ENDS: [&str; 13] = [
-    ".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".ini", ".cfg", ".retry",
-];
+const IGNORED_ENDS: [&str; 13] =
+    [".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".ini", ".cfg", ".retry"];
 
 impl Reader<'_> {
     fn path(&mut self, path: &Path) {
         match fs::metadata(path) {
             Err(error) => {
-                let fault = Fault::new(Place::whole(path.display().to_string()), format!("no inventory: {error}"));
+                let fault =
+                    Fault::new(Place::whole(path.display().to_string()), format!("no inventory: {error}"));
                 self.faults.push(fault.expected("a file or a folder"));
             }
             Ok(metadata) if metadata.is_dir() => self.folder(path),
@@ -184,8 +183,8 @@ impl Reader<'_> {
         let text = match Text::read(path, FILE_CAP) {
             Ok(text) => Ok(text),
             // A program need not be text.
-            Err(fault) if mode & 0o111 != 0 && mode & 0o002 == 0 => Err(fault),
-            Err(fault) => return self.faults.push(fault),
+            Err(faults) if mode & 0o111 != 0 && mode & 0o002 == 0 => Err(faults),
+            Err(faults) => return self.faults.append(faults),
         };
         let shebang = text.as_ref().is_ok_and(|text| text.text.starts_with("#!"));
         if mode & 0o111 != 0 {
@@ -212,7 +211,7 @@ impl Reader<'_> {
         }
         match text {
             Ok(text) => self.text(&text, path),
-            Err(fault) => self.faults.push(fault),
+            Err(faults) => self.faults.append(faults),
         }
     }
 
@@ -226,7 +225,8 @@ impl Reader<'_> {
         let extension = name.rfind('.').filter(|at| *at > 0).map_or("", |at| &name[at..]);
         match extension {
             ".toml" => {
-                let fault = Fault::new(Place::whole(text.file.to_string()), "inventories in TOML are not supported");
+                let fault =
+                    Fault::new(Place::whole(text.file.to_string()), "inventories in TOML are not supported");
                 self.faults.push(fault.expected("INI or YAML"));
             }
             "" | ".yml" | ".yaml" | ".json" => self.perhaps_yaml(text, extension),
@@ -253,10 +253,11 @@ impl Reader<'_> {
         let mut faults = Faults::default();
         ini::read(text, &mut model, &mut faults);
         let first = text.text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
-        let looks_yaml = !extension.is_empty() || first.is_some_and(|line| line == "---" || line.ends_with(':'));
+        let looks_yaml =
+            !extension.is_empty() || first.is_some_and(|line| line == "---" || line.ends_with(':'));
         match (faults.is_empty(), read) {
             (true, _) => self.model = model,
-            (false, Err(fault)) if looks_yaml => self.faults.push(fault),
+            (false, Err(faults)) if looks_yaml => self.faults.append(faults),
             (false, Ok(document)) if looks_yaml => {
                 let told = (&mut self.faults, &mut self.remarks);
                 yaml_file::read(text, &document, &mut self.model, told);
@@ -274,12 +275,15 @@ impl Reader<'_> {
             run(&Job { program: &program, arguments, folder, timeout, most_bytes: MOST_PRINTED })
         };
         let printed = object(&job(&["--list"])?).map_err(JobError::Failed)?;
-        let mut ask = |host: &str| match job(&["--host", host]) {
-            Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
-            Ok(bytes) => object(&bytes)
-                .map_err(|why| Fault::new(place.clone(), format!("the answer to --host {host}: {why}"))),
-            Err(JobError::Start(error)) => Err(Fault::new(place.clone(), error.to_string())),
-            Err(JobError::Failed(why)) => Err(Fault::new(place.clone(), format!("with --host {host}: {why}"))),
+        let mut ask = |host: &str| {
+            let fault =
+                |why: String| Faults::from(Fault::new(place.clone(), format!("with --host {host}: {why}")));
+            match job(&["--host", host]) {
+                Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(Map::new()),
+                Ok(bytes) => object(&bytes).map_err(fault),
+                Err(JobError::Start(error)) => Err(fault(error.to_string())),
+                Err(JobError::Failed(why)) => Err(fault(why)),
+            }
         };
         script::read(&printed, &place, (&mut self.model, &mut self.faults), &mut ask);
         Ok(())

@@ -8,7 +8,7 @@ use super::model::{Model, Var};
 use crate::inventory::{Fault, Faults, Place};
 
 /// The variables of one host, where `_meta` did not have them all: `None` where nobody can be asked.
-pub(super) type Ask<'a> = dyn FnMut(&str) -> Result<Map<String, Value>, Fault> + 'a;
+pub(super) type Ask<'a> = dyn FnMut(&str) -> Result<Map<String, Value>, Faults> + 'a;
 
 struct Reader<'a> {
     place: &'a Place,
@@ -53,8 +53,8 @@ pub(super) fn read(
                     asked = vars;
                     &asked
                 }
-                Err(fault) => {
-                    reader.faults.push(fault);
+                Err(faults) => {
+                    reader.faults.append(faults);
                     // The next one would answer as this one did.
                     return;
                 }

@@ -157,7 +157,7 @@ impl Files<'_> {
     fn read(&mut self, path: &Path, vars: &mut Vars) {
         let text = match Text::read(path, VARS_CAP) {
             Ok(text) => text,
-            Err(fault) => return self.faults.push(fault),
+            Err(faults) => return self.faults.append(faults),
         };
         if is_vault(&text.text) {
             let place = text.place(0..text.text.find('\n').unwrap_or(text.text.len()));
@@ -165,7 +165,7 @@ impl Files<'_> {
             return;
         }
         match document(&text) {
-            Err(fault) => self.faults.push(fault),
+            Err(faults) => self.faults.append(faults),
             Ok(document) => match document.map() {
                 Some(pairs) => vars.extend(pairs.iter().map(|(key, value)| {
                     (key.key_text(), Var { value: value.json(), place: text.place(key.span.clone()) })
@@ -193,7 +193,7 @@ pub(super) fn is_vault(text: &str) -> bool {
 }
 
 /// JSON if it is JSON, else YAML.
-pub(in crate::inventory) fn document(text: &Text) -> Result<Node, Fault> {
+pub(in crate::inventory) fn document(text: &Text) -> Result<Node, Faults> {
     if text.text.trim_start().starts_with(['{', '['])
         && let Ok(value) = serde_json::from_str(&text.text)
     {
@@ -202,6 +202,6 @@ pub(in crate::inventory) fn document(text: &Text) -> Result<Node, Fault> {
     yaml::load(&text.text).map_err(|error| {
         let end = text.text.trim_end().len();
         let span = error.span.start.min(end)..error.span.end.min(end);
-        Fault::new(text.place(span), format!("this is no YAML: {}", error.title))
+        Fault::new(text.place(span), format!("this is no YAML: {}", error.title)).into()
     })
 }

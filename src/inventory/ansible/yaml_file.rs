@@ -66,7 +66,8 @@ impl Reader<'_> {
             match suggestion(&word, KEYS) {
                 Some(near) => {
                     let place = self.text.place(key.span.clone());
-                    let title = format!("unknown key `{word}` in the group {}", self.model.groups[group].name);
+                    let title =
+                        format!("unknown key `{word}` in the group {}", self.model.groups[group].name);
                     self.faults.push(Fault::new(place, title).help(near));
                 }
                 None => {

@@ -226,19 +226,26 @@ mod tests {
     use super::*;
 
     fn json(text: &str) -> String {
-        load(text).map_or_else(|error| format!("{}: {}", error.span.start, error.title), |node| {
-            node.json().to_string()
-        })
+        load(text).map_or_else(
+            |error| format!("{}: {}", error.span.start, error.title),
+            |node| node.json().to_string(),
+        )
     }
 
     #[test]
     fn anchors_merge_keys_and_tags() {
         let check = |text: &str, expected: &str| assert_eq!(json(text), expected, "{text}");
         check("a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}\n", r#"{"a":{"b":1,"c":2},"d":{"b":1,"c":3}}"#);
-        check("- &p {a: 1}\n- &q {a: 2, b: 2}\n- {<<: [*p, *q]}\n", r#"[{"a":1},{"a":2,"b":2},{"a":1,"b":2}]"#);
+        check(
+            "- &p {a: 1}\n- &q {a: 2, b: 2}\n- {<<: [*p, *q]}\n",
+            r#"[{"a":1},{"a":2,"b":2},{"a":1,"b":2}]"#,
+        );
         check("a: 1\na: 2\n", r#"{"a":2}"#);
         check("a: !!str 22\nb: '22'\nc: !unsafe x{{y}}\n", r#"{"a":"22","b":"22","c":"x{{y}}"}"#);
-        check("a: !vault |\n  $ANSIBLE_VAULT;1.1\n  61\n", r#"{"a":{"__ansible_vault":"$ANSIBLE_VAULT;1.1\n61\n"}}"#);
+        check(
+            "a: !vault |\n  $ANSIBLE_VAULT;1.1\n  61\n",
+            r#"{"a":{"__ansible_vault":"$ANSIBLE_VAULT;1.1\n61\n"}}"#,
+        );
         check("1: a\nyes: b\n", r#"{"1":"a","true":"b"}"#);
         check("", "null");
         check("a: 1\n---\nb: 1\n", "5: a second document");
@@ -252,7 +259,10 @@ mod tests {
         assert!(at >= text.find('[').unwrap() && at <= text.len(), "{at}");
         let node = load("ä: ö\nhost: x\n").unwrap();
         let (key, value) = &node.map().unwrap()[1];
-        assert_eq!((&"ä: ö\nhost: x\n"[key.span.clone()], &"ä: ö\nhost: x\n"[value.span.clone()]), ("host", "x"));
+        assert_eq!(
+            (&"ä: ö\nhost: x\n"[key.span.clone()], &"ä: ö\nhost: x\n"[value.span.clone()]),
+            ("host", "x")
+        );
     }
 
     #[test]

@@ -74,7 +74,12 @@ pub(super) fn observations(
     });
     observations.push(observation(OwnAlert::LowSuccess, schedule, low, Some(row.sweep.clone())));
     for inventory in &settings.inventories {
-        observations.push(observation(OwnAlert::InventoryStale, &inventory.name, inventory.answer.trouble(), None));
+        observations.push(observation(
+            OwnAlert::InventoryStale,
+            &inventory.name,
+            inventory.answer.trouble(),
+            None,
+        ));
     }
     Ok(observations)
 }

@@ -60,6 +60,7 @@ impl Machine {
             flags: self.flags.clone(),
             environment: self.environment.clone(),
             system: System { etc: self.path("etc"), vendor: self.path("share") },
+            fresh: false,
         }
     }
 

@@ -2,5 +2,5 @@
 
 mod faults;
 mod layers;
-mod machine;
+pub mod machine;
 mod probes;

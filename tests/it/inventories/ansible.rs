@@ -110,8 +110,7 @@ fn check(cases: &[Case]) {
     let mut arguments = Vec::new();
     for (number, case) in cases.iter().enumerate() {
         write(&folder(number), &case.files);
-        let inventory =
-            |path: &String| ["-i".to_owned(), folder(number).join(path).display().to_string()];
+        let inventory = |path: &String| ["-i".to_owned(), folder(number).join(path).display().to_string()];
         arguments.push(case.paths.iter().flat_map(inventory).collect::<Vec<String>>());
     }
     let mut wrong = Vec::new();

@@ -182,7 +182,10 @@ pub const SHAPES: &[Shape] = &[
     shape(
         "environments with folders of variables",
         &[
-            ("production/hosts", "[web]\nweb1\nweb2\n[db]\ndb1\n[eu:children]\nweb\ndb\n[web:vars]\ntier=ini\nport=1\n"),
+            (
+                "production/hosts",
+                "[web]\nweb1\nweb2\n[db]\ndb1\n[eu:children]\nweb\ndb\n[web:vars]\ntier=ini\nport=1\n",
+            ),
             ("production/group_vars/all.yml", "tier: all\nntp: [a, b]\n"),
             ("production/group_vars/web.yml", "tier: web\n"),
             ("production/group_vars/eu/main.yml", "tier: eu\nregion: eu\n"),
@@ -211,7 +214,11 @@ pub const SHAPES: &[Shape] = &[
     shape("a dynamic inventory that is asked for each host", &[("old.sh", OLD_SCRIPT)], &["old.sh"]),
     shape(
         "a dynamic inventory with variables in files",
-        &[("ec2.py", EC2), ("group_vars/aws_ec2.yml", "ansible_user: ubuntu\n"), ("host_vars/i-0a", "x: 2\n")],
+        &[
+            ("ec2.py", EC2),
+            ("group_vars/aws_ec2.yml", "ansible_user: ubuntu\n"),
+            ("host_vars/i-0a", "x: 2\n"),
+        ],
         &["ec2.py"],
     ),
     shape(
@@ -278,5 +285,9 @@ pub const SHAPES: &[Shape] = &[
         &["hosts"],
     ),
     shape("INI that ends in .yml", &[("hosts.yml", "[web]\nw1 a=1\n")], &["hosts.yml"]),
-    shape("JSON", &[("hosts.json", "{\"web\": {\"hosts\": {\"w1\": {\"p\": 1e3, \"q\": null}}}}\n")], &["hosts.json"]),
+    shape(
+        "JSON",
+        &[("hosts.json", "{\"web\": {\"hosts\": {\"w1\": {\"p\": 1e3, \"q\": null}}}}\n")],
+        &["hosts.json"],
+    ),
 ];
