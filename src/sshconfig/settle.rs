@@ -70,7 +70,8 @@ pub fn settle(
         port: said.port.as_ref().map(|_| host.port),
         user: said.user.as_ref().map(|_| host.user.as_str()),
     };
-    let settler = Settler { sources, first: usize::from(consult.first.is_some()), here, world };
+    let jump_sources = sources.iter().filter(|source| !source.is_arguments).cloned().collect();
+    let settler = Settler { sources, jump_sources, here, world };
     let settled = settler.settle(host, consult, &query, &mut Vec::new());
     settled.unwrap_or_else(|trouble| refused(host, trouble))
 }
@@ -84,8 +85,8 @@ fn refused(host: &Host, trouble: Trouble) -> Settled {
 
 struct Settler<'a> {
     sources: &'a [Source],
-    /// How many of these are about the host alone: ssh hands its arguments to no jump host.
-    first: usize,
+    /// What the jump hosts are asked of.
+    jump_sources: Vec<Source>,
     here: &'a Here,
     world: &'a dyn World,
 }
@@ -99,7 +100,7 @@ impl Settler<'_> {
         query: &Query<'_>,
         path: &mut Vec<String>,
     ) -> Result<Settled, Trouble> {
-        let sources = if path.is_empty() { self.sources } else { &self.sources[self.first..] };
+        let sources = if path.is_empty() { self.sources } else { &self.jump_sources };
         let answer = evaluate(query, sources, (self.here, self.world))?;
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
