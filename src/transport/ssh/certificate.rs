@@ -127,7 +127,8 @@ mod tests {
     fn certificate(kind: CertType, principals: &[&str], change: impl FnOnce(&mut Builder)) -> Certificate {
         let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
         let (from, to) = (NOW - 60, NOW + 60);
-        let mut builder = Builder::new_with_random_nonce(&mut safe_rng(), key.public_key(), from, to).unwrap();
+        let mut builder =
+            Builder::new_with_random_nonce(&mut safe_rng(), key.public_key(), from, to).unwrap();
         builder.cert_type(kind).unwrap();
         for principal in principals {
             builder.valid_principal(*principal).unwrap();
@@ -163,7 +164,9 @@ mod tests {
     #[test]
     fn a_certificate_is_valid_from_its_first_second_to_before_its_last() {
         let shown = certificate(CertType::Host, &["web01.eu"], |_| ());
-        for (at, expected) in [(-61, "it is not valid for another 1s"), (-60, ""), (59, ""), (60, "it expired")] {
+        for (at, expected) in
+            [(-61, "it is not valid for another 1s"), (-60, ""), (59, ""), (60, "it expired")]
+        {
             let found = fault_at(&shown, NOW.checked_add_signed(at).unwrap());
             assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{at}: {found}");
         }
