@@ -1,6 +1,6 @@
 //! How often the rules of `compare` name a healthy host, and how often the sick one:
-//! `cargo bench --bench comparison`, and `-- N` for N fleets a cell in place of 300. Its tables stand in
-//! docs/comparison.md.
+//! `cargo bench --bench comparison`, and `-- N` for N fleets a cell in place of 300, `-- N HOSTS...` for fleets
+//! of these sizes only. Its tables stand in docs/comparison.md.
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 mod fleets;
@@ -14,6 +14,8 @@ use fleets::{Fleet, Metric, Random, SWEEPS};
 use rules::{Rule, Score, judge};
 
 const FLEETS: u64 = 300;
+
+const SIZES: [u64; 6] = [4, 6, 12, 48, 200, 500];
 
 const SHIFTS: [f64; 5] = [1.3, 1.5, 2.0, 3.0, 10.0];
 
@@ -36,28 +38,36 @@ const METRICS: [(&str, Metric, f64); 14] = [
 ];
 
 fn main() {
-    let fleets = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(FLEETS);
-    for hosts in [4, 6, 12, 48, 200, 500] {
+    let mut numbers = std::env::args().filter_map(|word| word.parse::<u64>().ok());
+    let fleets = numbers.next().unwrap_or(FLEETS);
+    let asked: Vec<u64> = numbers.collect();
+    for hosts in if asked.is_empty() { &SIZES[..] } else { &asked } {
         // Of large fleets a tenth: a fleet of 500 takes as long as ten of 48.
-        table(hosts, if hosts > 100 { fleets / 10 } else { fleets });
+        table(*hosts as usize, if *hosts > 100 { fleets / 10 } else { fleets });
     }
-    speed();
+    if asked.is_empty() {
+        speed();
+    }
 }
 
 fn table(hosts: usize, fleets: u64) {
     println!("\n{hosts} hosts, {fleets} fleets a cell:\n");
     println!(
-        "| metric | raw z, 2× | log z, 2× | own past, 2× | `changed` falsely | 1.3× | 1.5× | 2× | 3× | 10× | `odd`, 3×, 1 sweep | 6 sweeps | 7 days |"
+        "| metric | raw z, 2× | log z, 2× | own past, 2× | `changed` falsely | either lens | 1.3× | 1.5× | 2× | 3× | 10× | `odd`, 3×, 1 sweep | 6 sweeps | 7 days |"
     );
-    println!("| --- |{}", " --- |".repeat(12));
+    println!("| --- |{}", " --- |".repeat(13));
     for (name, metric, missing) in METRICS {
         let fleet = Fleet { metric, hosts, shift: 2.0, shifted_sweeps: 2, missing };
         let both = |score: &Score| format!("{:.2} / {:.2}", score.false_share(), score.found_share());
         let textbook = judge(&fleet, &[Rule::RawZ, Rule::LogZ, Rule::OwnPast], 0..fleets);
         let mut cells: Vec<String> = textbook.iter().map(both).collect();
-        let ours = SHIFTS.map(|shift| judge(&Fleet { shift, ..fleet }, &[Rule::Changed], 0..fleets)[0]);
-        cells.push(format!("{:.3}", ours.iter().map(Score::false_share).sum::<f64>() / SHIFTS.len() as f64));
-        cells.extend(ours.iter().map(|score| format!("{:.2}", score.found_share())));
+        let rules = [Rule::Changed, Rule::Either];
+        let ours = SHIFTS.map(|shift| judge(&Fleet { shift, ..fleet }, &rules, 0..fleets));
+        for rule in 0..rules.len() {
+            let falsely: f64 = ours.iter().map(|scores| scores[rule].false_share()).sum();
+            cells.push(format!("{:.3}", falsely / SHIFTS.len() as f64));
+        }
+        cells.extend(ours.iter().map(|scores| format!("{:.2}", scores[0].found_share())));
         let lasting = Fleet { shift: 3.0, shifted_sweeps: SWEEPS, ..fleet };
         let odd = [1, 6, SWEEPS].map(|sweeps| Rule::Odd { sweeps });
         cells.extend(judge(&lasting, &odd, 0..fleets).iter().map(both));

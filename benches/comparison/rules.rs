@@ -14,10 +14,13 @@ pub enum Rule {
     LogZ,
     /// The distance from the fleet against the own past: 3 scales in 2 of the last 3, and 1.3 times as much.
     OwnPast,
-    /// What `find` says.
+    /// What `find` says by its lens `changed`, and by any lens.
     Changed,
+    Either,
     /// What `find` says with no more than the last sweeps.
-    Odd { sweeps: usize },
+    Odd {
+        sweeps: usize,
+    },
 }
 
 /// How often a rule was wrong and right, of so many fleets.
@@ -62,20 +65,21 @@ impl Rule {
             Self::RawZ => textbook(grid, |value| value),
             Self::LogZ => textbook(grid, |value| (value + measure.resolution).ln()),
             Self::OwnPast => own_past(grid, measure),
-            Self::Changed => lens(grid, measure, Lens::Changed),
+            Self::Changed => lens(grid, measure, Some(Lens::Changed)),
+            Self::Either => lens(grid, measure, None),
             Self::Odd { sweeps } => {
                 let rows = values.chunks(SWEEPS);
                 let last: Vec<f64> = rows.flat_map(|row| &row[SWEEPS - sweeps..]).copied().collect();
-                lens(Grid::new(&last, sweeps), measure, Lens::Odd)
+                lens(Grid::new(&last, sweeps), measure, Some(Lens::Odd))
             }
         }
     }
 }
 
-fn lens(grid: Grid<'_>, measure: Measure, lens: Lens) -> Vec<usize> {
+fn lens(grid: Grid<'_>, measure: Measure, lens: Option<Lens>) -> Vec<usize> {
     let group: Vec<usize> = (0..grid.hosts()).collect();
     let found = find(grid, &group, measure);
-    found.findings.iter().filter(|it| it.lens == lens).map(|it| it.host).collect()
+    found.findings.iter().filter(|it| lens.is_none_or(|lens| it.lens == lens)).map(|it| it.host).collect()
 }
 
 fn textbook(grid: Grid<'_>, shape: impl Fn(f64) -> f64) -> Vec<usize> {

@@ -154,6 +154,7 @@ pub async fn check(
         }
     };
     let answers = each(hosts, limits, visit).await;
+    settings.close().await;
     answers.into_iter().map(|(host, heard, elapsed)| checkup(host, heard, elapsed, probes)).collect()
 }
 
@@ -177,7 +178,7 @@ async fn ask<T: Transport>(
     needs: Vec<Need>,
     limits: &Limits,
 ) -> Result<Decoded, ConnectError> {
-    let failed = |detail: String| ConnectError { outcome: Outcome::Skipped, detail, transient: false };
+    let failed = |detail: String| ConnectError::new(Outcome::Skipped, detail);
     let name = ProbeName::new("needs").map_err(|error| failed(error.to_string()))?;
     let probe = asking(needs, name, TIMEOUT);
     let (tag, nonce) =

@@ -26,8 +26,9 @@ pub struct Contact {
 
 /// Connects and logs in, and says goodbye. The answers stand in the order of `hosts`.
 pub async fn check(hosts: Vec<Host>, settings: Arc<Settings>, limits: &Limits) -> Vec<Contact> {
+    let shared = Arc::clone(&settings);
     let visit = move |host: Host| {
-        let settings = Arc::clone(&settings);
+        let settings = Arc::clone(&shared);
         async move {
             if host.reach == Reach::Ssh {
                 let dial = || ssh::connect(&host, &settings);
@@ -37,6 +38,7 @@ pub async fn check(hosts: Vec<Host>, settings: Arc<Settings>, limits: &Limits) -
         }
     };
     let answers = each(hosts, limits, visit).await;
+    settings.close().await;
     let contact = |(host, answer, elapsed): (Host, Result<(), ConnectError>, Duration)| {
         let (outcome, detail) = match answer {
             Ok(()) => (Outcome::Ok, None),
@@ -53,11 +55,13 @@ pub async fn introduce(
     settings: Arc<Settings>,
     limits: &Limits,
 ) -> Vec<(Host, Result<Introduction, ConnectError>)> {
+    let shared = Arc::clone(&settings);
     let visit = move |host: Host| {
-        let settings = Arc::clone(&settings);
+        let settings = Arc::clone(&shared);
         async move { patiently(&host.name, || true, || ssh::introduce(&host, &settings)).await }
     };
     let answers = each(hosts, limits, visit).await;
+    settings.close().await;
     answers.into_iter().map(|(host, answer, _)| (host, answer)).collect()
 }
 
@@ -124,13 +128,13 @@ fn words(error: JoinError) -> String {
 
 fn lost(why: &str) -> ConnectError {
     let detail = format!("the visit broke off inside this program: {why}");
-    ConnectError { outcome: Outcome::Unreachable, detail, transient: false }
+    ConnectError::new(Outcome::Unreachable, detail)
 }
 
 fn too_long(limit: Duration) -> ConnectError {
     let limit = duration_text(limit);
     let detail = format!("the visit took longer than limits.visit_timeout ({limit}): the host is too slow");
-    ConnectError { outcome: Outcome::TimedOut, detail, transient: false }
+    ConnectError::new(Outcome::TimedOut, detail)
 }
 
 #[cfg(test)]

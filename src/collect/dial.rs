@@ -82,12 +82,8 @@ mod tests {
             let count = Cell::new(0);
             let attempt = || {
                 count.set(count.get() + 1);
-                let detail = "no".to_owned();
-                std::future::ready(Err::<(), _>(ConnectError {
-                    outcome: Outcome::Unreachable,
-                    detail,
-                    transient,
-                }))
+                let error = ConnectError { transient, ..ConnectError::new(Outcome::Unreachable, "no") };
+                std::future::ready(Err::<(), _>(error))
             };
             patiently(&name, || goes_on, attempt).await.unwrap_err();
             count.get()

@@ -105,6 +105,7 @@ impl Sweeper {
             reached: AtomicUsize::new(0),
         });
         self.fan_out_in_time(&shared, began).await?;
+        self.ssh.close().await;
         // Every task has ended, so nobody else holds it.
         let Shared { handle, reached, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
         let end = SweepEnd {

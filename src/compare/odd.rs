@@ -19,9 +19,12 @@ const LEFT_OUT: usize = 8;
 /// An eighth of normal numbers lies 1.15 deviations or more above their median.
 const TAIL: f64 = 1.15;
 
-/// The share of comparisons of a whole group in which a healthy host may be named, were its hosts' levels
-/// normal. Less would need more peers than most groups have.
+/// The share of comparisons of a few hosts in which a healthy one may be named, were their levels normal. Less
+/// would need more peers than they have.
 const FALSE_FINDINGS: f64 = 0.05;
+
+/// So few hosts. More can afford to be surer: the share falls with the root of their number.
+const FEW: f64 = 8.0;
 
 /// How a host usually stands to its peers of late.
 struct Level {
@@ -65,7 +68,9 @@ fn one_side(
     let tail =
         sorted.iter().nth_back((sorted.len() / LEFT_OUT).max(2)).map_or(0.0, |it| it - spread.median) / TAIL;
     let scale = (1.4826 * spread.mad).max(tail).max(LEAST_SCALE).max(measure.rounding(peers_have));
-    let limit = with_estimated_scale(normal_limit(FALSE_FINDINGS / levels.len() as f64), peers);
+    let hosts = levels.len() as f64;
+    let chance = FALSE_FINDINGS * (FEW / hosts).sqrt().min(1.0);
+    let limit = with_estimated_scale(normal_limit(chance / hosts), peers);
     let is_odd = |it: &&Level| {
         let off = it.usual * sign - spread.median;
         it.is_off && off / scale >= limit && off >= LEAST_RATIO.ln()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
 use super::inventory::Inventory;
+use super::jump::JumpHosts;
 use super::knob::{Layered, between};
 use super::reader::{Located, Section, WrittenValue, inside};
 use crate::inventory::{
@@ -24,6 +25,7 @@ pub(crate) const KEYS: &[&str] = &[
     "user",
     "labels",
     "reach",
+    "jump",
     "identity_files",
     "known_hosts",
     "ssh_config",
@@ -42,6 +44,7 @@ pub(crate) struct Written {
     user: Option<String>,
     labels: Labels,
     reach: Reach,
+    jump: Option<String>,
     identity_files: Option<Vec<PathBuf>>,
     known_hosts: Option<Vec<PathBuf>>,
     ssh_config: Option<Vec<PathBuf>>,
@@ -75,6 +78,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
         user: user.map(|given| given.value),
         labels: labels(section, faults),
         reach,
+        jump: section.read::<JumpHosts>("jump", faults).map(|given| given.value.0),
         identity_files: section.read("identity_files", faults).map(|given| given.value),
         known_hosts: section.read("known_hosts", faults).map(|given| given.value),
         ssh_config: section.read("ssh_config", faults).map(|given| given.value),
@@ -132,6 +136,7 @@ impl Written {
             identity_files: self.identity_files.clone(),
             known_hosts: self.known_hosts.clone(),
             ssh_config: self.ssh_config.clone(),
+            jump: self.jump.clone(),
             destination: None,
             said: Said::default(),
             first: None,

@@ -17,6 +17,7 @@ mod fault;
 mod file;
 mod hosts;
 mod inventory;
+mod jump;
 mod knob;
 mod layers;
 mod library;

@@ -26,6 +26,8 @@ pub struct HostBlock {
     pub known_hosts: Option<Vec<PathBuf>>,
     /// The ssh_config files to ask; `None`: the usual ones, none of them: an empty list.
     pub ssh_config: Option<Vec<PathBuf>>,
+    /// The jump hosts on the way, written as for `ProxyJump`; `None`: as an ssh_config has it.
+    pub jump: Option<String>,
     /// What `ssh` would be given to reach one of them, with `{name}` for its name; `None`: that name.
     pub destination: Option<String>,
     /// Who said what of the above, where it was not the configuration.
@@ -182,7 +184,8 @@ impl Common {
         };
         let files = block.ssh_config.as_ref().or(unsaid.ssh_config.as_ref()).cloned();
         let first = block.first.clone();
-        let consult = Consult { files, destination: block.destination.clone(), said, first };
+        let jump = block.jump.clone();
+        let consult = Consult { files, destination: block.destination.clone(), jump, said, first };
         let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
         Self { port, user, identity_files, known_hosts, consult }
     }

@@ -77,6 +77,8 @@ pub struct Consult {
     pub files: Option<Vec<PathBuf>>,
     /// What ssh would be given as its destination, with `{name}` for the host's name; `None`: that name.
     pub destination: Option<String>,
+    /// The jump hosts that the configuration names, as a `ProxyJump` would; `none` for no proxy at all.
+    pub jump: Option<String>,
     pub said: Said,
     /// What counts before all files; it is the first of the sources that are asked then.
     pub first: Option<Arc<FirstLines>>,

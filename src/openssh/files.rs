@@ -52,6 +52,10 @@ fn bytes(path: &Path, guarded: bool) -> io::Result<Result<Vec<u8>, String>> {
     if metadata.is_dir() {
         return Ok(Err("it is a folder".to_owned()));
     }
+    // Whoever writes it runs commands here. ssh does not look at a file that -F names; we do.
+    if metadata.mode() & 0o002 != 0 {
+        return Ok(Err(format!("anybody may write it: chmod o-w {}", path.display())));
+    }
     let own = [0, rustix::process::getuid().as_raw()].contains(&metadata.uid());
     if guarded && (!own || metadata.mode() & 0o022 != 0) {
         let mode = metadata.mode() & 0o7777;

@@ -80,16 +80,16 @@ impl Machine {
     pub fn sources(&self, listed: Option<&[PathBuf]>) -> Vec<Source> {
         let Some(listed) = listed else {
             let own = Path::new(&self.here.home).join(".ssh/config");
-            let own = self.files.get(&own, true).map(|file| Source { file, is_user: true });
+            let own = self.files.get(&own, true).map(|file| file_of(file, true));
             let system = self.files.get(Path::new(SYSTEM), false);
-            return own.into_iter().chain(system.map(|file| Source { file, is_user: false })).collect();
+            return own.into_iter().chain(system.map(|file| file_of(file, false))).collect();
         };
         let source = |path: &PathBuf| {
             let file = self.files.get(path, false).unwrap_or_else(|| {
                 let fault = "is not there; `ssh_config` names it";
                 Arc::new(File::broken(path.display().to_string().into(), fault))
             });
-            Source { file, is_user: path != Path::new(SYSTEM) }
+            file_of(file, path != Path::new(SYSTEM))
         };
         listed.iter().map(source).collect()
     }
@@ -103,7 +103,7 @@ impl Machine {
         let mut sources = self.sources(consult.files.as_deref());
         if let Some(first) = &consult.first {
             let file = Arc::new(File::parse(Arc::clone(&first.name), first.text.as_bytes()));
-            sources.insert(0, Source { file, is_user: true });
+            sources.insert(0, Source { file, is_user: true, is_arguments: true });
         }
         let mut settled = settle(host, consult, &sources, (&self.here, self));
         settled.host.ssh = self.shared(&settled.host.ssh);
@@ -139,6 +139,10 @@ impl Machine {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(shared.entry(format!("{options:?}")).or_insert_with(|| Arc::clone(options)))
     }
+}
+
+fn file_of(file: Arc<File>, is_user: bool) -> Source {
+    Source { file, is_user, is_arguments: false }
 }
 
 impl World for Machine {

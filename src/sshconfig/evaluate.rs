@@ -357,3 +357,7 @@ fn unknown(keyword: &str) -> String {
         None => format!("unknown directive {keyword}: IgnoreUnknown {keyword} above it has it passed over"),
     }
 }
+
+#[cfg(test)]
+#[path = "evaluate_tests.rs"]
+mod tests;

@@ -19,6 +19,11 @@ pub(super) fn parse(value: &str) -> Result<Option<Vec<Hop>>, String> {
     })
 }
 
+/// What is wrong with jump hosts as they are written, if anything.
+pub fn jump_fault(value: &str) -> Option<String> {
+    parse(value).err()
+}
+
 fn hop(text: &str) -> Option<Hop> {
     let (uri, text) = match text.strip_prefix("ssh://") {
         Some(rest) => (true, rest.strip_suffix('/').unwrap_or(rest)),

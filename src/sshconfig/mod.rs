@@ -25,6 +25,7 @@ pub use directives::{DIRECTIVES, Directive, Standing, Takes, directive};
 pub use dump::{COMPARED, Dump, dump};
 pub use evaluate::{Answer, Setting, evaluate};
 pub use file::{File, Set};
+pub use jump::jump_fault;
 pub use names::names;
 pub use settle::{Effective, Origin, Settled, settle};
 pub use world::{Here, Query, Source, Trouble, World};

@@ -38,7 +38,7 @@ fn walk(
                 for path in paths {
                     let files = world.include(path, source.is_user).map_err(|why| (at.clone(), why))?;
                     for file in files {
-                        walk(&Source { file, is_user: source.is_user }, world, depth + 1, found)?;
+                        walk(&Source { file, ..*source }, world, depth + 1, found)?;
                     }
                 }
             }

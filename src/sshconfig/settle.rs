@@ -70,7 +70,8 @@ pub fn settle(
         port: said.port.as_ref().map(|_| host.port),
         user: said.user.as_ref().map(|_| host.user.as_str()),
     };
-    let settler = Settler { sources, first: usize::from(consult.first.is_some()), here, world };
+    let jump_sources = sources.iter().filter(|source| !source.is_arguments).cloned().collect();
+    let settler = Settler { sources, jump_sources, here, world };
     let settled = settler.settle(host, consult, &query, &mut Vec::new());
     settled.unwrap_or_else(|trouble| refused(host, trouble))
 }
@@ -84,8 +85,8 @@ fn refused(host: &Host, trouble: Trouble) -> Settled {
 
 struct Settler<'a> {
     sources: &'a [Source],
-    /// How many of these are about the host alone: ssh hands its arguments to no jump host.
-    first: usize,
+    /// What the jump hosts are asked of.
+    jump_sources: Vec<Source>,
     here: &'a Here,
     world: &'a dyn World,
 }
@@ -99,7 +100,7 @@ impl Settler<'_> {
         query: &Query<'_>,
         path: &mut Vec<String>,
     ) -> Result<Settled, Trouble> {
-        let sources = if path.is_empty() { self.sources } else { &self.sources[self.first..] };
+        let sources = if path.is_empty() { self.sources } else { &self.jump_sources };
         let answer = evaluate(query, sources, (self.here, self.world))?;
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
@@ -108,7 +109,10 @@ impl Settler<'_> {
         self.places(&mut settled, consult, &mut reading);
         self.files(&mut settled, consult, &mut reading);
         path.push(query.destination.to_owned());
-        options.proxy = self.proxy(&settled, &mut reading, path);
+        options.proxy = match &consult.jump {
+            Some(written) => self.said_jump(host, (consult, written), &mut reading, path),
+            None => self.proxy(host, &mut reading, path),
+        };
         path.pop();
         // What was refused before anybody was asked still is.
         options.refused.clone_from(&host.ssh.refused);
@@ -172,7 +176,9 @@ impl Settler<'_> {
         let answer = reading.answer;
         if let Some(setting) = answer.get("ProxyJump") {
             let written = setting.values.first().map_or("", String::as_str);
-            match jump::parse(written).and_then(|hops| self.chain(host, hops.as_deref(), path)) {
+            match jump::parse(written)
+                .and_then(|hops| self.chain((host, &self.here.user), hops.as_deref(), path))
+            {
                 Ok(hops) if hops.is_empty() => {}
                 Ok(hops) => return Proxy::Jump(hops),
                 Err(why) => {
@@ -196,10 +202,31 @@ impl Settler<'_> {
         }
     }
 
+    /// The way that the configuration says outright. A jump host of which nothing else says it has the
+    /// login name of the hosts behind it, where the configuration has one for them.
+    fn said_jump(
+        &self,
+        host: &Host,
+        (consult, written): (&Consult, &str),
+        reading: &mut Reading<'_>,
+        path: &mut Vec<String>,
+    ) -> Proxy {
+        let user = consult.said.user.as_ref().map_or(&self.here.user, |_| &host.user);
+        match jump::parse(written).and_then(|hops| self.chain((host, user), hops.as_deref(), path)) {
+            Ok(hops) if hops.is_empty() => Proxy::Direct,
+            Ok(hops) => Proxy::Jump(hops),
+            Err(reason) => {
+                let at = Written { file: "the configuration".into(), line: 0 };
+                reading.refused.push(Refusal { at, directive: format!("jump = {written:?}"), reason });
+                Proxy::Direct
+            }
+        }
+    }
+
     /// The jump hosts in the order of the way: those that the first one needs itself come before it.
     fn chain(
         &self,
-        host: &Host,
+        (host, user): (&Host, &str),
         hops: Option<&[Hop]>,
         path: &mut Vec<String>,
     ) -> Result<Vec<Arc<Host>>, String> {
@@ -212,7 +239,7 @@ impl Settler<'_> {
             if !hop.is_plain() {
                 return Err(format!("{:?} is no host's name", hop.host));
             }
-            let jump = self.jump(host, hop, path).map_err(|trouble| trouble.to_string())?;
+            let jump = self.jump((host, user), hop, path).map_err(|trouble| trouble.to_string())?;
             if let Some(refusal) = jump.ssh.refused.first() {
                 return Err(format!("the way through {} is barred: {refusal}", hop.host));
             }
@@ -227,7 +254,7 @@ impl Settler<'_> {
         Ok(chain)
     }
 
-    fn jump(&self, host: &Host, hop: &Hop, path: &mut Vec<String>) -> Result<Host, Trouble> {
+    fn jump(&self, (host, user): (&Host, &str), hop: &Hop, path: &mut Vec<String>) -> Result<Host, Trouble> {
         let clean = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
         let name: String = hop.host.chars().map(clean).collect();
         let name = HostName::new(&name).unwrap_or_else(|_| host.name.clone());
@@ -236,7 +263,7 @@ impl Settler<'_> {
             port: hop.port.unwrap_or(22),
             identity_files: host.identity_files.clone(),
             known_hosts: host.known_hosts.clone(),
-            ..Host::new(name, hop.user.as_ref().unwrap_or(&self.here.user))
+            ..Host::new(name, hop.user.as_deref().unwrap_or(user))
         };
         let query =
             Query { destination: &hop.host, hostname: None, port: hop.port, user: hop.user.as_deref() };
@@ -294,6 +321,10 @@ fn effective(host: &Host, consult: &Consult, answer: &Answer) -> Vec<Effective> 
             (None, None) => Origin::Default,
         };
         all.push(Effective { key, value, origin, standing: None });
+    }
+    if let Some(jump) = &consult.jump {
+        let origin = Origin::Said("[[hosts]]".into());
+        all.push(Effective { key: "jump", value: jump.clone(), origin, standing: None });
     }
     for (name, settings) in answer.settings() {
         if SHOWN_AS.iter().any(|(_, shown)| *shown == name) {

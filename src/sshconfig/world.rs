@@ -22,6 +22,8 @@ pub struct Source {
     pub file: Arc<File>,
     /// The user's own: it may name homes, and what it includes is looked for in `~/.ssh`.
     pub is_user: bool,
+    /// Not a file but ssh's own arguments: the ssh that reaches a jump host is not given them.
+    pub is_arguments: bool,
 }
 
 /// Facts about who asks and from where.

@@ -94,9 +94,13 @@ fn the_list_is_a_table_json_or_a_folded_set() {
     assert_eq!(bench.run(&["--fold"]).1, "dead[1-2],here,web[1-4]\n");
     let json: Value = serde_json::from_str(&bench.run(&["list", "web2", "--json"]).1).unwrap();
     let host = serde_json::json!({
-        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {}
+        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {},
+        "from": json["hosts"][0]["from"],
     });
-    assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host] }));
+    assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host], "inventories": [] }));
+    let from = &json["hosts"][0]["from"][0];
+    assert!(from["file"].as_str().unwrap().ends_with("/config.toml") && from["line"].as_u64() > Some(1), "{from}");
+    assert_eq!(from["inventory"], Value::Null);
     let (exit, _, error) = bench.run(&["list", "web9"]);
     assert_eq!(exit, 2);
     has(&error, &["web9"]);
@@ -186,4 +190,26 @@ fn a_changed_key_is_refused_with_its_place_and_the_remedy() {
         has(&table, &["host_key_changed", "known_hosts:2", "ssh-keygen -R 127.0.0.2"]);
     }
     assert_eq!(fs::read(bench.known_hosts()).unwrap(), before);
+}
+
+#[test]
+fn trust_learns_jump_hosts_on_the_way() {
+    let bench = Bench::new("");
+    let file = bench.dir.path().join("config.toml");
+    let jumps = "jump = [\"127.0.0.9\", \"root@127.0.0.10:22\"]";
+    let inner = format!("[[hosts]]\nnames = \"inner\"\naddress = \"127.0.0.8\"\n{jumps}\n");
+    fs::write(&file, fs::read_to_string(&file).unwrap() + &inner).unwrap();
+    let (code, out, _) = bench.run(&["check", "inner"]);
+    has(&out, &["unreachable via 127.0.0.9", "dropsonde hosts trust HOST, with a HOST behind it"]);
+    assert_eq!(code, 4, "{out}");
+    let (code, out, err) = bench.run(&["trust", "inner", "--from-dns"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    has(&err, &["does not validate DNSSEC", "--fingerprint SHA256:"]);
+    let (code, out, err) = bench.run(&["trust", "inner", "--fingerprint", &bench.fingerprint()]);
+    assert_eq!(code, 0, "{out}{err}");
+    let known = fs::read_to_string(bench.known_hosts()).unwrap();
+    let names: Vec<&str> = known.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["127.0.0.9", "127.0.0.10", "127.0.0.8"]);
+    let (code, out, err) = bench.run(&["check", "inner"]);
+    assert_eq!(code, 0, "{out}{err}");
 }

@@ -1,8 +1,13 @@
 //! The SSH transport against a real OpenSSH: keys, host keys, channels, and how each of them fails.
 
+mod host_certificates;
 mod host_keys;
+mod jump;
 mod login;
+mod options;
 mod probes;
+mod proxy_command;
+mod user_certificates;
 
 use std::collections::BTreeMap;
 use std::fs;

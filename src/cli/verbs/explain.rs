@@ -177,12 +177,13 @@ fn headline(first: &Outlier, found: &Explanation) -> String {
     let host = first.first();
     let multiples = report::multiples(first, host).map(|(lead, rest)| format!(" ({lead}{rest})"));
     let mut text = format!(
-        "{}: {}{}, {} since {}\n",
+        "{}: {} since {}; {} has {}{}\n",
         fold(&found.hosts),
-        report::amounts(first, host).all(),
-        multiples.unwrap_or_default(),
         findings::lens_text(first),
-        findings::since(found.since, &found.sweeps)
+        findings::since(found.since, &found.sweeps),
+        host.host,
+        report::amounts(first, host).all(),
+        multiples.unwrap_or_default()
     );
     let labels = labels_text(&first.subject.labels);
     if !labels.is_empty() {

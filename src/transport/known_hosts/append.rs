@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,17 @@ pub enum AppendError {
     NotAFile { file: PathBuf },
     #[error("add to {file}: another program has held its lock for {} s; try again", LOCK_WAIT.as_secs())]
     Locked { file: PathBuf },
+    #[error("add to {file}: another program puts a new file in its place again and again; try again")]
+    Replaced { file: PathBuf },
     #[error("add to {file}: a host key's line has a line break in it")]
     BrokenLine { file: PathBuf },
     #[error("add to {file}: {source}")]
     Io { file: PathBuf, source: io::Error },
 }
+
+/// How often the file may be replaced while we write to it: ssh does so when it learns a host's other
+/// keys, and ssh-keygen -R when it takes one out. Neither heeds a lock.
+const REPLACEMENTS: u32 = 5;
 
 /// Adds those of `lines` that are not in `file` yet, and returns how many that were. Creates the file
 /// (0600) and its folder (0700). After an error the file is as it was.
@@ -36,10 +42,22 @@ pub fn append(file: &Path, lines: &[String]) -> Result<usize, AppendError> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
-    let mut handle = open(file)?;
-    lock(&handle, file)?;
+    let mut added = 0;
+    for _ in 0..REPLACEMENTS {
+        let mut handle = open(file)?;
+        lock(&handle, file)?;
+        added = added.max(append_to(&mut handle, lines).map_err(failed)?);
+        let (written, there) = (handle.metadata().map_err(failed)?, file.symlink_metadata());
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == (written.dev(), written.ino())) {
+            return Ok(added);
+        }
+    }
+    Err(AppendError::Replaced { file: file.to_owned() })
+}
+
+fn append_to(handle: &mut File, lines: &[String]) -> io::Result<usize> {
     let mut text = Vec::new();
-    handle.read_to_end(&mut text).map_err(failed)?;
+    handle.read_to_end(&mut text)?;
     let is_new = |line: &&String| !text.split(|byte| *byte == b'\n').any(|old| old == line.as_bytes());
     let new: Vec<&str> = lines.iter().filter(is_new).map(String::as_str).collect();
     if new.is_empty() {
@@ -47,7 +65,7 @@ pub fn append(file: &Path, lines: &[String]) -> Result<usize, AppendError> {
     }
     let ends_open = text.last().is_some_and(|last| *last != b'\n');
     let block = format!("{}{}\n", if ends_open { "\n" } else { "" }, new.join("\n"));
-    write_or_undo(&mut handle, text.len() as u64, block.as_bytes()).map_err(failed)?;
+    write_or_undo(handle, text.len() as u64, block.as_bytes())?;
     Ok(new.len())
 }
 
@@ -92,7 +110,7 @@ fn write_or_undo(handle: &mut File, length: u64, block: &[u8]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -134,6 +152,32 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"");
         assert!(append(dir.path(), &[line("a")]).is_err());
         assert!(append(&target, &["a\nb".to_owned()]).is_err());
+    }
+
+    /// As ssh learns keys and ssh-keygen -R forgets them: a new file takes the old one's place.
+    #[test]
+    fn a_file_that_is_replaced_meanwhile_gets_the_lines_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, new) = (dir.path().join("known_hosts"), dir.path().join("known_hosts.new"));
+        fs::write(&file, "").unwrap();
+        fs::write(&new, line("new") + "\n").unwrap();
+        let held = File::open(&file).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let is_open = || {
+            let descriptors = fs::read_dir("/proc/self/fd").unwrap().flatten();
+            descriptors.filter(|entry| fs::read_link(entry.path()).is_ok_and(|path| path == file)).count()
+        };
+        std::thread::scope(|scope| {
+            let appending = scope.spawn(|| append(&file, &[line("a")]));
+            // It has opened the old file, and waits for its lock.
+            while is_open() < 2 {
+                std::thread::sleep(LOCK_POLL);
+            }
+            fs::rename(&new, &file).unwrap();
+            drop(held);
+            assert_eq!(appending.join().unwrap().unwrap(), 1);
+        });
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("{}\n{}\n", line("new"), line("a")));
     }
 
     #[test]

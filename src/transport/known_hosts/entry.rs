@@ -140,7 +140,7 @@ fn matches_list(patterns: &str, name: &str) -> bool {
 
 /// `*` is any run of characters and `?` any one. Going back only to the last `*` keeps it from taking
 /// exponential time, whatever the pattern.
-fn matches_pattern(pattern: &[u8], name: &[u8]) -> bool {
+pub(in crate::transport) fn matches_pattern(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut seen) = (0, 0);
     let mut retry = None;
     while seen < name.len() {

@@ -92,6 +92,7 @@ pub struct KnownHosts {
     /// Hash of a key's blob → hashed lines that have it: one HMAC decides, not one per line.
     hashed_by_key: HashMap<u64, Vec<usize>>,
     revoked: Vec<usize>,
+    authorities: Vec<usize>,
     hasher: RandomState,
 }
 
@@ -161,6 +162,21 @@ impl KnownHosts {
         Verdict::Unknown { authority: authority.map(|line| self.place(line)) }
     }
 
+    /// The line that takes `key` for an authority over `host`.
+    pub fn authority(&self, host: &HostId, key: &[u8]) -> Option<Place> {
+        self.authorities(host).find(|line| *line.entry.key == *key).map(|line| self.place(line))
+    }
+
+    /// Whether there is any authority over `host`, so that its certificate is worth asking for.
+    pub fn has_authority(&self, host: &HostId) -> bool {
+        self.authorities(host).next().is_some()
+    }
+
+    /// The line that forbids `key` for `host`, be it the host's own or its authority's.
+    pub fn revoked(&self, host: &HostId, key: &[u8]) -> Option<Place> {
+        self.revoking(host, key).map(|line| self.place(line))
+    }
+
     /// The key types to ask the host for first, so that a host which has several does not show one
     /// that is not known. Hashed lines count only where they are all of one type: finding this host
     /// among them would cost an HMAC each, and [`Verdict::Changed`] tells the rest.
@@ -213,7 +229,19 @@ impl KnownHosts {
         if line.entry.marker == Marker::Revoked {
             self.revoked.push(at);
         }
+        if line.entry.marker == Marker::Authority {
+            self.authorities.push(at);
+        }
         self.lines.push(line);
+    }
+
+    /// By the name without the port, too, as OpenSSH does where nothing is known about the pair.
+    fn authorities<'a>(&'a self, host: &'a HostId) -> impl Iterator<Item = &'a Line> {
+        let lines = self.authorities.iter().map(|index| &self.lines[*index]);
+        lines.filter(move |line| {
+            let names = &line.entry.names;
+            names.matches(host.as_str()) || host.bare().is_some_and(|bare| names.matches(bare))
+        })
     }
 
     fn revoking(&self, host: &HostId, key: &[u8]) -> Option<&Line> {

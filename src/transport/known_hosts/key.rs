@@ -12,9 +12,6 @@ const TYPES: [&str; 5] =
 pub struct KeyTypes(u8);
 
 impl KeyTypes {
-    /// Every set there is, for tables with one place each.
-    pub(in crate::transport) const COUNT: usize = 1 << TYPES.len();
-
     pub const NONE: Self = Self(0);
 
     /// The set with the type of that name, or the empty set for a type we cannot verify.
@@ -25,10 +22,6 @@ impl KeyTypes {
     /// The type of the key in `blob`.
     pub fn of(blob: &[u8]) -> Self {
         type_in(blob).map_or(Self::NONE, Self::named)
-    }
-
-    pub(in crate::transport) const fn index(self) -> usize {
-        self.0 as usize
     }
 
     pub const fn union(self, other: Self) -> Self {

@@ -8,5 +8,6 @@ mod key;
 
 pub use append::{AppendError, append};
 pub use entry::HostId;
+pub(super) use entry::matches_pattern;
 pub use hosts::{KnownHosts, Place, Verdict, Warning};
 pub use key::{KeyTypes, fingerprint, type_name};

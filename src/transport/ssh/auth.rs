@@ -1,4 +1,5 @@
-//! Logging in: the host's key files in order, then ssh-agent. No passwords, and no questions.
+//! Logging in: the host's keys in order, each with its certificates first, then what else ssh-agent has.
+//! No passwords, and no questions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,18 +7,21 @@ use std::time::Duration;
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{self, HashAlg, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::agent::{self, Agent, Own, Plain};
+use super::algorithms::{login_signatures, min_rsa_bits};
+use super::certificate::rsa_bits;
 use super::client::{Client, Witness};
 use super::connect::Shaken;
 use super::failure::{ConnectError, Phase};
-use super::key::{UserKey, named_keys};
+use super::identity::{CertificateFile, Identity};
+use super::offer::{By, What, accepted_words};
 use super::settings::Settings;
-use crate::model::{Agent, Host, Outcome};
+use crate::model::{self, Host, Outcome};
 
 /// A server says which RSA signatures it takes right after the key exchange, if it says it at all.
 const RSA_WAIT: Duration = Duration::from_millis(300);
@@ -28,20 +32,25 @@ pub(super) async fn authenticate(
     host: &Host,
     settings: &Settings,
 ) -> Result<Shaken, ConnectError> {
+    let accepted = login_signatures(&host.ssh.algorithms)
+        .map_err(|unmet| ConnectError::new(Outcome::AuthFailed, unmet.to_string()))?;
     shaken.guard.enter(Phase::Authentication);
     let mut login = Login {
         handle: &mut shaken.handle,
         witness: &shaken.witness,
         user: &host.user,
+        accepted,
+        min_rsa_bits: min_rsa_bits(&host.ssh.algorithms),
         rsa: None,
         tried: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),
         accepts: None,
     };
-    let end = match shaken.guard.within(settings, login.run(host, settings)).await {
+    let timeouts = settings.timeouts_for(host);
+    let end = match shaken.guard.within(&timeouts, login.run(host, settings)).await {
         Ok(end) => end,
-        Err(phase) => return Err(ConnectError::timed_out(phase, phase.limit(settings), &shaken.peer)),
+        Err(phase) => return Err(ConnectError::timed_out(phase, phase.limit(&timeouts), &shaken.peer)),
     };
     match end {
         End::In => {}
@@ -75,11 +84,15 @@ struct Login<'a> {
     handle: &'a mut Handle<Client>,
     witness: &'a Witness,
     user: &'a str,
-    /// Asked for once, when the first RSA key comes up.
+    /// The algorithms that we may sign with.
+    accepted: Vec<String>,
+    min_rsa_bits: u32,
+    /// What the server likes best of RSA's. Asked for once, when the first RSA key comes up.
     rsa: Option<HashAlg>,
     /// The keys that were offered, as a person knows them.
     tried: Vec<String>,
-    refused: Vec<PublicKey>,
+    /// What the server will not have a second time: keys, and certificates by their serialised form.
+    refused: Vec<What>,
     /// What else the person should know: keys that could not be used, and why.
     notes: Vec<String>,
     /// What the server says it would take.
@@ -88,126 +101,251 @@ struct Login<'a> {
 
 impl Login<'_> {
     async fn run(&mut self, host: &Host, settings: &Settings) -> End {
-        for path in &host.identity_files {
-            match &*settings.key(path) {
-                Ok(key) => {
-                    if let Some(end) = self.offer_file(key).await {
-                        return end;
-                    }
-                }
-                Err(fault) => self.notes.push(fault.to_string()),
+        let extra: Vec<_> =
+            host.ssh.certificate_files.iter().map(|path| settings.certificate(path)).collect();
+        let identities: Vec<_> = host.identity_files.iter().map(|path| settings.identity(path)).collect();
+        let socket = match &host.ssh.agent {
+            model::Agent::Usual => settings.agent.as_deref(),
+            model::Agent::Off => None,
+            model::Agent::Socket(path) => Some(path.as_path()),
+        };
+        // The agent is asked when the first key needs it.
+        let mut agent = Lazy::Closed(socket);
+        for identity in &identities {
+            if let Some(end) = self.offer_identity(identity, &extra, (&mut agent, settings)).await {
+                return end;
             }
         }
-        let socket = match &host.ssh.agent {
-            Agent::Usual => settings.agent.as_ref(),
-            Agent::Off => None,
-            Agent::Socket(path) => Some(path),
-        };
-        let Some(socket) = socket else { return End::Out };
-        let named = host.ssh.identities_only.then(|| named_keys(&host.identity_files));
-        self.offer_agent((socket, named.as_deref()), settings).await.unwrap_or(End::Out)
+        let mut agent = agent.open(self, settings).await;
+        for file in &extra {
+            if let Some(end) = self.offer_orphan(file, &identities, agent.as_mut()).await {
+                return end;
+            }
+        }
+        match agent {
+            Some(agent) if !host.ssh.identities_only => self.offer_rest(agent).await.unwrap_or(End::Out),
+            _ => End::Out,
+        }
     }
 
-    async fn offer_file(&mut self, key: &UserKey) -> Option<End> {
-        let public = key.private.public_key().clone();
-        let name = key.path.display().to_string();
-        let hash = self.signature_hash(&public).await;
-        let signing = PrivateKeyWithHashAlg::new(Arc::clone(&key.private), hash);
-        self.tried.push(format!("{name} ({})", signing.algorithm()));
-        let answer = self.handle.authenticate_publickey(self.user, signing).await;
-        self.judge(answer.ok(), public)
-    }
-
-    /// With `named`, the agent's other keys are left alone.
-    async fn offer_agent(
+    /// A file's certificates and then its key, signed with the file or else by the agent.
+    async fn offer_identity(
         &mut self,
-        (socket, named): (&Path, Option<&[PublicKey]>),
-        settings: &Settings,
+        identity: &Identity,
+        extra: &[Arc<CertificateFile>],
+        (lazy, settings): (&mut Lazy<'_>, &Settings),
     ) -> Option<End> {
-        // Held until the agent has answered, and not while a host is waited for: a host that hangs must
-        // not keep others from the agent.
-        let turn = settings.agent_queue.acquire().await;
-        let listed = self.list_identities(socket).await;
-        drop(turn);
-        let (mut agent, identities) = match listed {
-            Ok(listed) => listed,
-            Err(error) => {
-                self.notes.push(format!("ssh-agent at {} does not answer: {error}", socket.display()));
+        let fault = match &identity.private {
+            Ok(key) => {
+                let public = key.private.public_key().key_data().clone();
+                let name = identity.path.display().to_string();
+                for (name, what) in self.certified(identity, extra, &public) {
+                    if let Some(end) = self.offer((&name, what), By::Own(&key.private)).await {
+                        return Some(end);
+                    }
+                }
+                return self.offer((&name, What::Key(public)), By::Own(&key.private)).await;
+            }
+            Err(fault) => fault.to_string(),
+        };
+        let Some(public) = identity.public.as_ref().map(|public| public.key_data().clone()) else {
+            self.notes.push(fault);
+            return None;
+        };
+        let mut agent = lazy.open(self, settings).await;
+        let held = agent.as_ref().and_then(|agent| agent.holds(&public));
+        let Some(name) = held.map(|held| format!("{} from ssh-agent", held.comment())) else {
+            self.notes.push(fault);
+            *lazy = Lazy::Open(agent.map(Box::new));
+            return None;
+        };
+        let mut end = None;
+        if let Some(agent) = &mut agent {
+            let certified = self.certified(identity, extra, &public);
+            let all = certified.into_iter().chain([(name, What::Key(public))]);
+            for (name, what) in all {
+                end = self.offer((&name, what), By::Agent(agent)).await;
+                if end.is_some() {
+                    break;
+                }
+            }
+        }
+        *lazy = Lazy::Open(agent.map(Box::new));
+        end
+    }
+
+    /// The certificates for that key, the one beside it first.
+    fn certified(
+        &mut self,
+        identity: &Identity,
+        extra: &[Arc<CertificateFile>],
+        public: &KeyData,
+    ) -> Vec<(String, What)> {
+        let mut found = Vec::new();
+        for file in identity.certificate.iter().chain(extra) {
+            let is_beside = identity.certificate.as_ref().is_some_and(|beside| Arc::ptr_eq(beside, file));
+            match file.usable() {
+                Ok(certificate) if file.certifies(public) => {
+                    let what = What::Certificate(Box::new(certificate.clone()));
+                    found.push((file.path.display().to_string(), what));
+                }
+                // One that is named is noted where no key is found for it.
+                Err(why) if is_beside || file.certifies(public) => self.notes.push(why),
+                Ok(_) if is_beside => {
+                    self.notes.push(format!("{} is for another key", file.path.display()));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        found
+    }
+
+    /// A certificate that none of the files has the key of: the agent may.
+    async fn offer_orphan(
+        &mut self,
+        file: &CertificateFile,
+        identities: &[Arc<Identity>],
+        agent: Option<&mut Agent>,
+    ) -> Option<End> {
+        let of_file = |identity: &Arc<Identity>| {
+            identity.public.as_ref().is_some_and(|public| file.certifies(public.key_data()))
+        };
+        if identities.iter().any(of_file) {
+            return None;
+        }
+        let certificate = match file.usable() {
+            Ok(certificate) => certificate.clone(),
+            Err(why) => {
+                self.notes.push(why);
                 return None;
             }
         };
-        if identities.is_empty() {
-            self.notes.push(format!("ssh-agent at {} holds no key", socket.display()));
+        match agent.filter(|agent| agent.holds(certificate.public_key()).is_some()) {
+            Some(agent) => {
+                let what = What::Certificate(Box::new(certificate));
+                self.offer((&file.path.display().to_string(), what), By::Agent(agent)).await
+            }
+            None => {
+                let name = file.path.display();
+                self.notes
+                    .push(format!("there is no private key for {name}, neither in a file nor in an agent"));
+                None
+            }
         }
-        let wanted = |identity: &AgentIdentity| {
-            let key = identity.public_key();
-            named.is_none_or(|named| named.iter().any(|named| named.key_data() == key.key_data()))
-        };
-        for identity in identities.into_iter().filter(wanted) {
-            if let Some(end) = self.offer_identity(&mut agent, identity).await {
+    }
+
+    /// What the agent has that no file named.
+    async fn offer_rest(&mut self, mut agent: Agent) -> Option<End> {
+        for identity in agent.identities.clone() {
+            let name = format!("{} from ssh-agent", identity.comment());
+            let what = match identity {
+                AgentIdentity::PublicKey { key, .. } => What::Key(key.key_data().clone()),
+                AgentIdentity::Certificate { certificate, .. } => What::Certificate(Box::new(certificate)),
+            };
+            if let Some(end) = self.offer((&name, what), By::Agent(&mut agent)).await {
                 return Some(end);
             }
         }
         None
     }
 
-    async fn list_identities(
-        &self,
-        socket: &Path,
-    ) -> Result<(AgentClient<UnixStream>, Vec<AgentIdentity>), keys::Error> {
-        let mut agent = AgentClient::connect_uds(socket).await?;
-        if let Some(binding) = self.handle.agent_session_binding() {
-            // Keys that are limited to some hosts are shown only after this; agents before OpenSSH 8.9
-            // refuse it and have no such keys.
-            let _ = agent.bind_session(binding, false).await;
-        }
-        let identities = agent.request_identities().await?;
-        Ok((agent, identities))
-    }
-
-    async fn offer_identity(
-        &mut self,
-        agent: &mut AgentClient<UnixStream>,
-        identity: AgentIdentity,
-    ) -> Option<End> {
-        let public = identity.public_key().into_owned();
-        let is_plain = matches!(identity, AgentIdentity::PublicKey { .. });
-        if is_plain && self.refused.iter().any(|refused| refused.key_data() == public.key_data()) {
+    /// Offers one key; `None` goes on to the next.
+    async fn offer(&mut self, (name, what): (&str, What), by: By<'_>) -> Option<End> {
+        if self.refused.contains(&what) {
             return None;
         }
-        let name = format!("{} from ssh-agent", identity.comment());
-        let hash = self.signature_hash(&public).await;
-        self.tried.push(format!("{name} ({})", public.algorithm()));
-        let answer = match identity {
-            AgentIdentity::PublicKey { key, .. } => {
-                self.handle.authenticate_publickey_with(self.user, key, hash, agent).await
-            }
-            AgentIdentity::Certificate { certificate, .. } => {
-                self.handle.authenticate_certificate_with(self.user, certificate, hash, agent).await
+        if rsa_bits(what.key()).is_some_and(|bits| bits < self.min_rsa_bits) {
+            self.notes.push(format!("{name} is an RSA key of fewer than {} bits", self.min_rsa_bits));
+            return None;
+        }
+        let hash = match self.signature_hash(&what).await {
+            Ok(hash) => hash,
+            Err(algorithm) => {
+                self.notes
+                    .push(format!("{name} is not offered: PubkeyAcceptedAlgorithms has no {algorithm}"));
+                return None;
             }
         };
+        self.tried.push(format!("{name} ({})", what.algorithm(hash)));
+        let answer = match by {
+            By::Own(private) => self.ask_with(&what, private, hash).await,
+            By::Agent(agent) => self.ask_agent(&what, agent, hash).await,
+        };
         match answer {
-            Ok(answer) => self.judge(Some(answer), public),
+            Ok(answer) => self.judge(answer, what),
             Err(_) if self.handle.is_closed() => Some(End::Lost),
-            Err(error) => {
-                self.notes.push(format!("ssh-agent did not sign with {name}: {error}"));
+            Err(why) => {
+                let token = match what.key() {
+                    KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => {
+                        "; see that the token is plugged in, and that it asks for no touch while nobody is there"
+                    }
+                    _ => "",
+                };
+                self.notes.push(format!("{name} did not sign: {}{token}", why.to_lowercase()));
                 None
             }
         }
     }
 
+    async fn ask_with(
+        &mut self,
+        what: &What,
+        private: &Arc<PrivateKey>,
+        hash: Option<HashAlg>,
+    ) -> Result<AuthResult, String> {
+        match what {
+            What::Key(_) => {
+                let signing = PrivateKeyWithHashAlg::new(Arc::clone(private), hash);
+                let answer = self.handle.authenticate_publickey(self.user, signing).await;
+                answer.map_err(|error| error.to_string())
+            }
+            What::Certificate(certificate) => {
+                let mut own = Own(Arc::clone(private));
+                let certificate = (**certificate).clone();
+                let asked = self.handle.authenticate_certificate_with(self.user, certificate, hash, &mut own);
+                asked.await.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    async fn ask_agent(
+        &mut self,
+        what: &What,
+        agent: &mut Agent,
+        hash: Option<HashAlg>,
+    ) -> Result<AuthResult, String> {
+        let has_it = matches!(what, What::Certificate(certificate) if agent.has(certificate));
+        let client = &mut agent.client;
+        let answer = match what {
+            What::Key(key) => {
+                let key = PublicKey::new(key.clone(), "");
+                self.handle.authenticate_publickey_with(self.user, key, hash, client).await
+            }
+            What::Certificate(certificate) if has_it => {
+                let certificate = (**certificate).clone();
+                self.handle.authenticate_certificate_with(self.user, certificate, hash, client).await
+            }
+            What::Certificate(certificate) => {
+                let (certificate, mut plain) = ((**certificate).clone(), Plain(client));
+                let asked =
+                    self.handle.authenticate_certificate_with(self.user, certificate, hash, &mut plain);
+                return asked.await.map_err(|error| error.to_string());
+            }
+        };
+        answer.map_err(|error| error.to_string())
+    }
+
     /// What a server's answer to a key means; `None` goes on to the next key.
-    fn judge(&mut self, answer: Option<AuthResult>, key: PublicKey) -> Option<End> {
+    fn judge(&mut self, answer: AuthResult, what: What) -> Option<End> {
         match answer {
-            Some(AuthResult::Success) => Some(End::In),
+            AuthResult::Success => Some(End::In),
             // russh also says failure, and that nothing is left to try, when the connection is gone.
-            Some(AuthResult::Failure { .. }) | None if self.handle.is_closed() => Some(End::Lost),
-            None => Some(End::Lost),
-            Some(AuthResult::Failure { remaining_methods, partial_success }) => {
+            AuthResult::Failure { .. } if self.handle.is_closed() => Some(End::Lost),
+            AuthResult::Failure { remaining_methods, partial_success } => {
                 if partial_success {
                     self.notes.push("that key is accepted, but not enough by itself".to_owned());
                 }
-                self.refused.push(key);
+                self.refused.push(what);
                 let goes_on = remaining_methods.contains(&MethodKind::PublicKey);
                 self.accepts = Some(remaining_methods);
                 (!goes_on).then_some(End::Out)
@@ -215,16 +353,21 @@ impl Login<'_> {
         }
     }
 
-    /// The hash to sign with, for keys that leave the choice: RSA. SHA-1 is never one.
-    async fn signature_hash(&mut self, key: &PublicKey) -> Option<HashAlg> {
-        if !key.algorithm().is_rsa() {
-            return None;
+    /// The hash to sign with, for keys that leave the choice: RSA. SHA-1 is never one. An error is the
+    /// algorithm that is not accepted.
+    async fn signature_hash(&mut self, what: &What) -> Result<Option<HashAlg>, String> {
+        let may = |hash: Option<HashAlg>| self.accepted.contains(&what.algorithm(hash));
+        if !matches!(what.key(), KeyData::Rsa(_)) {
+            return if may(None) { Ok(None) } else { Err(what.algorithm(None)) };
         }
+        let choice: Vec<HashAlg> =
+            [HashAlg::Sha512, HashAlg::Sha256].into_iter().filter(|hash| may(Some(*hash))).collect();
         if self.rsa.is_none() {
             let said = timeout(RSA_WAIT, self.handle.best_supported_rsa_hash()).await;
             self.rsa = said.ok().and_then(Result::ok).flatten().flatten().or(Some(HashAlg::Sha512));
         }
-        self.rsa
+        let best = choice.iter().find(|hash| self.rsa == Some(**hash)).or(choice.first());
+        best.copied().map(Some).ok_or_else(|| what.algorithm(Some(HashAlg::Sha512)))
     }
 
     fn why_lost(&self) -> String {
@@ -241,14 +384,33 @@ impl Login<'_> {
         } else {
             format!("{}@{peer} refused {}", self.user, self.tried.join(", "))
         }];
-        if let Some(methods) = &self.accepts {
-            let names: Vec<&str> = methods.iter().map(Into::into).collect();
-            parts.push(format!(
-                "it accepts {}",
-                if names.is_empty() { "nothing else".to_owned() } else { names.join(", ") }
-            ));
-        }
+        parts.extend(self.accepts.as_ref().map(accepted_words));
         parts.extend(self.notes.iter().cloned());
         ConnectError::new(Outcome::AuthFailed, parts.join("; "))
+    }
+}
+
+/// The agent, opened by the first who needs it.
+enum Lazy<'a> {
+    Closed(Option<&'a Path>),
+    Open(Option<Box<Agent>>),
+}
+
+impl Lazy<'_> {
+    /// The agent, taken out; who goes on without it puts it back.
+    async fn open(&mut self, login: &mut Login<'_>, settings: &Settings) -> Option<Agent> {
+        match std::mem::replace(self, Lazy::Open(None)) {
+            Lazy::Open(agent) => agent.map(|agent| *agent),
+            Lazy::Closed(None) => None,
+            Lazy::Closed(Some(socket)) => {
+                match agent::open(socket, login.handle.agent_session_binding(), settings).await {
+                    Ok(agent) => Some(agent),
+                    Err(why) => {
+                        login.notes.push(why);
+                        None
+                    }
+                }
+            }
+        }
     }
 }

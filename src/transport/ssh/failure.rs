@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use russh::{AlgorithmKind, keys};
 
+use super::connect::Role;
 use crate::model::{Host, Outcome, duration_text};
 use crate::render::shell_word;
 use crate::transport::known_hosts::{HostId, KnownHosts, Verdict, fingerprint};
@@ -24,11 +25,13 @@ pub struct ConnectError {
     /// The server dropped us before it knew who we are, as a busy one does (MaxStartups, a full accept
     /// queue): another try may well succeed.
     pub transient: bool,
+    /// What failed is a jump host on the way. All that are behind it are told the same.
+    pub on_the_way: bool,
 }
 
 impl ConnectError {
-    pub(super) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), transient: false }
+    pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), transient: false, on_the_way: false }
     }
 
     pub(super) fn unreachable(detail: impl Into<String>) -> Self {
@@ -94,9 +97,14 @@ pub(super) fn host_key(
     host: &Host,
     id: &HostId,
     key: &[u8],
-    (known, verdict): (&KnownHosts, &Verdict),
+    (known, verdict, role): (&KnownHosts, &Verdict, Role),
 ) -> ConnectError {
-    let (name, shown) = (&host.name, fingerprint(key));
+    let shown = fingerprint(key);
+    let name = match role {
+        Role::Target => host.name.as_str(),
+        // It is learned on the way to any of them.
+        Role::Jump => "HOST, with a HOST behind it",
+    };
     match verdict {
         Verdict::Known(_) => ConnectError::unreachable("the host key is known, but the connection was lost"),
         Verdict::Revoked(place) => ConnectError::new(
@@ -121,9 +129,9 @@ pub(super) fn host_key(
                 [] => "no known_hosts file is configured".to_owned(),
                 files => format!("it is not in {}", list(files)),
             };
-            let authority = authority.as_ref().map(|place| {
-                format!("; the certificate authority of {place} is not used: host certificates are not supported yet")
-            });
+            let authority = authority
+                .as_ref()
+                .map(|place| format!("; it shows no certificate of the authority in {place}"));
             let lax = host
                 .ssh
                 .lax_host_keys

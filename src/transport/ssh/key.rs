@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use russh::keys::{self, PrivateKey, PublicKey};
+use russh::keys::{self, PrivateKey};
 use rustix::fs::OFlags;
 
 /// A key of 16,384 bits is 13 KB.
@@ -28,7 +28,6 @@ pub enum KeyFault {
 /// A private key, ready to sign.
 #[derive(Debug)]
 pub(super) struct UserKey {
-    pub path: PathBuf,
     pub private: Arc<PrivateKey>,
 }
 
@@ -44,31 +43,11 @@ pub(super) fn load(path: &Path) -> Result<UserKey, KeyFault> {
     let mut text = String::new();
     file.take(MAX_KEY_BYTES).read_to_string(&mut text).map_err(unreadable)?;
     match keys::decode_secret_key(&text, None) {
-        Ok(private) => Ok(UserKey { path: path.to_owned(), private: Arc::new(private) }),
+        Ok(private) => Ok(UserKey { private: Arc::new(private) }),
         Err(_) if is_encrypted(&text) => Err(KeyFault::Encrypted { path: path.to_owned() }),
         Err(keys::Error::KeyIsEncrypted) => Err(KeyFault::Encrypted { path: path.to_owned() }),
         Err(error) => Err(KeyFault::NotAKey { path: path.to_owned(), reason: reason(&text, &error) }),
     }
-}
-
-/// The public halves of key files, from the files themselves or from those beside them: of a key that
-/// only the agent can use, that is what its file is good for.
-pub(super) fn named_keys(paths: &[PathBuf]) -> Vec<PublicKey> {
-    let beside = |path: &PathBuf| {
-        let mut name = path.clone().into_os_string();
-        name.push(".pub");
-        [PathBuf::from(name), path.clone()]
-    };
-    paths.iter().filter_map(|path| beside(path).iter().find_map(|path| public(path))).collect()
-}
-
-fn public(path: &Path) -> Option<PublicKey> {
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(nonblocking).open(path).ok()?;
-    let mut text = String::new();
-    file.take(MAX_KEY_BYTES).read_to_string(&mut text).ok()?;
-    let private = || keys::decode_secret_key(&text, None).ok().map(|key| key.public_key().clone());
-    PublicKey::from_openssh(text.lines().next()?).ok().or_else(private)
 }
 
 /// The PEM formats say it in their text; the parser has another word for it with each cipher.

@@ -1,6 +1,6 @@
-//! The TCP stream below a connection. russh's own timeouts leave out the banner, and a connection
-//! that is dropped in the key exchange lives on in russh's task; so the socket is ours: it is closed
-//! when its guard says so or goes away, whatever russh is waiting for.
+//! The stream below a connection, whatever carries it. russh's own timeouts leave out the banner, and a
+//! connection that is dropped in the key exchange lives on in russh's task; so the stream is ours: it is
+//! closed when its guard says so or goes away, whatever russh is waiting for.
 
 use std::io;
 use std::pin::Pin;
@@ -8,21 +8,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::carrier::Carrier;
 use super::failure::Phase;
-use super::settings::Settings;
+use super::settings::Timeouts;
 
 /// russh reads a length and then a packet; through this buffer one receive serves both. A longer packet
 /// is received into its own place, and every visit in flight has one of these.
 const BUFFER_BYTES: usize = 4 << 10;
 
-/// Wraps a connected socket for russh, and returns what watches over it.
-pub(super) fn watch(socket: TcpStream) -> (Line, Guard) {
+/// Wraps what carries a connection for russh, and returns what watches over it.
+pub(super) fn watch(carrier: Carrier) -> (Line, Guard) {
     let state = State {
-        socket: Some(socket),
+        carrier: Some(carrier),
         phase: Phase::Banner,
         since: Instant::now(),
         left_bytes: allowance(Phase::Banner),
@@ -53,7 +53,7 @@ struct Shared {
 
 struct State {
     /// Gone once the line is cut.
-    socket: Option<TcpStream>,
+    carrier: Option<Carrier>,
     phase: Phase,
     since: Instant,
     left_bytes: u64,
@@ -75,15 +75,15 @@ impl Shared {
         self.advanced.notify_one();
     }
 
-    /// Closes the socket now. Whoever waits on it is woken and finds out why.
+    /// Closes what carries it now. Whoever waits on it is woken and finds out why.
     fn cut(&self, reason: &'static str) {
         let mut state = self.lock();
         if state.cut.is_none() {
             state.cut = Some(reason);
         }
-        let (socket, reader, writer) = (state.socket.take(), state.reader.take(), state.writer.take());
+        let (carrier, reader, writer) = (state.carrier.take(), state.reader.take(), state.writer.take());
         drop(state);
-        drop(socket);
+        drop(carrier);
         for waker in [reader, writer].into_iter().flatten() {
             waker.wake();
         }
@@ -92,8 +92,8 @@ impl Shared {
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
         let before = into.filled().len();
-        let socket = state.socket()?;
-        if Pin::new(socket).poll_read(cx, into)?.is_pending() {
+        let carrier = state.carrier()?;
+        if Pin::new(carrier).poll_read(cx, into)?.is_pending() {
             remember(&mut state.reader, cx);
             return Poll::Pending;
         }
@@ -114,7 +114,7 @@ impl Shared {
 
     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
-        let written = Pin::new(state.socket()?).poll_write(cx, bytes);
+        let written = Pin::new(state.carrier()?).poll_write(cx, bytes);
         if written.is_pending() {
             remember(&mut state.writer, cx);
         }
@@ -123,11 +123,11 @@ impl Shared {
 }
 
 impl State {
-    fn socket(&mut self) -> io::Result<&mut TcpStream> {
-        if self.socket.is_none() {
+    fn carrier(&mut self) -> io::Result<&mut Carrier> {
+        if self.carrier.is_none() {
             return Err(self.reason());
         }
-        self.socket.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.carrier.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     fn reason(&self) -> io::Error {
@@ -135,7 +135,7 @@ impl State {
     }
 }
 
-/// A dropped socket does not wake those who wait for it, so the line keeps their wakers itself.
+/// A dropped stream does not wake those who wait for it, so the line keeps their wakers itself.
 fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -167,7 +167,7 @@ impl BannerScan {
     }
 }
 
-/// Holds the line. Dropping it closes the socket.
+/// Holds the line. Dropping it closes what carries it.
 pub(super) struct Guard {
     shared: Arc<Shared>,
 }
@@ -191,7 +191,7 @@ impl Guard {
     }
 
     /// Does `work`, or cuts the line when the phase that it is in then has lasted too long.
-    pub async fn within<T>(&self, settings: &Settings, work: impl Future<Output = T>) -> Result<T, Phase> {
+    pub async fn within<T>(&self, timeouts: &Timeouts, work: impl Future<Output = T>) -> Result<T, Phase> {
         tokio::pin!(work);
         loop {
             let (phase, since) = {
@@ -202,7 +202,7 @@ impl Guard {
                 biased;
                 done = &mut work => return Ok(done),
                 () = self.shared.advanced.notified() => {}
-                () = sleep_until(since + phase.limit(settings)) => {
+                () = sleep_until(since + phase.limit(timeouts)) => {
                     if self.shared.lock().phase == phase {
                         self.shared.cut("it took too long");
                         return Err(phase);
@@ -220,8 +220,7 @@ impl Drop for Guard {
 }
 
 impl Phase {
-    pub(super) const fn limit(self, settings: &Settings) -> std::time::Duration {
-        let timeouts = &settings.timeouts;
+    pub(super) const fn limit(self, timeouts: &Timeouts) -> std::time::Duration {
         match self {
             Self::Resolve => timeouts.resolve,
             Self::Connect => timeouts.connect,
@@ -268,7 +267,7 @@ impl AsyncWrite for Line {
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing to do: russh drops the line right after this, and that closes the socket. An error here
+    /// Nothing to do: russh drops the line right after this, and that closes it. An error here
     /// would keep it from telling why the connection ended.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -276,7 +275,7 @@ impl AsyncWrite for Line {
 }
 
 impl Drop for Line {
-    /// russh is done with it: the guard may live on, the socket need not.
+    /// russh is done with it: the guard may live on, what carried it need not.
     fn drop(&mut self) {
         self.shared.cut("it is closed");
     }

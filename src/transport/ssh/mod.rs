@@ -1,14 +1,22 @@
 //! Hosts over SSH: one connection per visit, one channel per command, every phase with a deadline of
 //! its own. It never asks a person anything: no password, no "are you sure".
 
+mod agent;
 mod algorithms;
 mod auth;
+mod carrier;
+mod certificate;
 mod client;
 mod connect;
 mod exec;
 mod failure;
+mod identity;
+mod jump;
 mod key;
 mod line;
+mod lists;
+mod offer;
+mod proxy;
 mod scan;
 mod session;
 mod settings;

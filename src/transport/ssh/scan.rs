@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 
-use super::algorithms;
+use super::algorithms::{self, Offer};
 use super::client::Check;
-use super::connect::{Unshaken, shake};
+use super::connect::{Role, Unshaken, Way, shake};
 use super::failure::{self, ConnectError};
 use super::settings::Settings;
 use crate::model::Host;
-use crate::transport::known_hosts::{HostId, KeyTypes, Place, Verdict, fingerprint, type_name};
+use crate::transport::known_hosts::{HostId, KeyTypes, KnownHosts, Place, Verdict, fingerprint, type_name};
 
 /// A key that a host showed and proved to hold. Whether it is the right one, only a person can say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +36,19 @@ pub enum Introduction {
 /// Scans a host's keys and holds them against known_hosts. A key that is revoked, or is not the one
 /// that is known, is an error with the place: no question to a person may let it through.
 pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction, ConnectError> {
-    let keys = scan_host_key(host, settings).await?;
+    failure::barred(host)?;
     let known = settings.known_hosts(&host.known_hosts);
     let id = HostId::of(host);
+    if known.has_authority(&id)
+        && let Some(place) = vouched(host, settings, (&known, &id)).await?
+    {
+        return Ok(Introduction::Known(place));
+    }
+    let keys = scan_host_key(host, settings).await?;
     let verdicts: Vec<Verdict> = keys.iter().map(|key| known.verdict(&id, &key.blob)).collect();
-    let refusal =
-        |(key, verdict): (&HostKey, &Verdict)| failure::host_key(host, &id, &key.blob, (&known, verdict));
+    let refusal = |(key, verdict): (&HostKey, &Verdict)| {
+        failure::host_key(host, &id, &key.blob, (&known, verdict, Role::Target))
+    };
     let judged = || keys.iter().zip(&verdicts);
     if let Some(bad) = judged().find(|(key, verdict)| match verdict {
         Verdict::Revoked(_) => true,
@@ -60,6 +67,24 @@ pub async fn introduce(host: &Host, settings: &Settings) -> Result<Introduction,
     match judged().find(|(_, verdict)| matches!(verdict, Verdict::Changed { .. })) {
         Some(bad) => Err(refusal(bad)),
         None => Ok(Introduction::New(keys)),
+    }
+}
+
+/// The line whose authority vouches for the host's key, or that has the key itself.
+async fn vouched(
+    host: &Host,
+    settings: &Settings,
+    (known, id): (&Arc<KnownHosts>, &HostId),
+) -> Result<Option<Place>, ConnectError> {
+    let offer = Offer { first: known.key_types(id), certificates: true, role: Role::Target };
+    let config = settings.config(host, offer)?;
+    match shake(host, Way::of(host), (settings, config), Check::against(known, id, host)).await {
+        Ok(shaken) => match &shaken.witness.seen().verdict {
+            Some(Verdict::Known(place)) => Ok(Some(place.clone())),
+            _ => Ok(None),
+        },
+        Err(Unshaken::HostKey { .. } | Unshaken::NoHostKey(_)) => Ok(None),
+        Err(Unshaken::Other(error)) => Err(error),
     }
 }
 
@@ -86,8 +111,9 @@ async fn scan_types(
     settings: &Settings,
     types: KeyTypes,
 ) -> Result<Option<HostKey>, ConnectError> {
-    let config = Arc::new(algorithms::config_for_only(types));
-    match shake(host, settings, config, Check::Learn).await {
+    // An ssh_config that leaves none of these is no reason against the others.
+    let Ok(config) = algorithms::config_for_only(types, &host.ssh) else { return Ok(None) };
+    match shake(host, Way::of(host), (settings, Arc::new(config)), Check::Learn).await {
         Err(Unshaken::HostKey { key, .. }) => Ok(Some(describe(host, &key))),
         // The handler accepts no key here, so there is no such connection.
         Ok(_) | Err(Unshaken::NoHostKey(_)) => Ok(None),

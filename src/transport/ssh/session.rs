@@ -1,5 +1,6 @@
 //! One connection to one host: channels on it, and the way out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{Handle, Msg};
@@ -10,8 +11,9 @@ use super::client::{Client, Witness};
 use super::connect::Shaken;
 use super::exec::{Output, run};
 use super::failure::{CLOSED, words};
+use super::jump::Link;
 use super::line::Guard;
-use super::settings::{Settings, Timeouts};
+use super::settings::Timeouts;
 use super::slots::{Refusal, Slot, Slots};
 use crate::transport::{Exec, Transport};
 use crate::wire::{Decoder, ExecEnd, Flow};
@@ -30,12 +32,14 @@ pub struct Session {
     timeouts: Timeouts,
     peer: String,
     guard: Guard,
+    /// The jump host's connection that it goes through.
+    via: Option<Arc<Link>>,
 }
 
 impl Session {
-    pub(super) fn new(shaken: Shaken, settings: &Settings) -> Self {
-        let Shaken { handle, guard, witness, peer } = shaken;
-        Self { handle, witness, slots: Slots::new(), timeouts: settings.timeouts.clone(), peer, guard }
+    pub(super) fn new(shaken: Shaken, timeouts: Timeouts) -> Self {
+        let Shaken { handle, guard, witness, peer, via } = shaken;
+        Self { handle, witness, slots: Slots::new(), timeouts, peer, guard, via }
     }
 
     /// The address and port at the other end.
@@ -90,6 +94,9 @@ impl Session {
     }
 
     fn lost(&self, why: &str) -> String {
+        if let Some(loss) = self.via.as_deref().and_then(Link::loss) {
+            return format!("lost {}: {loss}", self.peer);
+        }
         format!("lost {}: {why}", self.peer)
     }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client;
 use tokio::sync::Semaphore;
 
-use super::algorithms;
-use super::key::{self, KeyFault, UserKey};
-use crate::model::ByteSize;
-use crate::transport::known_hosts::{KeyTypes, KnownHosts};
+use super::algorithms::{self, Offer};
+use super::failure::ConnectError;
+use super::identity::{self, CertificateFile, Identity};
+use super::jump::Jumps;
+use crate::model::{ByteSize, Host, Outcome, SshOptions};
+use crate::transport::known_hosts::KnownHosts;
 
 /// Well below what an agent's socket queues, which is not ours alone.
 const AGENT_QUEUE: usize = 32;
@@ -57,8 +59,11 @@ pub struct Settings {
     pub max_received: ByteSize,
     /// Connections to the agent that wait for its answer: its socket queues 128 and turns away the rest.
     pub(super) agent_queue: Semaphore,
-    configs: [OnceLock<Arc<client::Config>>; KeyTypes::COUNT],
-    keys: Mutex<HashMap<PathBuf, Arc<Result<UserKey, KeyFault>>>>,
+    pub(super) jumps: Jumps,
+    /// For hosts of which no ssh_config says anything, which are most.
+    configs: Mutex<Vec<(Offer, Arc<client::Config>)>>,
+    identities: Mutex<HashMap<PathBuf, Arc<Identity>>>,
+    certificates: Mutex<HashMap<PathBuf, Arc<CertificateFile>>>,
     known: Mutex<HashMap<Vec<PathBuf>, Arc<KnownHosts>>>,
 }
 
@@ -69,8 +74,10 @@ impl Settings {
             agent,
             max_received: ByteSize(1 << 30),
             agent_queue: Semaphore::new(AGENT_QUEUE),
-            configs: [const { OnceLock::new() }; KeyTypes::COUNT],
-            keys: Mutex::default(),
+            jumps: Jumps::default(),
+            configs: Mutex::default(),
+            identities: Mutex::default(),
+            certificates: Mutex::default(),
             known: Mutex::default(),
         }
     }
@@ -86,20 +93,57 @@ impl Settings {
         hosts
     }
 
-    /// That private key, or why it cannot be used; read at the first call.
-    pub(super) fn key(&self, path: &Path) -> Arc<Result<UserKey, KeyFault>> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = keys.get(path) {
-            return Arc::clone(key);
-        }
-        let key = Arc::new(key::load(path));
-        keys.insert(path.to_owned(), Arc::clone(&key));
-        key
+    /// What that file of keys is good for; read at the first call.
+    pub(super) fn identity(&self, path: &Path) -> Arc<Identity> {
+        once(&self.identities, path, identity::load)
     }
 
-    /// What russh is told, with host keys of the types in `first` asked for before the others.
-    pub(super) fn config(&self, first: KeyTypes) -> Arc<client::Config> {
-        let config = self.configs[first.index()].get_or_init(|| Arc::new(algorithms::config(first)));
-        Arc::clone(config)
+    /// That certificate for one of our keys; read at the first call.
+    pub(super) fn certificate(&self, path: &Path) -> Arc<CertificateFile> {
+        once(&self.certificates, path, identity::load_certificate)
     }
+
+    /// What russh is told for a host.
+    pub(super) fn config(&self, host: &Host, offer: Offer) -> Result<Arc<client::Config>, ConnectError> {
+        let made = || {
+            let config = algorithms::config(offer, &host.ssh);
+            config.map(Arc::new).map_err(|unmet| ConnectError::new(Outcome::Unreachable, unmet.to_string()))
+        };
+        if *host.ssh != SshOptions::default() {
+            return made();
+        }
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = configs.iter().find(|(known, _)| *known == offer) {
+            return Ok(Arc::clone(config));
+        }
+        let config = made()?;
+        configs.push((offer, Arc::clone(&config)));
+        Ok(config)
+    }
+
+    /// How long each phase of a connection to `host` may take: an ssh_config may have its own word on
+    /// how soon there must be an answer.
+    pub(super) fn timeouts_for(&self, host: &Host) -> Timeouts {
+        let mut timeouts = self.timeouts.clone();
+        if let Some(limit) = host.ssh.connect_timeout {
+            (timeouts.resolve, timeouts.connect) = (limit, limit);
+            (timeouts.banner, timeouts.key_exchange) = (limit, limit);
+        }
+        timeouts
+    }
+
+    /// Says goodbye to the jump hosts. What is connected to after this opens them again.
+    pub async fn close(&self) {
+        self.jumps.close().await;
+    }
+}
+
+fn once<T>(read: &Mutex<HashMap<PathBuf, Arc<T>>>, path: &Path, load: impl Fn(&Path) -> T) -> Arc<T> {
+    let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = read.get(path) {
+        return Arc::clone(known);
+    }
+    let loaded = Arc::new(load(path));
+    read.insert(path.to_owned(), Arc::clone(&loaded));
+    loaded
 }

@@ -233,7 +233,7 @@ fn faults_have_their_places() {
             "etc/hosts:4:1: \"web[3:1]\" cannot be hosts; expected a range that does not end before it begins",
             "etc/hosts:5:3: \"y\" sets no variable; expected KEY=VALUE",
             "etc/hosts:9:1: \"a\" sets no variable; expected KEY=VALUE, one in each line",
-            "etc/hosts:8:2: [lost:vars] is for a group that is nowhere; expected a section [lost]; did you mean `db`?",
+            "etc/hosts:8:2: [lost:vars] is for a group that is nowhere; expected a section [lost]",
             "etc/hosts:7:1: [db:children] has a group that is nowhere: wbe; expected a section [wbe]; did you mean `web`?",
         ],
     );
@@ -242,13 +242,13 @@ fn faults_have_their_places() {
         "all:\n  host:\n    web1:\n  children:\n    web: {children: {all: }}\n",
         &[
             "etc/hosts:2:3: unknown key `host` in the group all; did you mean `hosts`?",
-            "etc/hosts:5:22: the groups web and all are each below the other; expected groups that lead somewhere",
+            "etc/hosts:5:5: the groups all and web are each below the other; expected groups that lead somewhere",
         ],
     );
     check(
         &format!("{ANSIBLE}hosts = \"@wbe\"\n"),
         "[web]\nweb1\n",
-        &["etc/config.toml:5:10: no such group: @wbe; expected a group of the inventory; did you mean @web?"],
+        &["etc/config.toml:5:10: no such group: @wbe; expected a group of the configuration; did you mean @web?"],
     );
     check(
         ANSIBLE,

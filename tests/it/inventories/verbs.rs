@@ -198,6 +198,6 @@ fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
     fs::remove_file(&config).unwrap();
     served.answers(("404 Not Found", "text/plain", String::new()));
     program.run(&["init", "--from-http-sd", &served.url()]).expect(2, &["it answered 404"]);
-    program.run(&["init", "--from-ansible", "/no/such"]).expect(2, &["/no/such: no inventory"]);
+    program.run(&["init", "--from-ansible", "/no/such"]).expect(2, &["no inventory: No such file", "/no/such"]);
     assert!(!config.exists());
 }

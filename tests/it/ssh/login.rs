@@ -103,12 +103,12 @@ async fn a_key_that_cannot_be_used_says_why() {
     connect(&both).await.unwrap().close().await;
 }
 /// A real ssh-agent, ended with the test.
-struct Agent {
+pub(super) struct Agent {
     child: Child,
-    socket: PathBuf,
+    pub(super) socket: PathBuf,
 }
 impl Agent {
-    fn start(dir: &Path) -> Self {
+    pub(super) fn start(dir: &Path) -> Self {
         let socket = dir.join("agent.sock");
         let mut command = Command::new("ssh-agent");
         let child =
@@ -121,7 +121,7 @@ impl Agent {
         Self { child, socket }
     }
 
-    fn add(&self, key: &Path) {
+    pub(super) fn add(&self, key: &Path) {
         let mut command = Command::new("ssh-add");
         // An askpass program is how a passphrase gets in without a terminal.
         command.env("SSH_AUTH_SOCK", &self.socket).env("SSH_ASKPASS_REQUIRE", "force");
@@ -132,8 +132,10 @@ impl Agent {
         assert!(added.expect("ssh-add").success());
     }
 
-    fn settings(&self) -> Settings {
-        Settings::new(Timeouts::default(), Some(self.socket.clone()))
+    pub(super) fn settings(&self) -> Settings {
+        // Hundreds may log in at once, on a machine that is busy with something else.
+        let timeouts = Timeouts { authentication: SOON, key_exchange: SOON, ..Timeouts::default() };
+        Settings::new(timeouts, Some(self.socket.clone()))
     }
 }
 impl Drop for Agent {

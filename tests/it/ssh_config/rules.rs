@@ -145,6 +145,10 @@ fn a_file_that_others_may_write_is_refused() {
     set_permissions(&open, Permissions::from_mode(0o666)).unwrap();
     let file = bench.file("config", &format!("Include {}\n", open.display()));
     assert_eq!(bench.refused(&file, "web1"), (true, true));
-    // As ssh has it: a file that is named with -F is one's own business.
+    // As ssh has it, a file that is named outright may be a group's; not everybody's, though.
+    assert_eq!(bench.refused(&open, "web1"), (true, false));
+    set_permissions(&open, Permissions::from_mode(0o664)).unwrap();
     assert_eq!(bench.refused(&open, "web1"), (false, false));
+    // Debian's ssh lets a group of one's own write what is included; we are as strict as ssh without that.
+    assert!(bench.refused(&file, "web1").0);
 }

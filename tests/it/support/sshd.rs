@@ -41,6 +41,9 @@ pub struct Setup {
     /// In a network namespace of its own with nothing but `lo`, on port 22 of all of 127.0.0.0/8:
     /// every address is a host of its own. Reach it through [`Sshd::command`] and [`Sshd::ssh`].
     pub fleet: bool,
+    /// In the network namespace of the process of that number, on port 2222 of 127.0.0.1: a jump host
+    /// beside a fleet.
+    pub beside: Option<u32>,
     /// Addresses to listen on when not a fleet (at most 16); empty means 127.0.0.1.
     pub addresses: Vec<String>,
     pub userland: Option<Userland>,
@@ -72,7 +75,11 @@ impl Sshd {
             .expect("authorized_keys");
         // A free port found by binding can be taken before sshd binds it: try again with another.
         for _ in 0..8 {
-            let port = if setup.fleet { 22 } else { free_port() };
+            let port = match setup.beside {
+                Some(_) => 2222,
+                None if setup.fleet => 22,
+                None => free_port(),
+            };
             let mut child = spawn(&setup, dir.path(), port);
             if is_listening(&mut child, &dir.path().join("log")) {
                 let sshd = Self { child, dir, port, fleet: setup.fleet };
@@ -223,6 +230,11 @@ fn spawn(setup: &Setup, dir: &Path, port: u16) -> Child {
         prepare.push('\n');
     }
     prepare.push_str("exec \"$@\"\n");
+    if let Some(pid) = setup.beside {
+        // The namespace is the other's; nsenter runs the rest within it.
+        command = Command::new("nsenter");
+        command.arg(format!("--net=/proc/{pid}/ns/net"));
+    }
     command.args(["--", "sh", "-c", &prepare, "sh"]).arg(program);
     command.args(["-D", "-f"]).arg(config).arg("-E").arg(dir.join("log"));
     command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -113,7 +113,8 @@ fn text(settled: &Settled, style: &Style) -> String {
         let note = format!("# {note}");
         let note = style.paint(Ink::Dim, &note);
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "  {:width$} = {}  {note}", one.key, shown(&one.value));
+        let value = if one.value.is_empty() { "none".to_owned() } else { shown(&one.value) };
+        let _ = writeln!(out, "  {:width$} = {value}  {note}", one.key);
     }
     for refusal in &settled.host.ssh.refused {
         let refusal = shown(&refusal.to_string());

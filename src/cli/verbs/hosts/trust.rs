@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, sweeping};
 use crate::collect::{contact, ssh_settings};
-use crate::model::{Host, HostName, Reach};
+use crate::model::{Host, HostName, Proxy, Reach, SshOptions};
 use crate::render::{Cell, Column, Ink, Table};
 use crate::transport::known_hosts::{Place, append};
 use crate::transport::ssh::{ConnectError, HostKey, Introduction};
@@ -29,7 +29,16 @@ pub struct Trust {
     /// Do not ask: believe the key with this fingerprint, and no other; may be repeated
     #[arg(long, value_name = "SHA256:…", conflicts_with = "yes", value_parser = fingerprint)]
     fingerprint: Vec<String>,
+    /// Refused, with why: fingerprints from DNS (SSHFP) cannot be verified here
+    #[arg(long, conflicts_with_all = ["yes", "fingerprint"])]
+    from_dns: bool,
 }
+
+/// A resolver's word that it has validated an answer is worth as much as the way to it, and nothing tells
+/// us how much that is.
+const NOT_FROM_DNS: &str = "fingerprints from DNS are not believed: this program does not validate DNSSEC, \
+                            and a resolver that says it did may be anybody on the way to it; where yours can be \
+                            trusted, ask ssh -o VerifyHostKeyDNS=ask for them, and give --fingerprint SHA256:…";
 
 fn fingerprint(text: &str) -> Result<String, String> {
     let digest = text.strip_prefix("SHA256:").unwrap_or_default();
@@ -85,15 +94,12 @@ impl State {
 
 impl Trust {
     pub fn run(&self, context: &Context) -> Result<Exit> {
-        let hosts = context.select_settled(&self.selector)?;
-        let mut states = scan(hosts, context)?;
-        let is_new = states.iter().any(|(_, state)| matches!(state, State::New(_)));
-        let believe = is_new && self.believes(&states, context)?;
-        for (host, state) in &mut states {
-            if let State::New(keys) = state {
-                let keys = std::mem::take(keys);
-                *state = if believe { self.add(host, keys)? } else { State::Declined(keys) };
-            }
+        if self.from_dns {
+            return Err(Usage(NOT_FROM_DNS.to_owned()).into());
+        }
+        let mut states = Vec::new();
+        for hosts in in_the_order_of_the_way(context.select_settled(&self.selector)?) {
+            states.extend(self.learn(hosts, context)?);
         }
         if context.global.json {
             context.print_json(&json_of(&states))?;
@@ -103,6 +109,20 @@ impl Trust {
         let done =
             |(_, state): &(Host, State)| matches!(state, State::Local | State::Known(_) | State::Added(..));
         Ok(super::exit(states.iter().map(done)))
+    }
+
+    /// Learns what is new of these hosts, if whoever is asked wants it.
+    fn learn(&self, hosts: Vec<Host>, context: &Context) -> Result<Vec<(Host, State)>> {
+        let mut states = scan(hosts, context)?;
+        let is_new = states.iter().any(|(_, state)| matches!(state, State::New(_)));
+        let believe = is_new && self.believes(&states, context)?;
+        for (host, state) in &mut states {
+            if let State::New(keys) = state {
+                let keys = std::mem::take(keys);
+                *state = if believe { self.add(host, keys)? } else { State::Declined(keys) };
+            }
+        }
+        Ok(states)
     }
 
     /// Whether the new keys may be added, from whoever is to say so.
@@ -141,9 +161,32 @@ impl Trust {
     }
 }
 
+/// Jump hosts before those behind them: nobody gets past one whose key is not known.
+fn in_the_order_of_the_way(hosts: Vec<Host>) -> Vec<Vec<Host>> {
+    let mut groups: Vec<Vec<Host>> = Vec::new();
+    for host in &hosts {
+        let Proxy::Jump(chain) = &host.ssh.proxy else { continue };
+        for (depth, hop) in chain.iter().enumerate() {
+            let mut hop = Host::clone(hop);
+            if depth > 0 {
+                let proxy = Proxy::Jump(chain[..depth].to_vec());
+                hop.ssh = Arc::new(SshOptions { proxy, ..SshOptions::clone(&hop.ssh) });
+            }
+            if groups.len() == depth {
+                groups.push(Vec::new());
+            }
+            if !groups[depth].contains(&hop) {
+                groups[depth].push(hop);
+            }
+        }
+    }
+    groups.push(hosts);
+    groups
+}
+
 fn scan(hosts: Vec<Host>, context: &Context) -> Result<Vec<(Host, State)>> {
     let settings = context.settings()?;
-    let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, None));
+    let ssh = Arc::new(ssh_settings(&settings.limits, &settings.defaults, sweeping::agent_socket()));
     let (local, remote): (Vec<Host>, Vec<Host>) =
         hosts.into_iter().partition(|host| host.reach == Reach::Local);
     let answers = sweeping::runtime()?.block_on(contact::introduce(remote, ssh, &settings.limits));
