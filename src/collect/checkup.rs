@@ -154,6 +154,7 @@ pub async fn check(
         }
     };
     let answers = each(hosts, limits, visit).await;
+    settings.close().await;
     answers.into_iter().map(|(host, heard, elapsed)| checkup(host, heard, elapsed, probes)).collect()
 }
 

@@ -29,22 +29,23 @@ pub fn append(state: &StateDir, ticks: &[Tick]) -> Result<(), StoreError> {
         lines.extend(serde_json::to_vec(tick).unwrap_or_default());
         lines.push(b'\n');
     }
-    let failed = |action| move |error| StoreError::io(action, &state.root().join(NEWER), error);
     let (file, whole) = open(state, &path)?;
-    file.write_all_at(&lines, whole).and_then(|()| file.set_len(whole + lines.len() as u64)).map_err(
-        |error| {
-            // Half a line would hide the next one.
-            let _ = file.set_len(whole);
-            failed("write")(error)
-        },
-    )?;
+    let added = add(state, (&file, &path), &lines, whole);
+    if added.is_err() {
+        // Half a line would hide the next one, and what is not known to be on the disk is written again.
+        let _ = file.set_len(whole);
+    }
+    added
+}
+
+fn add(state: &StateDir, (file, path): (&File, &Path), lines: &[u8], whole: u64) -> Result<(), StoreError> {
+    let failed = |action| move |error| StoreError::io(action, path, error);
+    let written = file.write_all_at(lines, whole).and_then(|()| file.set_len(whole + lines.len() as u64));
+    written.map_err(failed("write"))?;
     crash::point("ticks.written");
     file.sync_data().map_err(failed("sync"))?;
     crash::point("ticks.synced");
-    if whole == 0 {
-        dir::sync_folder(state.root())?;
-    }
-    Ok(())
+    if whole == 0 { dir::sync_folder(state.root()) } else { Ok(()) }
 }
 
 /// All that is known, oldest first. A line that cannot be read is left out.

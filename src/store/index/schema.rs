@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, crash};
 
 /// Version n is what the first n entries make of an empty file.
 pub(super) const MIGRATIONS: &[&str] = &[
@@ -30,6 +30,7 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path, migrations: &[&str]) -
             tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         }
         tx.commit().map_err(failed)?;
+        crash::point("index.migrated");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 use tokio::time::timeout;
 
@@ -19,6 +19,7 @@ use super::client::{Client, Witness};
 use super::connect::Shaken;
 use super::failure::{ConnectError, Phase};
 use super::identity::{CertificateFile, Identity};
+use super::offer::{By, What, accepted_words};
 use super::settings::Settings;
 use crate::model::{self, Host, Outcome};
 
@@ -96,40 +97,6 @@ struct Login<'a> {
     notes: Vec<String>,
     /// What the server says it would take.
     accepts: Option<MethodSet>,
-}
-
-/// What is offered to the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    Key(KeyData),
-    Certificate(Box<Certificate>),
-}
-
-/// Who signs for it.
-enum By<'a> {
-    Own(&'a Arc<PrivateKey>),
-    Agent(&'a mut Agent),
-}
-
-impl What {
-    fn key(&self) -> &KeyData {
-        match self {
-            Self::Key(key) => key,
-            Self::Certificate(certificate) => certificate.public_key(),
-        }
-    }
-
-    /// The name under which the server is asked for it.
-    fn algorithm(&self, hash: Option<HashAlg>) -> String {
-        let algorithm = match self.key().algorithm() {
-            Algorithm::Rsa { .. } => Algorithm::Rsa { hash },
-            other => other,
-        };
-        match self {
-            Self::Key(_) => algorithm.to_string(),
-            Self::Certificate(_) => algorithm.to_certificate_type(),
-        }
-    }
 }
 
 impl Login<'_> {
@@ -421,16 +388,6 @@ impl Login<'_> {
         parts.extend(self.notes.iter().cloned());
         ConnectError::new(Outcome::AuthFailed, parts.join("; "))
     }
-}
-
-/// What the server would take, and why that is no help where it is no key.
-fn accepted_words(methods: &MethodSet) -> String {
-    let names: Vec<&str> = methods.iter().map(Into::into).collect();
-    let text = if names.is_empty() { "nothing else".to_owned() } else { names.join(", ") };
-    if methods.contains(&MethodKind::PublicKey) || names.is_empty() {
-        return format!("it accepts {text}");
-    }
-    format!("it accepts {text}: this program logs in with keys only, because nobody is there to answer")
 }
 
 /// The agent, opened by the first who needs it.

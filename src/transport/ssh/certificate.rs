@@ -108,3 +108,79 @@ fn blob(key: &KeyData) -> Result<Vec<u8>, russh::keys::ssh_key::Error> {
 pub(super) fn rsa_bits(key: &KeyData) -> Option<u32> {
     Some(key.rsa()?.key_size())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use russh::keys::key::safe_rng;
+    use russh::keys::ssh_key::certificate::Builder;
+    use russh::keys::{Algorithm, PrivateKey};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    static AUTHORITY: LazyLock<PrivateKey> =
+        LazyLock::new(|| PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap());
+
+    fn certificate(kind: CertType, principals: &[&str], change: impl FnOnce(&mut Builder)) -> Certificate {
+        let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
+        let (from, to) = (NOW - 60, NOW + 60);
+        let mut builder =
+            Builder::new_with_random_nonce(&mut safe_rng(), key.public_key(), from, to).unwrap();
+        builder.cert_type(kind).unwrap();
+        for principal in principals {
+            builder.valid_principal(*principal).unwrap();
+        }
+        change(&mut builder);
+        builder.sign(&*AUTHORITY).unwrap()
+    }
+
+    fn fault_at(certificate: &Certificate, now: u64) -> String {
+        let (known, id) = (KnownHosts::default(), HostId::new("web01.eu", 22));
+        let signatures = ["ssh-ed25519".to_owned()];
+        let terms =
+            Terms { known: &known, id: &id, name: "web01.eu", signatures: &signatures, min_rsa_bits: 1024 };
+        fault(certificate, &terms, now).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_certificate_must_not_be() {
+        let check = |certificate: &Certificate, expected: &str| {
+            let found = fault_at(certificate, NOW);
+            assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{found}");
+        };
+        check(&certificate(CertType::Host, &["web01.eu"], |_| ()), "");
+        check(&certificate(CertType::Host, &["web*.eu", "db1"], |_| ()), "");
+        check(&certificate(CertType::User, &["web01.eu"], |_| ()), "it is a user's certificate");
+        check(&certificate(CertType::Host, &["web02.eu"], |_| ()), "it is for web02.eu, not for web01.eu");
+        let option = |builder: &mut Builder| {
+            builder.critical_option("force-command", "x").unwrap();
+        };
+        check(&certificate(CertType::Host, &["web01.eu"], option), "it has the critical option");
+    }
+
+    #[test]
+    fn a_certificate_is_valid_from_its_first_second_to_before_its_last() {
+        let shown = certificate(CertType::Host, &["web01.eu"], |_| ());
+        for (at, expected) in
+            [(-61, "it is not valid for another 1s"), (-60, ""), (59, ""), (60, "it expired")]
+        {
+            let found = fault_at(&shown, NOW.checked_add_signed(at).unwrap());
+            assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{at}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_another_byte_in_it_is_not_signed() {
+        let shown = certificate(CertType::Host, &["web01.eu"], |builder| {
+            builder.key_id("abcdefgh").unwrap();
+        });
+        let mut bytes = shown.to_bytes().unwrap();
+        let at = bytes.windows(8).position(|part| part == b"abcdefgh").unwrap();
+        bytes[at] = b'x';
+        let forged = Certificate::from_bytes(&bytes).unwrap();
+        assert_eq!(fault_at(&forged, NOW), "its authority's signature is wrong");
+    }
+}

@@ -15,6 +15,7 @@ mod jump;
 mod key;
 mod line;
 mod lists;
+mod offer;
 mod proxy;
 mod scan;
 mod session;

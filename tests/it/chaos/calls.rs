@@ -9,6 +9,7 @@ use std::process::Command;
 use super::field::{Field, SWEEP, wait_until};
 use super::rounds::Rounds;
 use super::verify::{every_tick_is_written_down, verify};
+use crate::support::sshd::{children, kill};
 use crate::unattended::process::Daemon;
 
 /// The calls, and how a disk fails them.
@@ -150,7 +151,8 @@ fn run_daemon(field: &mut Field, (call, inject): (&str, &str), seen: &PathBuf) {
     wait_until("it is ready, or has ended", || daemon.has_notice("READY=1") || daemon.has_ended());
     if daemon.has_ended() {
         // Hit before it was ready: whoever looks after it starts it again.
-        assert!(daemon.ended() == Some(1) && !daemon.log().is_empty(), "{inject}: {}", daemon.log());
+        assert_eq!(daemon.ended(), Some(1), "{inject}: {}", daemon.log());
+        daemon.wait_for_log("dropsonde: ");
         daemon = Daemon::start(&field.program, &[]);
         wait_until("it sweeps", || daemon.log().contains(" of often: 8/8 ok"));
         field.note_log(&daemon.stop());
@@ -163,9 +165,53 @@ fn run_daemon(field: &mut Field, (call, inject): (&str, &str), seen: &PathBuf) {
     let before = swept(&daemon);
     wait_until("it sweeps on", || swept(&daemon) >= before + 2 || daemon.has_ended());
     assert!(!daemon.has_ended(), "{inject}: {}", daemon.log());
+    stop(daemon, field);
+}
+
+fn stop(mut daemon: Daemon, field: &mut Field) {
     // strace passes nothing on: its child is the daemon.
-    let inside = crate::support::sshd::children(daemon.pid());
-    inside.iter().for_each(|pid| crate::support::sshd::kill(*pid, "TERM"));
-    assert_eq!(daemon.ended(), Some(0), "{inject}: {}", daemon.log());
+    let inside = children(daemon.pid());
+    inside.iter().for_each(|pid| kill(*pid, "TERM"));
+    assert_eq!(daemon.ended(), Some(0), "{}", daemon.log());
     field.note_log(&daemon.log());
+}
+
+/// What could not be synced is written again, and is not there twice.
+#[test]
+fn a_book_of_ticks_that_could_not_be_synced() {
+    let mut rounds = Rounds::new("book not synced", 1);
+    let mut field = field();
+    let folder = tempfile::tempdir().expect("a folder");
+    let seen = folder.path().join("seen");
+    while rounds.next() {
+        // Which of its syncs is one of the book's is seen first; now and then it is another one's turn.
+        let mut hit = false;
+        for _ in 0..10 {
+            let of_book = syncs_of_book(&mut field, None, &seen);
+            let when = rounds.pick(&of_book);
+            syncs_of_book(&mut field, Some(when), &seen);
+            verify(&field);
+            every_tick_is_written_down(&field, CRON);
+            let text = fs::read_to_string(&seen).expect("what strace saw");
+            hit = text.lines().any(|line| line.contains("ticks.jsonl") && line.contains("(INJECTED)"));
+            if hit {
+                break;
+            }
+        }
+        assert!(hit, "a sync of the book never failed");
+    }
+}
+
+/// Runs a daemon for a few sweeps, of which one sync fails; which of its syncs were the book's.
+fn syncs_of_book(field: &mut Field, fails: Option<u32>, seen: &Path) -> Vec<u32> {
+    field.fresh(None);
+    let inject = fails.map(|when| format!("fdatasync:error=EIO:when={when}"));
+    let daemon =
+        Daemon::spawn(traced(field, &["daemon"], ("fdatasync", inject.as_deref()), seen), &field.program);
+    // What is refused is tried again after five seconds, and when the next tick comes.
+    wait_until("it sweeps", || daemon.log().matches(" of often: 8/8 ok").count() >= 4);
+    stop(daemon, field);
+    let text = fs::read_to_string(seen).expect("what strace saw");
+    let syncs = (1..).zip(text.lines().filter(|line| line.contains(" fdatasync(")));
+    syncs.filter(|(_, line)| line.contains("ticks.jsonl")).map(|(number, _)| number).take(3).collect()
 }

@@ -72,8 +72,10 @@ impl Field {
         let noise = "head -c 700 /dev/urandom | od -An -v -tx1";
         program.probe("noise", noise, "format = \"text\"");
         program.probe("slow", "sleep 0.1; echo done", "format = \"text\"");
-        // The disks of these tests are small, and a host that is gone is given up soon.
-        program.configure("[limits]\nheartbeat_interval = \"1s\"\nheartbeat_limit = \"4s\"\n");
+        // A loaded machine is no failure of a host: nothing is given up before its time.
+        let patience = ["connect", "key_exchange", "auth", "channel", "first_byte", "idle"];
+        let patience = patience.map(|phase| format!("{phase}_timeout = \"60s\"\n")).concat();
+        program.configure(&format!("[limits]\nvisit_timeout = \"2m\"\n{patience}"));
         Self { sshd, program, mark, acknowledged: BTreeMap::new(), logged: BTreeMap::new() }
     }
 

@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use dropsonde::model::SweepId;
+
 use super::field::{Field, SWEEP, remove, wait_until};
 use super::rounds::Rounds;
 use super::verify::{every_tick_is_written_down, is_whole_copy, verify};
@@ -22,7 +24,7 @@ enum Work {
 use Work::{Backup, Prune, Reindex, Sweep};
 
 /// Where `store::crash` ends a process, and what comes there.
-const POINTS: [(&str, Work); 24] = [
+const POINTS: [(&str, Work); 25] = [
     ("claim.taken", Sweep),
     ("tar.made", Sweep),
     ("tar.appended", Sweep),
@@ -45,6 +47,7 @@ const POINTS: [(&str, Work); 24] = [
     ("backup.index", Backup),
     ("backup.tar", Backup),
     ("backup.whole", Backup),
+    ("index.migrated", Reindex),
     ("index.removed", Reindex),
     ("index.swapped", Reindex),
 ];
@@ -55,6 +58,8 @@ const CRON: &str = "* * * * * *";
 struct Stage {
     field: Field,
     past: tempfile::TempDir,
+    /// Those of them that no prune may drop.
+    young: Vec<SweepId>,
 }
 
 impl Stage {
@@ -69,10 +74,9 @@ impl Stage {
         let past = tempfile::tempdir().expect("a folder");
         let now_s = dropsonde::collect::clock::now().unix_s();
         // Hours of five days ago, of three and of one and a half: to be dropped, merged and thinned.
-        for ago_s in [5 * DAY, 3 * DAY, 3 * DAY / 2] {
-            hours(&past.path().join("state"), now_s - ago_s, 4, 3);
-        }
-        let mut stage = Self { field, past };
+        let hours = |ago_s| hours(&past.path().join("state"), now_s - ago_s, 4, 3);
+        let [_, aged, young] = [5 * DAY, 3 * DAY, 3 * DAY / 2].map(hours);
+        let mut stage = Self { field, past, young: [aged, young].concat() };
         stage.begin();
         stage
     }
@@ -101,6 +105,12 @@ impl Stage {
 
     fn verify(&self) {
         verify(&self.field);
+        let swept = self.field.program.sweeps();
+        assert!(
+            self.young.iter().all(|sweep| swept.contains(sweep)),
+            "{:?} are not all in {swept:?}",
+            self.young
+        );
         if self.backup().exists() {
             // It has its name, so it is whole.
             is_whole_copy(&self.backup());
@@ -186,6 +196,7 @@ fn a_daemon_that_is_killed_decides_every_tick() {
     let mut rounds = Rounds::new("daemon killed", 6);
     let mut stage = Stage::new();
     stage.field.fresh(None);
+    stage.young.clear();
     while rounds.next() {
         if rounds.one_in(2) {
             let point = rounds.pick(&["ticks.written", "ticks.synced", "tar.made", "tar.appended"]);
@@ -201,6 +212,44 @@ fn a_daemon_that_is_killed_decides_every_tick() {
     daemon.stop();
     every_tick_is_written_down(&stage.field, CRON);
     stage.verify();
+}
+
+/// The tables of earlier versions, as the releases' own files say them.
+const VERSIONS: [&str; 3] = [
+    include_str!("../../../src/store/index/schema.sql"),
+    include_str!("../../../src/store/index/schema_2.sql"),
+    include_str!("../../../src/store/index/schema_3.sql"),
+];
+
+/// An archive beside an index of before: the upgrade may be killed, and all of it is there.
+#[test]
+fn while_an_index_of_before_is_brought_up() {
+    let mut rounds = Rounds::new("killed in an upgrade", 4);
+    let mut stage = Stage::new();
+    while rounds.next() {
+        stage.begin();
+        let state = stage.field.state();
+        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _ = std::fs::remove_file(state.join(name));
+        }
+        let version = 1 + usize::try_from(rounds.below(3)).expect("a small number");
+        let schema = VERSIONS[..version].concat();
+        let old = format!("PRAGMA journal_mode = WAL; {schema} PRAGMA user_version = {version};");
+        let made =
+            Command::new("sqlite3").arg(state.join("index.sqlite")).arg(old).output().expect("sqlite3");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let mut command = stage.command(Sweep);
+        let after = match rounds.one_in(2) {
+            true => Some(Duration::from_millis(rounds.below(200))),
+            false => {
+                command.env("DROPSONDE_CRASH_AT", format!("index.migrated:{}", 1 + rounds.below(3)));
+                None
+            }
+        };
+        let run = stage.field.run(command, after);
+        assert!(run.killed || run.code == Some(0), "{run:#?}");
+        stage.verify();
+    }
 }
 
 #[test]

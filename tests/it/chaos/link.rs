@@ -83,12 +83,15 @@ fn down_in_the_middle_of_a_sweep_and_up_again() {
     field.program.probe("slow", "sleep 2; echo done", "format = \"text\"\ntimeout = \"3s\"");
     // Given up soon: who hears nothing for so long has no link.
     let patience = ["--set", "limits.idle_timeout=2s", "--set", "limits.connect_timeout=3s"];
-    let rest = ["--set", "limits.visit_timeout=12s", "--set", "limits.key_exchange_timeout=3s", "-H", HOSTS];
+    let phases = ["key_exchange", "auth", "channel", "first_byte"];
+    let phases = phases.map(|phase| format!("limits.{phase}_timeout=3s"));
+    let phases: Vec<&str> = phases.iter().flat_map(|phase| ["--set", phase]).collect();
+    let rest = ["--set", "limits.visit_timeout=12s", "--set", "limits.heartbeat_limit=4s", "-H", HOSTS];
     while rounds.next() {
         if rounds.one_in(3) {
             field.fresh(None);
         }
-        let plain = field.program.command(&[&SWEEP[..], &patience, &rest].concat());
+        let plain = field.program.command(&[&SWEEP[..], &patience, &phases, &rest].concat());
         let started = field.start(link.within(&plain));
         // Before it connects, while it logs in, while the probes run, when all is done.
         std::thread::sleep(Duration::from_millis(rounds.below(2_000)));

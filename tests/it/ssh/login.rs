@@ -133,7 +133,9 @@ impl Agent {
     }
 
     pub(super) fn settings(&self) -> Settings {
-        Settings::new(Timeouts::default(), Some(self.socket.clone()))
+        // Hundreds may log in at once, on a machine that is busy with something else.
+        let timeouts = Timeouts { authentication: SOON, key_exchange: SOON, ..Timeouts::default() };
+        Settings::new(timeouts, Some(self.socket.clone()))
     }
 }
 impl Drop for Agent {

@@ -149,5 +149,6 @@ fn a_file_that_others_may_write_is_refused() {
     assert_eq!(bench.refused(&open, "web1"), (true, false));
     set_permissions(&open, Permissions::from_mode(0o664)).unwrap();
     assert_eq!(bench.refused(&open, "web1"), (false, false));
-    assert_eq!(bench.refused(&file, "web1"), (true, true));
+    // Debian's ssh lets a group of one's own write what is included; we are as strict as ssh without that.
+    assert!(bench.refused(&file, "web1").0);
 }
