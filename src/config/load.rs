@@ -277,12 +277,19 @@ impl Gathered {
         })
     }
 
+    /// Nobody is asked on the word of a configuration that is at fault elsewhere.
     fn ask(
         &self,
         state_dir: Option<&Path>,
         before: &[Answer],
         faults: &mut Faults,
     ) -> Option<Vec<Inventory>> {
+        if self.inventories.is_empty() {
+            return Some(Vec::new());
+        }
+        if !faults.is_empty() {
+            return None;
+        }
         let credentials = self.sources.variable("CREDENTIALS_DIRECTORY").map(Path::new);
         let around = Around { state_dir, credentials, before, fresh: self.sources.fresh };
         inventory::ask(&self.inventories, &around, faults)

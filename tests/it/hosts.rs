@@ -99,7 +99,10 @@ fn the_list_is_a_table_json_or_a_folded_set() {
     });
     assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host], "inventories": [] }));
     let from = &json["hosts"][0]["from"][0];
-    assert!(from["file"].as_str().unwrap().ends_with("/config.toml") && from["line"].as_u64() > Some(1), "{from}");
+    assert!(
+        from["file"].as_str().unwrap().ends_with("/config.toml") && from["line"].as_u64() > Some(1),
+        "{from}"
+    );
     assert_eq!(from["inventory"], Value::Null);
     let (exit, _, error) = bench.run(&["list", "web9"]);
     assert_eq!(exit, 2);

@@ -358,6 +358,8 @@ fn files_that_cannot_be_read() {
 #[test]
 fn any_cut_of_a_configuration_gives_faults_or_settings_and_no_panic() {
     let example = include_str!("../../../config.example.toml").replace("\n#", "\n");
+    // Nobody outside is asked for hosts.
+    let example = example.replace("https://inventory.example.net", "http://127.0.0.1:1");
     for end in (0..example.len()).filter(|end| example.is_char_boundary(*end)).step_by(7) {
         let machine = Machine::new().file(CONFIG, &example[..end]);
         if let Err(faults) = load(&machine.sources()) {

@@ -146,6 +146,24 @@ fn the_shapes_of_real_inventories_agree() {
 }
 
 #[test]
+fn any_cut_of_an_inventory_gives_faults_or_hosts_and_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = SHAPES.iter().flat_map(|shape| shape.files).filter(|(_, text)| !text.starts_with("#!"));
+    let (mut lists, mut faulty) = (0, 0);
+    for (name, text) in texts {
+        let path = dir.path().join(name.replace('/', "-"));
+        for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)).step_by(5) {
+            fs::write(&path, &text[..end]).unwrap();
+            match listing(&inventory(std::slice::from_ref(&path))) {
+                Ok(list) => lists += usize::from(list.is_object()),
+                Err(faults) => faulty += usize::from(!faults.to_string().is_empty()),
+            }
+        }
+    }
+    assert!(lists > 200 && faulty > 50, "{lists} lists, {faulty} with faults");
+}
+
+#[test]
 fn generated_inventories_agree() {
     let case = |seed: u64| {
         let (files, paths) = generate::inventory(seed);

@@ -248,7 +248,9 @@ fn faults_have_their_places() {
     check(
         &format!("{ANSIBLE}hosts = \"@wbe\"\n"),
         "[web]\nweb1\n",
-        &["etc/config.toml:5:10: no such group: @wbe; expected a group of the configuration; did you mean @web?"],
+        &[
+            "etc/config.toml:5:10: no such group: @wbe; expected a group of the configuration; did you mean @web?",
+        ],
     );
     check(
         ANSIBLE,

@@ -1,11 +1,12 @@
 //! Lists of hosts as a user meets them: what stays when a list fails, where hosts came from, and `init`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::served::Served;
 use crate::support::program::{Program, Ran};
 use crate::support::sshd::{Setup, Sshd};
-use crate::unattended::process::{Daemon, wait_until};
+use crate::unattended::process::{Daemon, book, ran, wait_until};
 
 const THREE: &str =
     r#"[{"targets": ["web1:9100", "web2:9100"], "labels": {"dc": "eu"}}, {"targets": ["db1:9100"]}]"#;
@@ -159,6 +160,30 @@ fn the_daemon_reads_lists_again_and_loses_nobody() {
 }
 
 #[test]
+fn a_list_that_takes_long_holds_up_no_tick() {
+    let mut program = Program::new();
+    // Once it has answered, it waits until it is let go.
+    let list = "#!/bin/sh\nif [ -e first ]; then touch asked; while [ ! -e go ]; do sleep 0.1; done; fi\n\
+        touch first; echo web1; [ ! -e go ] || echo web2\n";
+    fs::write(program.dir().join("list.sh"), list).unwrap();
+    fs::set_permissions(program.dir().join("list.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    program.configure("[[hosts]]\nnames = \"localhost\"\nreach = \"local\"\n");
+    program.configure(
+        "[[inventory]]\nname = \"slow\"\nkind = \"command\"\ncommand = [\"./list.sh\"]\nrefresh = \"1s\"\ntimeout = \"10m\"\n",
+    );
+    program.configure(
+        "[[schedule]]\nname = \"often\"\ncron = \"* * * * * *\"\nhosts = \"localhost\"\nprobes = [\"hello\"]\n",
+    );
+    let daemon = Daemon::start(&program, &[]);
+    wait_until("the list is asked for again", || program.dir().join("asked").exists());
+    let before = ran(&book(&program)).len();
+    wait_until("two ticks ran meanwhile", || ran(&book(&program)).len() >= before + 2);
+    fs::write(program.dir().join("go"), "").unwrap();
+    daemon.wait_for_log("inventory slow: 1 → 2 hosts; new: web2; gone: none");
+    daemon.stop();
+}
+
+#[test]
 fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
     let served = Served::start(THREE);
     let program = Program::new();
@@ -198,6 +223,8 @@ fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
     fs::remove_file(&config).unwrap();
     served.answers(("404 Not Found", "text/plain", String::new()));
     program.run(&["init", "--from-http-sd", &served.url()]).expect(2, &["it answered 404"]);
-    program.run(&["init", "--from-ansible", "/no/such"]).expect(2, &["no inventory: No such file", "/no/such"]);
+    program
+        .run(&["init", "--from-ansible", "/no/such"])
+        .expect(2, &["no inventory: No such file", "/no/such"]);
     assert!(!config.exists());
 }
