@@ -24,19 +24,20 @@ const HISTORY: usize = 24;
 /// Say which hosts differ from the rest, in which metrics, and since when
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Two lenses. changed: a host stands to its peers otherwise than in its own past, in most of the last three
-sweeps; load that all share is none. odd: it has always differed, or there are fewer than 24 sweeps yet,
-which makes it provisional. changed takes 24 sweeps and 3 peers, odd 5 peers; a host with fewer is not judged
-by that lens. docs/comparison.md has the rules.
+Two lenses. changed: a host stands to its peers otherwise than in its own past, in most of the last three \
+sweeps; load that all share is none. odd: it has always differed, or there are fewer than 24 sweeps yet, \
+which makes it provisional. changed takes 24 sweeps and 3 peers, odd 5 peers; a host with fewer is not \
+judged by that lens. docs/comparison.md has the rules.
 
-A line is one metric, its numbers are those of its first host. PEERS is the median of the others and RATIO how many
-times that VALUE is; CHANGE is how many times what it would be if the host stood to its peers as ever, or what that
-is where it is none (`from 0/s`). `-`: of none there is no multiple, and what was always odd did not change.
+A line is one metric, its numbers are those of its first host. PEERS is the median of the others and RATIO \
+how many times that VALUE is; CHANGE is how many times what it would be if the host stood to its peers as \
+ever, or what that is where it is none (`from 0/s`). `-`: of none there is no multiple, and what was always \
+odd did not change.
 `!` is a change for the worse or beyond what the metric warns at, `·` all else.
 
-With --fail-on-findings the status is 10 when a line is found, whatever else is amiss. When none is, it is 3 where a
-host of the sweep did not answer, else 0: that there is not enough data yet is no finding. --json says under
-`judged` how many hosts and metrics that speaks of.
+With --fail-on-findings the status is 10 when a line is found, whatever else is amiss. When none is, it is 3 \
+where a host of the sweep did not answer, else 0: that there is not enough data yet is no finding. --json \
+says under `judged` how many hosts and metrics that speaks of.
 
 Examples:
   dropsonde outliers
