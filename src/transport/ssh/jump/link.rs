@@ -88,21 +88,37 @@ impl Place {
 
     /// Has the jump host connect to `target`.
     pub(super) async fn open(self, target: &Host, timeouts: &Timeouts) -> Result<Lane, NoLane> {
-        let link = self.link();
+        let name = self.0.name.clone();
         let peer = format!("{}:{}", target.address, target.port);
-        // Where the connection comes from is for the jump host's log only.
-        let asked =
-            link.handle.channel_open_direct_tcpip(&target.address, target.port.into(), "127.0.0.1", 0);
-        match timeout(timeouts.connect, asked).await {
-            Ok(Ok(channel)) => Ok(Lane { stream: channel.into_stream(), place: self }),
-            Ok(Err(Error::ChannelOpenFailure(reason))) => Err(NoLane::refused(&reason, &peer, &link.name)),
-            Ok(Err(error)) => Err(NoLane::Lost(link.loss().unwrap_or_else(|| words(&error)))),
+        // In a task of its own, so that a channel which is granted after we have given up is closed again,
+        // and has its place until then. The task ends with the link, if not before.
+        let opening = tokio::spawn(self.ask(target.address.clone(), target.port.into()));
+        match timeout(timeouts.connect, opening).await {
+            Ok(Ok(Ok(lane))) => Ok(lane),
+            Ok(Ok(Err(Refused::By(reason)))) => Err(NoLane::refused(&reason, &peer, &name)),
+            Ok(Ok(Err(Refused::Lost(why)))) => Err(NoLane::Lost(why)),
+            Ok(Err(error)) => Err(NoLane::Lost(error.to_string())),
             Err(_) => {
-                let peer = format!("{peer} via {}", link.name);
+                let peer = format!("{peer} via {name}");
                 Err(NoLane::Target(ConnectError::timed_out(Phase::Connect, timeouts.connect, &peer)))
             }
         }
     }
+
+    async fn ask(self, address: String, port: u32) -> Result<Lane, Refused> {
+        let link = self.link();
+        // Where the connection comes from is for the jump host's log only.
+        match link.handle.channel_open_direct_tcpip(address, port, "127.0.0.1", 0).await {
+            Ok(channel) => Ok(Lane { stream: channel.into_stream(), place: self }),
+            Err(Error::ChannelOpenFailure(reason)) => Err(Refused::By(reason)),
+            Err(error) => Err(Refused::Lost(link.loss().unwrap_or_else(|| words(&error)))),
+        }
+    }
+}
+
+enum Refused {
+    By(ChannelOpenFailure),
+    Lost(String),
 }
 
 impl Drop for Place {
