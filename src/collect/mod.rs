@@ -8,6 +8,7 @@ pub mod clock;
 pub mod contact;
 mod descriptors;
 mod dial;
+pub mod doctor;
 mod errand;
 mod event;
 mod gate;

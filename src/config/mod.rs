@@ -6,6 +6,7 @@
 //! machine-wide folders are handed in as [`Sources`].
 
 mod alert;
+mod become_root;
 mod built_in;
 mod condition;
 mod cron;
@@ -37,6 +38,7 @@ mod value;
 
 pub use crate::inventory::{Fault, Faults, Place};
 pub use alert::{Alert, Alerts};
+pub use become_root::Become;
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
 pub use escalate::Escalate;

@@ -7,6 +7,7 @@
 
 mod conduct;
 mod decode;
+mod denial;
 mod end;
 mod inflate;
 mod lack;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use conduct::{Conduct, conduct, over_budget};
 pub use decode::{Decoded, Decoder};
+pub use denial::{Denial, refused};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};
 pub use lack::{Lack, asking};
