@@ -61,41 +61,64 @@ impl Reading<'_> {
                 _ => return Some(refused(&name, &var, &unreadable(&var.value))),
             });
         }
-        let (own, program) = match by {
-            Some(RootBy::Doas) => (["ansible_doas_user", "ansible_doas_exe", "ansible_doas_flags"], "doas"),
-            _ => (["ansible_sudo_user", "ansible_sudo_exe", "ansible_sudo_flags"], "sudo"),
-        };
-        let is_root = |text: &str| text == "root";
-        let is_usual = |text: &str| text == program;
-        let is_harmless = |text: &str| text.split_whitespace().all(|flag| HARMLESS.contains(&flag));
-        let checks: [(&str, &str, &dyn Fn(&str) -> bool, String); 3] = [
-            ("ansible_become_user", own[0], &is_root, "a probe runs as root or as who logged in".to_owned()),
-            (
-                "ansible_become_exe",
-                own[1],
-                &is_usual,
-                format!("root is had with the `{program}` of the host's PATH"),
-            ),
-            (
-                "ansible_become_flags",
-                own[2],
-                &is_harmless,
-                format!("root is had with `{program} -n` and no other option"),
-            ),
-        ];
-        for (general, special, fits, reason) in checks {
-            let Some((name, var)) = self.var(&[general, special]) else { continue };
+        let rules = if by == Some(RootBy::Doas) { &DOAS } else { &SUDO };
+        for Rule { names, fits, reason } in rules {
+            let Some((name, var)) = self.var(names) else { continue };
             match var.value.as_str().map(str::trim) {
-                Some(text) if is_template(text) => {
-                    return Some(refused(&name, &var, &unreadable(&var.value)));
-                }
                 Some(text) if fits(text) => {}
-                Some(_) => return Some(refused(&name, &var, &reason)),
-                None => return Some(refused(&name, &var, &unreadable(&var.value))),
+                Some(text) if !is_template(text) => return Some(refused(&name, &var, reason)),
+                _ => return Some(refused(&name, &var, &unreadable(&var.value))),
             }
         }
         by
     }
+}
+
+/// What variables may say and change nothing of how root is had.
+struct Rule {
+    /// The second wins.
+    names: [&'static str; 2],
+    fits: fn(&str) -> bool,
+    /// Why anything else is refused.
+    reason: &'static str,
+}
+
+const SUDO: [Rule; 3] = [
+    Rule { names: ["ansible_become_user", "ansible_sudo_user"], fits: is_root, reason: ONLY_ROOT },
+    Rule {
+        names: ["ansible_become_exe", "ansible_sudo_exe"],
+        fits: |program| program == "sudo",
+        reason: "root is had with the `sudo` of the host's PATH",
+    },
+    Rule {
+        names: ["ansible_become_flags", "ansible_sudo_flags"],
+        fits: is_harmless,
+        reason: "root is had with `sudo -n` and no other option",
+    },
+];
+
+const DOAS: [Rule; 3] = [
+    Rule { names: ["ansible_become_user", "ansible_doas_user"], fits: is_root, reason: ONLY_ROOT },
+    Rule {
+        names: ["ansible_become_exe", "ansible_doas_exe"],
+        fits: |program| program == "doas",
+        reason: "root is had with the `doas` of the host's PATH",
+    },
+    Rule {
+        names: ["ansible_become_flags", "ansible_doas_flags"],
+        fits: is_harmless,
+        reason: "root is had with `doas -n` and no other option",
+    },
+];
+
+const ONLY_ROOT: &str = "a probe runs as root or as who logged in";
+
+fn is_root(user: &str) -> bool {
+    user == "root"
+}
+
+fn is_harmless(flags: &str) -> bool {
+    flags.split_whitespace().all(|flag| HARMLESS.contains(&flag))
 }
 
 /// What Ansible takes for true and false.

@@ -10,7 +10,7 @@ use crate::cli::summary::{general, ink};
 use crate::collect::checkup::{Checkup, Fitness, Root};
 use crate::collect::doctor::{Good, Kind, Place, Severity};
 use crate::model::{HostName, Outcome, Probe};
-use crate::render::{Cell, Column, Ink, Lines, Style, Table, counted, escape, units};
+use crate::render::{Cell, Column, Ink, Lines, Style, Table, escape, units};
 use crate::select::fold;
 
 /// A line that is not typed is no longer than this many probes.
@@ -146,7 +146,7 @@ fn fitness(found: &[Checkup], probes: &[Arc<Probe>]) -> Table {
             "unsupported" => Ink::Dim,
             _ => Ink::Yellow,
         };
-        let mut cells = vec![Cell::from(verdict).ink(colour), Cell::new(counted(probes.len(), "probe"))];
+        let mut cells = vec![Cell::from(verdict).ink(colour), Cell::new(probes.len().to_string())];
         cells.extend(several.then(|| Cell::new(hosts)));
         cells.extend([Cell::new(probes.join(" ")), Cell::new(why)]);
         table.row(cells);
