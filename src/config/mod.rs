@@ -5,6 +5,7 @@
 //! that makes no sense is a fault, not a default. It reads no global state: environment, flags and
 //! machine-wide folders are handed in as [`Sources`].
 
+mod access;
 mod alert;
 mod become_root;
 mod built_in;

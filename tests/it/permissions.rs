@@ -15,7 +15,7 @@ use crate::support::sshd::{Setup, Sshd, Userland};
 
 fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.md");
-    fs::read_to_string(path).unwrap()
+    fs::read_to_string(path).expect("a file")
 }
 
 /// The lines of every block of that kind.
@@ -23,7 +23,7 @@ fn blocks(kind: &str) -> Vec<String> {
     let page = page();
     let fence = format!("```{kind}\n");
     let parts = page.split(&fence).skip(1);
-    let blocks: Vec<String> = parts.map(|part| part.split("```").next().unwrap().to_owned()).collect();
+    let blocks: Vec<String> = parts.map(|part| part.split("```").next().expect("one").to_owned()).collect();
     assert!(!blocks.is_empty(), "no {kind} in docs/permissions.md");
     blocks
 }
@@ -31,7 +31,7 @@ fn blocks(kind: &str) -> Vec<String> {
 /// What the page must name for a need.
 fn word(need: &Need) -> Option<String> {
     Some(match need {
-        Need::Tool(names) => format!("`{}`", names.split('|').next().unwrap()),
+        Need::Tool(names) => format!("`{}`", names.split('|').next().expect("one")),
         Need::Paranoid(level) => format!("`kernel.perf_event_paranoid` ≤ {level}"),
         Need::Capability(Capability::Bpf) => "CAP_BPF".to_owned(),
         Need::Capability(Capability::Perfmon) => "CAP_PERFMON".to_owned(),
@@ -74,27 +74,27 @@ struct Host {
 
 fn write(path: &Path, text: &str, mode: u32) {
     let _ = fs::remove_file(path);
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a file");
 }
 
 impl Host {
     fn start(lines: Vec<String>, without: Vec<&'static str>) -> Self {
-        let files = tempfile::Builder::new().prefix("dropsonde-allowed.").tempdir().unwrap();
+        let files = tempfile::Builder::new().prefix("dropsonde-allowed.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
-        fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
         let home = at("home");
-        fs::create_dir_all(home.join(".ssh")).unwrap();
-        chown(&home, Some(54_321), None).unwrap();
-        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        fs::create_dir_all(home.join(".ssh")).expect("a file");
+        chown(&home, Some(54_321), None).expect("chown");
+        let passwd = fs::read_to_string("/etc/passwd").expect("a file");
         let user = format!("probe:*:54321:65534::{}:/bin/sh\n", home.display());
         write(&at("passwd"), &(passwd + &user), 0o644);
         // A folder of its own in place of /etc/sudoers.d, and of /etc itself but for what is put over it:
         // doas knows one file there, which may not exist.
-        fs::create_dir(at("sudoers.d")).unwrap();
+        fs::create_dir(at("sudoers.d")).expect("a file");
         write(&at("sudoers"), "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n", 0o440);
-        fs::create_dir(at("etc")).unwrap();
-        fs::create_dir(at("work")).unwrap();
+        fs::create_dir(at("etc")).expect("a file");
+        fs::create_dir(at("work")).expect("a file");
         let prepare = "
             mount -t tmpfs none '@/work'
             mkdir '@/work/upper' '@/work/work'
@@ -108,7 +108,7 @@ impl Host {
         let userland = Userland { without, ..Userland::default() };
         let sshd = Sshd::start(Setup { lines, prepare, userland: Some(userland), ..Setup::default() });
         let host = Self { sshd, files };
-        host.authorize(&fs::read_to_string(host.sshd.dir().join("authorized_keys")).unwrap());
+        host.authorize(&fs::read_to_string(host.sshd.dir().join("authorized_keys")).expect("a file"));
         host
     }
 
@@ -120,7 +120,7 @@ impl Host {
     fn inside(&self, command: &str) {
         let mut shell = std::process::Command::new("nsenter");
         shell.arg(format!("--mount=/proc/{}/ns/mnt", self.sshd.pid())).args(["--", "sh", "-c", command]);
-        let out = shell.stdin(Stdio::null()).output().unwrap();
+        let out = shell.stdin(Stdio::null()).output().expect("its output");
         assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
     }
 
@@ -143,7 +143,7 @@ impl Host {
         ssh.args(["-F", "/dev/null", "-T", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o"]);
         ssh.arg(format!("UserKnownHostsFile={}", self.sshd.known_hosts().display()));
         ssh.arg("-i").arg(self.sshd.identity()).args(["-p", &self.sshd.port().to_string()]);
-        ssh.args(["probe@127.0.0.1", command]).stdin(Stdio::null()).output().unwrap()
+        ssh.args(["probe@127.0.0.1", command]).stdin(Stdio::null()).output().expect("its output")
     }
 
     /// Runs `whoami` as the account and as root.

@@ -42,15 +42,16 @@ struct Patient {
 
 impl Patient {
     fn start() -> Self {
-        let files = tempfile::Builder::new().prefix("dropsonde-patient.").tempdir().unwrap();
+        let files = tempfile::Builder::new().prefix("dropsonde-patient.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
-        fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let made = Command::new("sh").args(["-c", REPOSITORY, "sh"]).arg(files.path()).output().unwrap();
+        fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
+        let made =
+            Command::new("sh").args(["-c", REPOSITORY, "sh"]).arg(files.path()).output().expect("its output");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let passwd = fs::read_to_string("/etc/passwd").unwrap();
+        let passwd = fs::read_to_string("/etc/passwd").expect("a file");
         let home = at("home");
-        fs::create_dir(&home).unwrap();
-        std::os::unix::fs::chown(&home, Some(54_321), None).unwrap();
+        fs::create_dir(&home).expect("a file");
+        std::os::unix::fs::chown(&home, Some(54_321), None).expect("a file");
         let user = format!("probe:*:54321:65534::{}:/bin/sh\n", home.display());
         write(&at("passwd"), &(passwd + &user), 0o644);
         let rules = "root ALL=(ALL:ALL) ALL\nprobe ALL=(root) /bin/sh\n@includedir /etc/sudoers.d\n";
@@ -58,7 +59,7 @@ impl Patient {
         write(&at("dmesg_restrict"), "1\n", 0o644);
         write(&at("ahead"), "+900\n", 0o644);
         for folder in ["sudoers.d", "sysctl.d"] {
-            fs::create_dir(at(folder)).unwrap();
+            fs::create_dir(at(folder)).expect("a file");
         }
         let prepare = "
             mount --bind '@/passwd' /etc/passwd
@@ -91,50 +92,50 @@ impl Patient {
     /// Lets the usual key in.
     fn admit(&self) {
         let folder = self.files.path().join("home/.ssh");
-        fs::create_dir(&folder).unwrap();
-        fs::copy(self.sshd.dir().join("authorized_keys"), folder.join("authorized_keys")).unwrap();
+        fs::create_dir(&folder).expect("a file");
+        fs::copy(self.sshd.dir().join("authorized_keys"), folder.join("authorized_keys")).expect("a file");
     }
 
     /// A command as the host's root would type it there.
     fn type_there(&self, command: &str) -> std::process::Output {
         let mut shell = Command::new("nsenter");
         shell.arg(format!("--mount=/proc/{}/ns/mnt", self.sshd.pid()));
-        shell.args(["--", "sh", "-c", command]).stdin(Stdio::null()).output().unwrap()
+        shell.args(["--", "sh", "-c", command]).stdin(Stdio::null()).output().expect("its output")
     }
 
     /// Types what a finding says, where it says so.
     fn obey(&self, remedy: &Value) {
-        let command = remedy["command"].as_str().unwrap();
+        let command = remedy["command"].as_str().expect("a text");
         assert_eq!(remedy["kind"], "mend", "{remedy}");
-        let out = match remedy["place"].as_str().unwrap() {
+        let out = match remedy["place"].as_str().expect("a text") {
             "host_as_root" => self.type_there(command),
             // These tests run as root.
-            _ => Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().unwrap(),
+            _ => Command::new("sh").args(["-c", command]).stdin(Stdio::null()).output().expect("its output"),
         };
         assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
     }
 }
 
 fn faketime() -> PathBuf {
-    let folders = fs::read_dir("/usr/lib").unwrap().flatten();
+    let folders = fs::read_dir("/usr/lib").expect("a folder").flatten();
     let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     found.find(|path| path.exists()).expect("libfaketime is installed")
 }
 
 fn write(path: &Path, text: &str, mode: u32) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a file");
 }
 
 /// `check: what` of every finding.
 fn findings(ran: &Ran) -> Vec<Value> {
-    ran.json()["findings"].as_array().unwrap().clone()
+    ran.json()["findings"].as_array().expect("an array").clone()
 }
 
 /// The one finding of that check whose words have all of `parts`.
 fn one<'a>(findings: &'a [Value], check: &str, parts: &[&str]) -> &'a Value {
     let says = |it: &&Value| {
-        let what = it["what"].as_str().unwrap();
+        let what = it["what"].as_str().expect("a text");
         it["check"] == check && parts.iter().all(|part| what.contains(part))
     };
     let mut found = findings.iter().filter(says);
@@ -210,9 +211,9 @@ fn seven_planted_faults_are_named_at_once_and_each_command_mends_its_own() {
 fn answer_yes(command: &str, path: &str) -> std::process::Output {
     let mut typed = Command::new("script");
     typed.args(["-qec", command, "/dev/null"]).env("PATH", path).stdin(Stdio::piped());
-    let mut child = typed.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"y\n").unwrap();
-    child.wait_with_output().unwrap()
+    let mut child = typed.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child");
+    std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"y\n").expect("a pipe");
+    child.wait_with_output().expect("its output")
 }
 
 #[test]
