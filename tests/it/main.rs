@@ -71,6 +71,8 @@ mod ssh;
 #[cfg(test)]
 mod ssh_config;
 #[cfg(test)]
+mod sshfp;
+#[cfg(test)]
 mod store;
 mod support;
 #[cfg(test)]
