@@ -128,13 +128,19 @@ fn within(root: &Path, metadata: &fs::Metadata, settings: &Settings) -> (Vec<Fin
     let folder = shell_word(&root.display().to_string());
     if let Ok(space) = Space::of(root) {
         let free = units::value(space.free_bytes as f64, "bytes");
-        match space.free_bytes < settings.retention.reserve.0 {
-            true => {
-                let remedy = Remedy::Verb { kind: Kind::Mend, arguments: "prune".to_owned() };
-                let what = format!("{free} are left for {}, less than `retention.reserve`", root.display());
-                findings.push(Finding::here(Check::State, what, Some(remedy)));
-            }
-            false => good.push((Check::State, format!("{free} free"))),
+        let retention = &settings.retention;
+        let short = |key: &str| {
+            // What is due may be too little: then it is a person's to say what else may go.
+            let remedy = Remedy::Verb { kind: Kind::Look, arguments: "prune --dry-run".to_owned() };
+            let what = format!("{free} are left for {}, less than `retention.{key}`", root.display());
+            Finding::here(Check::State, what, Some(remedy))
+        };
+        if space.free_bytes < retention.reserve.0 {
+            findings.push(short("reserve"));
+        } else if space.free_bytes < retention.low_space.0 {
+            findings.push(short("low_space").note());
+        } else {
+            good.push((Check::State, format!("{free} free")));
         }
     }
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
@@ -172,10 +178,20 @@ fn clock(root: &Path, now: CollectorTime) -> (Vec<Finding>, Vec<Good>) {
         Some(newest) if newest > later => {
             let what =
                 format!("the newest sweep, {newest}, begins later than now: this machine's clock is behind");
-            let remedy = Remedy::mend(Place::HereAsRoot, "timedatectl set-ntp true");
+            let remedy = Remedy::mend(Place::HereAsRoot, keep_time());
             (vec![Finding::here(Check::Clock, what, remedy)], Vec::new())
         }
         _ => (Vec::new(), vec![(Check::Clock, now.rfc3339())]),
+    }
+}
+
+/// What this machine has to set its clock by others'.
+pub(super) fn keep_time() -> &'static str {
+    let has =
+        |program: &str| ["/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    match has("timedatectl") || !has("chronyc") {
+        true => "timedatectl set-ntp true",
+        false => "chronyc makestep",
     }
 }
 

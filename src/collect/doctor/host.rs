@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::commands::{authorize, doas_conf, sudoers};
 use super::finding::{Check, Finding, Kind, Place, Remedy, Severity};
+use super::here::keep_time;
 use super::keys::Keys;
 use super::needs;
 use super::packages::install;
@@ -43,7 +44,7 @@ pub fn of_all(found: &[Checkup], wanted: &Wanted<'_>, keys: &Keys) -> Vec<Findin
     let together = most - least < MOST_SKEW_S && (least > MOST_SKEW_S || most < -MOST_SKEW_S);
     if skews.len() >= WITNESSES && together {
         let what = format!("all hosts say that this machine's clock is {}", apart(-least));
-        let remedy = Remedy::mend(Place::HereAsRoot, "timedatectl set-ntp true");
+        let remedy = Remedy::mend(Place::HereAsRoot, keep_time());
         let mut findings = vec![Finding::here(Check::Clock, what, remedy)];
         let theirs = found.iter().flat_map(|it| of_host(it, wanted, keys));
         findings.extend(theirs.filter(|finding| finding.check != Check::Time));
@@ -85,16 +86,18 @@ fn refused(refusal: &Refusal, name: &HostName) -> Finding {
 }
 
 fn unconnected(host: &Host, error: &ConnectError, keys: &Keys) -> Finding {
+    let name = shell_word(host.name.as_str());
+    let show = || Some(Remedy::Verb { kind: Kind::Look, arguments: format!("hosts show {name}") });
     let address = shell_word(&host.address);
     let talk =
         format!("ssh -v -p {} {} true", host.port, shell_word(&format!("{}@{}", host.user, host.address)));
-    let (check, remedy) = match (error.outcome, error.phase) {
+    // `hosts trust` learns the jump hosts on the way, too; what else one of them lacks is not this host's.
+    let (check, remedy) = match (error.jump.unwrap_or(error.outcome), error.phase) {
+        (Outcome::AuthFailed, _) if error.on_the_way => (Check::Connect, show()),
         (Outcome::HostKeyUnknown, _) => (Check::HostKey, Some(Remedy::Trust { forget: Vec::new() })),
         (Outcome::HostKeyChanged, _) => {
             let forget = error.stale.as_ref().map(|stale| Remedy::Trust { forget: vec![(**stale).clone()] });
-            let name = shell_word(host.name.as_str());
-            let show = || Remedy::Verb { kind: Kind::Look, arguments: format!("hosts show {name}") };
-            (Check::HostKey, Some(forget.unwrap_or_else(show)))
+            (Check::HostKey, forget.or_else(show))
         }
         (Outcome::AuthFailed, _) => (Check::Auth, let_in(host, keys)),
         (_, Some(Phase::Resolve)) => {

@@ -27,6 +27,8 @@ pub struct ConnectError {
     pub transient: bool,
     /// What failed is a jump host on the way. All that are behind it are told the same.
     pub on_the_way: bool,
+    /// How that jump host answered.
+    pub jump: Option<Outcome>,
     /// How far it came, where that is known.
     pub phase: Option<Phase>,
     /// The line of a known_hosts file that has another key for the host.
@@ -43,7 +45,15 @@ pub struct StaleKey {
 
 impl ConnectError {
     pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), transient: false, on_the_way: false, phase: None, stale: None }
+        Self {
+            outcome,
+            detail: detail.into(),
+            transient: false,
+            on_the_way: false,
+            jump: None,
+            phase: None,
+            stale: None,
+        }
     }
 
     pub(super) fn unreachable(detail: impl Into<String>) -> Self {

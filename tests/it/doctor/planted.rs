@@ -13,6 +13,9 @@ use tempfile::TempDir;
 use crate::support::program::{Program, Ran};
 use crate::support::sshd::{Setup, Sshd, Userland};
 
+/// What this machine has enough of, however small it is.
+const FREE: &str = "[limits]\nconcurrency = 8\n[retention]\nreserve = \"0B\"\nlow_space = \"1KiB\"\n";
+
 const TOOL: &str = "dropsonde-test-tool";
 
 /// Makes the package, and a repository of it, in the folder that is its first argument.
@@ -156,7 +159,7 @@ fn seven_planted_faults_are_named_at_once_and_each_command_mends_its_own() {
     fs::copy(sshd.known_hosts(), &known).unwrap();
     fs::set_permissions(&known, fs::Permissions::from_mode(0o666)).unwrap();
     program.configure(&format!(
-        "[limits]\nconcurrency = 8\n[[hosts]]\nnames = \"web01\"\naddress = \"127.0.0.1\"\nport = {}\n\
+        "{FREE}[[hosts]]\nnames = \"web01\"\naddress = \"127.0.0.1\"\nport = {}\n\
          user = \"probe\"\nidentity_files = [{open:?}, {:?}]\nknown_hosts = [{known:?}]",
         sshd.port(),
         sshd.identity(),
@@ -225,7 +228,7 @@ fn a_host_that_is_not_known_and_lets_nobody_in_is_mended_step_by_step() {
     let other = Sshd::start(Setup::default());
     fs::write(&known, format!("[127.0.0.1]:{} {}\n", sshd.port(), other.host_key())).unwrap();
     program.configure(&format!(
-        "[limits]\nconcurrency = 8\n[[hosts]]\nnames = \"web01\"\naddress = \"127.0.0.1\"\nport = {}\n\
+        "{FREE}[[hosts]]\nnames = \"web01\"\naddress = \"127.0.0.1\"\nport = {}\n\
          user = \"probe\"\nidentity_files = [{key:?}]\nknown_hosts = [{known:?}]",
         sshd.port(),
     ));
@@ -248,4 +251,31 @@ fn a_host_that_is_not_known_and_lets_nobody_in_is_mended_step_by_step() {
     assert_eq!(found.len(), 1, "{found:#?}");
     let let_in = fs::read_to_string(patient.files.path().join("home/.ssh/authorized_keys")).unwrap();
     assert!(let_in.starts_with("restrict ssh-ed25519 AAAA") && let_in.lines().count() == 1, "{let_in}");
+}
+
+#[test]
+fn a_jump_host_that_is_not_known_is_learned_by_what_is_printed_for_the_host_behind_it() {
+    let (gate, inner, mut program) =
+        (Sshd::start(Setup::default()), Sshd::start(Setup::default()), Program::new());
+    let known = program.dir().join("known_hosts");
+    fs::copy(inner.known_hosts(), &known).unwrap();
+    // One key for both.
+    let folder = gate.dir().join("authorized_keys");
+    fs::copy(inner.dir().join("authorized_keys"), folder).unwrap();
+    program.configure(FREE);
+    for name in ["web1", "web2"] {
+        let files = (&*inner.identity(), &*known);
+        program.host_block(name, Some("127.0.0.1"), (inner.port(), "root"), files);
+        program.configure(&format!("jump = \"root@127.0.0.1:{}\"", gate.port()));
+    }
+    let doctor = || program.run(&["doctor", "--probe", "hello", "--json"]);
+    let found = findings(doctor().expect(4, &[]));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let finding = one(&found, "host_key", &["via 127.0.0.1", "shows the key"]);
+    assert_eq!(finding["hosts"], serde_json::json!(["web1", "web2"]));
+    let command = finding["remedy"]["command"].as_str().unwrap();
+    assert!(command.ends_with(" hosts trust 'web[1-2]'"), "{command}");
+    let out = answer_yes(command, &std::env::var("PATH").unwrap());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    assert_eq!(findings(doctor().expect(0, &[])), Vec::<Value>::new());
 }

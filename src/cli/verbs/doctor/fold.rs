@@ -51,7 +51,7 @@ pub(super) fn fold(findings: Vec<Finding>, found: &[Checkup], program: &str) -> 
 
 fn folded(what: String, those: Vec<Finding>, program: &str) -> Option<Folded> {
     let hosts: Vec<HostName> = those.iter().filter_map(|finding| finding.host.clone()).collect();
-    let many = those.len() > 1;
+    let same = those.windows(2).all(|two| two[0].what == two[1].what);
     let first = those.into_iter().next()?;
     let selector = shell_word(&select::fold(hosts.iter().map(HostName::as_str)));
     let command = first.remedy.map(|remedy| Command {
@@ -59,6 +59,6 @@ fn folded(what: String, those: Vec<Finding>, program: &str) -> Option<Folded> {
         kind: remedy.kind(),
         text: remedy.command(program, &selector),
     });
-    let what = if many { what } else { first.what };
+    let what = if same { first.what } else { what };
     Some(Folded { severity: first.severity, check: first.check, hosts, what, probes: first.probes, command })
 }
