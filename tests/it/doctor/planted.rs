@@ -37,14 +37,15 @@ dpkg-deb --build --root-owner-group -Znone deb repo/tool.deb
 echo \"deb [trusted=yes] file:$1/repo ./\" > apt/sources.list
 : > dpkg/status";
 
-/// One host with a user `probe`, whose /etc and package database are its own.
+/// One host with a user `probe`, who has that login shell; its /etc and package database are its own, and
+/// its clock is ahead.
 struct Patient {
     sshd: Sshd,
     files: TempDir,
 }
 
 impl Patient {
-    fn start() -> Self {
+    fn start(shell: &str) -> Self {
         let files = tempfile::Builder::new().prefix("dropsonde-patient.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
         fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
@@ -55,22 +56,24 @@ impl Patient {
         let home = at("home");
         fs::create_dir(&home).expect("a file");
         std::os::unix::fs::chown(&home, Some(54_321), None).expect("a file");
-        let user = format!("probe:*:54321:65534::{}:/bin/sh\n", home.display());
+        let user = format!("probe:*:54321:65534::{}:{shell}\n", home.display());
         write(&at("passwd"), &(passwd + &user), 0o644);
         let rules = "root ALL=(ALL:ALL) ALL\nprobe ALL=(root) /bin/sh\n@includedir /etc/sudoers.d\n";
         write(&at("sudoers"), rules, 0o440);
         write(&at("dmesg_restrict"), "1\n", 0o644);
         write(&at("ahead"), "+900\n", 0o644);
-        for folder in ["sudoers.d", "sysctl.d"] {
-            fs::create_dir(at(folder)).expect("a file");
-        }
+        write(&at("paranoid"), "4\n", 0o644);
+        fs::create_dir(at("work")).expect("a folder");
         let prepare = "
-            mount --bind '@/passwd' /etc/passwd
-            mount --bind '@/sudoers' /etc/sudoers
-            mount --bind '@/sudoers.d' /etc/sudoers.d
-            mount --bind '@/sysctl.d' /etc/sysctl.d
+            mount -t tmpfs none '@/work'
+            mkdir '@/work/upper' '@/work/work'
+            mount -t overlay -o lowerdir=/etc,upperdir='@/work/upper',workdir='@/work/work' none /etc
+            rm -rf /etc/sudoers.d /etc/sysctl.d /etc/apt
+            mkdir /etc/sudoers.d /etc/sysctl.d
+            cp -p '@/passwd' '@/sudoers' /etc
+            cp -r '@/apt' /etc
             mount --bind '@/dmesg_restrict' /proc/sys/kernel/dmesg_restrict
-            mount --bind '@/apt' /etc/apt
+            mount --bind '@/paranoid' /proc/sys/kernel/perf_event_paranoid
             mount --bind '@/lists' /var/lib/apt
             mount --bind '@/cache' /var/cache/apt
             mount --bind '@/log' /var/log
@@ -149,7 +152,7 @@ fn one<'a>(findings: &'a [Value], check: &str, parts: &[&str]) -> &'a Value {
 
 #[test]
 fn seven_planted_faults_are_named_at_once_and_each_command_mends_its_own() {
-    let patient = Patient::start();
+    let patient = Patient::start("/bin/sh");
     let (sshd, mut program) = (&patient.sshd, Program::new());
     patient.admit();
     // The first key is open to others, the second lets us in; anybody may write into known_hosts.
@@ -207,7 +210,7 @@ fn seven_planted_faults_are_named_at_once_and_each_command_mends_its_own() {
     assert_eq!(findings(last.expect(0, &[])), Vec::<Value>::new());
     assert_eq!(last.json()["hosts"][0]["root"], "sudo");
     assert!(doctor(&[]).out.contains("nothing is amiss"));
-    assert!(patient.files.path().join("sudoers.d/dropsonde-probe").exists());
+    assert!(patient.type_there("test -e /etc/sudoers.d/dropsonde-probe").status.success());
 }
 
 /// A person at a terminal who answers yes.
@@ -221,7 +224,7 @@ fn answer_yes(command: &str, path: &str) -> std::process::Output {
 
 #[test]
 fn a_host_that_is_not_known_and_lets_nobody_in_is_mended_step_by_step() {
-    let patient = Patient::start();
+    let patient = Patient::start("/usr/sbin/nologin");
     let (sshd, mut program) = (&patient.sshd, Program::new());
     let (key, known) = (program.dir().join("key"), program.dir().join("known_hosts"));
     // Another host's key is in its place, and ours is not there at all.
@@ -229,10 +232,12 @@ fn a_host_that_is_not_known_and_lets_nobody_in_is_mended_step_by_step() {
     fs::write(&known, format!("[127.0.0.1]:{} {}\n", sshd.port(), other.host_key())).unwrap();
     program.configure(&format!(
         "{FREE}[[hosts]]\nnames = \"web01\"\naddress = \"127.0.0.1\"\nport = {}\n\
-         user = \"probe\"\nidentity_files = [{key:?}]\nknown_hosts = [{known:?}]",
+         user = \"probe\"\nbecome = \"doas\"\nidentity_files = [{key:?}]\nknown_hosts = [{known:?}]",
         sshd.port(),
     ));
-    let doctor = || program.run(&["doctor", "web01", "--probe", "hello", "--json"]);
+    program.probe("rooted", "true", "format = \"text\"\nprivilege = \"root\"");
+    program.probe("counted", "true", "format = \"text\"\nneeds = [\"paranoid<=1\"]");
+    let doctor = || program.run(&["doctor", "web01", "--probe", "rooted", "--probe", "counted", "--json"]);
     let path = std::env::var("PATH").unwrap();
 
     let found = findings(doctor().expect(4, &[]));
@@ -246,11 +251,21 @@ fn a_host_that_is_not_known_and_lets_nobody_in_is_mended_step_by_step() {
     let found = findings(doctor().expect(4, &[]));
     assert_eq!(found.len(), 1, "{found:#?}");
     patient.obey(&one(&found, "auth", &["refused"])["remedy"]);
-    let found = findings(doctor().expect(0, &[]));
-    one(&found, "time", &["15 min ahead"]);
-    assert_eq!(found.len(), 1, "{found:#?}");
     let let_in = fs::read_to_string(patient.files.path().join("home/.ssh/authorized_keys")).unwrap();
     assert!(let_in.starts_with("restrict ssh-ed25519 AAAA") && let_in.lines().count() == 1, "{let_in}");
+
+    let found = findings(doctor().expect(4, &[]));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    patient.obey(&one(&found, "shell", &["account is currently not available"])["remedy"]);
+
+    let found = findings(doctor().expect(0, &[]));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    patient.obey(&one(&found, "time", &["15 min ahead"])["remedy"]);
+    patient.obey(&one(&found, "root", &["doas has no rules there"])["remedy"]);
+    patient.obey(&one(&found, "need", &["perf_event_paranoid=4, needs ≤ 1"])["remedy"]);
+    let last = doctor();
+    assert_eq!(findings(last.expect(0, &[])), Vec::<Value>::new());
+    assert_eq!(last.json()["hosts"][0]["root"], "doas");
 }
 
 #[test]
