@@ -253,6 +253,7 @@ fn unsaid(layered: &Layered<Defaults>) -> Unsaid {
         ssh_config: layered.is_written("ssh_config").then(|| defaults.ssh_config.clone()),
         said: Said {
             address: None,
+            destination: None,
             port: said("port"),
             user: said("user"),
             identity_files: said("identity_files"),

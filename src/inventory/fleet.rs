@@ -181,6 +181,7 @@ impl Common {
         let address = block.address.as_ref().filter(|_| block.destination.is_none());
         let said = Said {
             address: address.map(|_| who(&by.address)),
+            destination: block.destination.as_ref().map(|_| who(&by.address)),
             port: port_by,
             user: user_by,
             identity_files: identity_files_by,
