@@ -89,7 +89,7 @@ pub fn request<'a>(
 }
 
 /// Why the probe, which needs root, is not run on the host, where the configuration or an inventory says so.
-pub(super) fn root_refused<'a>(host: &'a Host, probe: &Probe) -> Option<&'a Refusal> {
+pub fn root_refused<'a>(host: &'a Host, probe: &Probe) -> Option<&'a Refusal> {
     match &host.root_by {
         RootBy::Refused(refusal) if probe.privilege == Privilege::Root && !is_root_already(host) => {
             Some(refusal)

@@ -33,7 +33,7 @@ pub use archived::Archived;
 pub use backfill::backfill;
 pub use descriptors::hosts_at_once;
 pub use dial::ssh_settings;
-pub use errand::{Cursors, Errand, Held, Target, request};
+pub use errand::{Cursors, Errand, Held, Target, request, root_refused};
 pub use event::{Event, Kept};
 pub use limits::Caps;
 pub use prepare::{complete, cursors, scheduled};

@@ -146,8 +146,8 @@ impl Host {
         ssh.args(["probe@127.0.0.1", command]).stdin(Stdio::null()).output().expect("its output")
     }
 
-    /// Runs `whoami` as the account and as root.
-    fn run(&self, by: &str) -> Ran {
+    /// With a probe that runs as the account and one that runs as root.
+    fn program(&self, by: &str) -> Program {
         let mut program = Program::new();
         program.probe("plain", "id -u", "format = \"text\"");
         program.probe("rooted", "id -u", "format = \"text\"\nprivilege = \"root\"");
@@ -159,7 +159,11 @@ impl Host {
             (self.sshd.port(), "probe"),
             (&self.sshd.identity(), &known),
         );
-        program.run(&["run", "plain", "rooted", "-H", "web01", "--json"])
+        program
+    }
+
+    fn run(&self, by: &str) -> Ran {
+        self.program(by).run(&["run", "plain", "rooted", "-H", "web01", "--json"])
     }
 
     /// The root probe is refused in these words; the other runs.
@@ -202,6 +206,10 @@ fn the_rules_for_root_are_enough_and_no_more() {
         assert!(!host.ssh(more).status.success(), "{more}");
     }
     host.denies("none", "become = \"none\": nothing runs as root on this host");
+    let dry = ["sweep", "--probe", "plain", "--probe", "rooted", "-H", "web01", "--dry-run"];
+    let dry = host.program("none").run(&dry);
+    dry.expect(0, &["rooted on web01 would be denied: the probe needs root: ", "become = \"none\""]);
+    assert!(dry.out.contains("# plain on web01") && !dry.out.contains("# rooted"), "{}", dry.out);
 }
 
 #[test]

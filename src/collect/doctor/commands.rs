@@ -17,6 +17,8 @@ pub(super) fn sudoers(user: &str) -> String {
 
 /// The same for doas, whose last rule that fits counts.
 pub(super) fn doas_conf(user: &str) -> String {
+    // A backslash is special there, and domains end with one.
+    let user = user.replace('\\', "\\\\");
     let rule = format!("permit nopass {user} as root cmd /bin/sh args -s");
     format!("printf '%s\\n' {} >> /etc/doas.conf && doas -C /etc/doas.conf", shell_word(&rule))
 }

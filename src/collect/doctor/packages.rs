@@ -1,6 +1,8 @@
 //! Which package of which distribution has a tool. Only tools that shipped probes or the supervisor use
 //! are known; another's package is taken to have its name.
 
+use crate::render::shell_word;
+
 /// Package managers, each with the column of [`PACKAGES`] that is its own and its command.
 const MANAGERS: [(&str, usize, &str); 6] = [
     ("apt-get", 0, "apt-get update && apt-get install -y"),
@@ -37,7 +39,10 @@ pub(super) fn install(tool: &str, has: impl Fn(&str) -> bool) -> Option<String> 
         return Some(format!("{command} linux-perf || apt-get install -y \"linux-tools-$(uname -r)\""));
     }
     let known = PACKAGES.iter().find(|(name, _)| *name == tool);
-    Some(format!("{command} {}", known.map_or(tool, |(_, packages)| packages[*column])))
+    Some(format!(
+        "{command} {}",
+        known.map_or_else(|| shell_word(tool), |(_, packages)| packages[*column].to_owned())
+    ))
 }
 
 #[cfg(test)]
