@@ -212,6 +212,32 @@ fn the_rules_for_root_are_enough_and_no_more() {
     assert!(dry.out.contains("# plain on web01") && !dry.out.contains("# rooted"), "{}", dry.out);
 }
 
+/// The processes that were started with that word.
+fn running(word: &str) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())
+    };
+    pids.filter(has).collect()
+}
+
+#[test]
+fn what_root_started_is_gone_at_the_deadline() {
+    let host = Host::start(Vec::new(), Vec::new());
+    host.sudoers(&blocks("sudoers")[0]);
+    host.doas(Some(&blocks("doas")[0]));
+    for (by, seconds) in [("sudo", "297531"), ("doas", "297532")] {
+        let program = host.program(by);
+        let script = format!("(setsid sleep {seconds} &); trap '' TERM; sleep {seconds}; sleep {seconds}");
+        program.probe("stubborn", &script, "format = \"text\"\nprivilege = \"root\"\ntimeout = \"2s\"");
+        let ran = program.run(&["run", "stubborn", "-H", "web01", "--json"]);
+        ran.ended(("web01", "stubborn"), "timed_out", &["deadline of 2s"]);
+        assert_eq!(running(seconds), Vec::<u32>::new(), "{by}");
+    }
+}
+
 #[test]
 fn a_program_that_is_not_there_is_named() {
     let host = Host::start(Vec::new(), vec!["sudo", "doas"]);
