@@ -13,7 +13,7 @@ use crate::support::sshd::{Setup, Sshd};
 
 /// What docs/operations.md promises: the budget for output, and this beside it.
 const BUDGET: u64 = 64 << 20;
-const BESIDE: u64 = 128 << 20;
+const BESIDE: u64 = 192 << 20;
 
 const HONEST: usize = 20;
 
@@ -124,7 +124,7 @@ fn servers_that_are_hostile_before_they_let_us_in() {
         ("wrong_tag", exchange(Exchange::WrongTag), "unreachable", "broke the SSH protocol"),
         ("banners", login(Login::EvilBanners), "unreachable", "more than a server has to say"),
         ("failures", login(Login::Failures), "auth_failed", "refused"),
-        ("methods", login(Login::EvilMethods), "auth_failed", "refused"),
+        ("methods", login(Login::EvilMethods), "unreachable", "authentication at"),
         ("questions", login(Login::Questions), "timed_out", "authentication at"),
         ("extensions", login(Login::Extensions), "unreachable", "authentication at"),
         ("successes", login(Login::Successes), "timed_out", "open channel"),
