@@ -5,6 +5,7 @@
 //! data. The host answers with one line, `dropsonde/1 <tag> gzip`, and one gzip stream: the probe's
 //! output and, last, a trailer with the run's [`Nonce`]. A [`Decoder`] turns that into a [`Decoded`].
 
+mod budget;
 mod conduct;
 mod decode;
 mod denial;
@@ -20,6 +21,7 @@ mod token;
 mod trailer;
 mod verdict;
 
+pub use budget::{Budget, Share};
 pub use conduct::{Conduct, conduct, over_budget};
 pub use decode::{Decoded, Decoder};
 pub use denial::{Denial, refused};

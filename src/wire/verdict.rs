@@ -22,6 +22,15 @@ const KILLED: i32 = 128 + 9;
 /// How much later than its supervisor a script may start.
 const LATE_START: Duration = Duration::from_secs(1);
 
+/// What a login that is not meant for commands says.
+const LOGIN_REFUSALS: [(&str, &str); 2] = [
+    (
+        "exec: restricted",
+        "login shell is a restricted one and does not start /bin/sh: give this user another",
+    ),
+    ("sftp connections only", "sshd lets this user do nothing but SFTP: take its ForceCommand off for it"),
+];
+
 pub(super) struct Evidence<'a> {
     pub trailer: Option<&'a Trailer>,
     /// What came instead of the supervisor's first line.
@@ -57,7 +66,12 @@ impl Decoder {
     fn judge_stop(&self, stopped: Stopped) -> Verdict {
         let truncated = |detail: String| because(Outcome::Truncated, detail);
         match stopped {
+            Stopped::Stderr => truncated(format!("stderr passed {} on the wire", self.limits.max_wire)),
             Stopped::Wire => truncated(format!("stream passed {} on the wire", self.limits.max_wire)),
+            Stopped::Stream(Broken::Memory) => truncated(format!(
+                "no room for it in limits.max_memory{}: raise it, or lower limits.concurrency",
+                self.share.as_ref().map(|share| format!(" of {}", share.all())).unwrap_or_default()
+            )),
             Stopped::Stream(Broken::Output) => self.too_much(),
             Stopped::Stream(Broken::Ratio) => {
                 truncated(format!("stream inflates to more than {} times its size", self.limits.max_ratio))
@@ -162,7 +176,14 @@ impl Decoder {
         if says("REFUSED") || says("account is currently not available") {
             return because(Outcome::Denied, with_words("host refused to run it", words));
         }
-        let what = format!("login shell ended with status {status} before the supervisor started");
+        if let Some((_, advice)) = LOGIN_REFUSALS.iter().find(|(text, _)| says(text)) {
+            return because(Outcome::Denied, *advice);
+        }
+        let what = match status {
+            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys?)"
+                .to_owned(),
+            _ => format!("login shell ended with status {status} before the supervisor started"),
+        };
         because(Outcome::Incomplete, with_words(&what, words))
     }
 }

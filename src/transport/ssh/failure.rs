@@ -214,6 +214,19 @@ pub(super) fn words(error: &russh::Error) -> String {
     }
 }
 
+/// Whether it just went away, as a busy server does. Whoever said something that is no SSH says it again.
+pub(super) fn is_gone(error: &russh::Error) -> bool {
+    use russh::Error;
+    match error {
+        Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => true,
+        Error::IO(error) => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ),
+        _ => false,
+    }
+}
+
 pub(super) const CLOSED: &str = "it closed the connection";
 
 fn broken(error: &dyn fmt::Display) -> String {
