@@ -43,6 +43,9 @@ const KINDS: [(&str, ReceiverKind); 3] = [
     ("webhook", ReceiverKind::Webhook),
 ];
 
+/// The one place that is a number.
+const COUNT: &str = "count";
+
 /// What a template may fill in.
 pub const PLACES: [&str; 14] = [
     "id",
@@ -53,7 +56,7 @@ pub const PLACES: [&str; 14] = [
     "metric",
     "condition",
     "hosts",
-    "count",
+    COUNT,
     "worst",
     "value",
     "summary",
@@ -262,11 +265,12 @@ fn template(section: &Section<'_>, kind: ReceiverKind, faults: &mut Faults) -> O
     }
     match Template::parse(&given.value, &PLACES) {
         Ok(template) => {
-            let filled = template.fill(|_| "1".to_owned());
+            // A word is JSON within a string only, and no end of an escape either.
+            let filled = template.fill(|place| if place == COUNT { "1" } else { "x" }.to_owned());
             let is_json = serde_json::from_str::<serde_json::Value>(&filled).is_ok();
             if kind == ReceiverKind::Webhook && !is_json {
                 let fault = fault("the template gives no JSON once it is filled in".to_owned());
-                faults.push(fault.expected("JSON, with places such as \"{{summary}}\" within its strings"));
+                faults.push(fault.expected("JSON, with places such as \"{{summary}}\" within its strings; {{count}} alone is a number"));
                 return None;
             }
             Some(template)

@@ -464,7 +464,20 @@ fn alerts_and_receivers_that_cannot_be() {
         &receiver("url_file = \"credential:../x\"\ntemplate = \"{{summary}} {{hosts}}\"\n"),
         &[
             "6:12: `receiver.url_file` cannot be \"credential:../x\"; expected a credential's name of A-Z a-z 0-9 . _ -",
-            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings",
+            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings; {{count}} alone is a number",
         ],
     );
+    for (template, good) in [
+        (r#"{"a": {{summary}}}"#, false),
+        (r#"{"a": {{value}}, "b": {{count}}}"#, false),
+        (r#"{"a": "\{{state}}"}"#, false),
+        (r#"{"a": "\u000{{rule}}"}"#, false),
+        (r#"{"a": "{{summary}}", "b": {{count}}, "{{rule}}": [{{count}}]}"#, true),
+    ] {
+        let toml = receiver(&format!("url = \"https://a\"\ntemplate = '{template}'\n"));
+        let machine = Machine::new().file(CONFIG, format!("{hosts}{toml}"));
+        let faults = load(&machine.sources()).err().map(|faults| faults.to_string()).unwrap_or_default();
+        assert_eq!(faults.contains("gives no JSON once"), !good, "{template}: {faults}");
+        assert_eq!(faults.is_empty(), good, "{template}: {faults}");
+    }
 }
