@@ -351,6 +351,15 @@ fn files_that_cannot_be_read() {
         "{}",
         machine.faults()
     );
+    // Nobody writes to it: whoever waited for that would wait for ever.
+    for path in [CONFIG, "etc/conf.d/a.toml", "etc/probes.d/a.toml"] {
+        let machine =
+            Machine::new().file("etc/config.toml", "").file("etc/conf.d/x", "").file("etc/probes.d/x", "");
+        let _ = fs::remove_file(machine.path(path));
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(machine.path(path)).status();
+        assert!(made.unwrap().success());
+        assert_eq!(machine.faults(), format!("{path}: this is a pipe, not a file"));
+    }
     let machine = Machine::new().file(CONFIG, "").file("etc/probes.d", "");
     assert_eq!(machine.faults(), "etc/probes.d: this is not a folder; expected a folder of .toml files");
 }
