@@ -19,7 +19,7 @@ use super::run::{Decided, Order, Outside, keep_inventories};
 use super::scrape::Scrape;
 use crate::collect::{Recorder, Start, Stop, clock, keep};
 use crate::config::{Faults, Schedule, Settings};
-use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
+use crate::model::{CollectorTime, Fate, OwnAlert, SweepId, Tick, duration_text};
 use crate::render::counted;
 use crate::schedule::Moment;
 use crate::watch::Trouble;
@@ -42,7 +42,7 @@ pub(super) struct Keeper {
     couriers: JoinSet<()>,
     scrape: Scrape,
     /// Whose round a task is, for one that panics.
-    owners: HashMap<Id, String>,
+    owners: HashMap<Id, (String, SweepId)>,
     loading: Option<Loading>,
     /// Looks after the state directory; a prune may take minutes.
     upkeep: Option<JoinHandle<()>>,
@@ -214,6 +214,7 @@ impl Keeper {
             let round = Round {
                 outfit: Arc::clone(&outfit),
                 schedule: Schedule::clone(schedule),
+            let owner = (schedule.name.clone(), start.sweep.clone());
                 start,
                 tick,
                 late,
@@ -222,7 +223,7 @@ impl Keeper {
                 written,
             };
             let task = self.rounds.spawn(round.run());
-            self.owners.insert(task.id(), schedule.name.clone());
+            self.owners.insert(task.id(), owner);
             started = true;
         }
         if !troubles.is_empty() {
@@ -241,7 +242,7 @@ impl Keeper {
                 (error.id(), None)
             }
         };
-        let name = self.owners.remove(&id).unwrap_or_default();
+        let name = self.owners.remove(&id).map(|owner| owner.0).unwrap_or_default();
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.running = None;
         }
@@ -382,10 +383,12 @@ impl Keeper {
             let known = old.remove(&schedule.name);
             let lane = match known {
                 Some(lane) if *lane.course.timetable() == schedule.timetable => lane,
-                known => {
+                _ => {
                     let key = (schedule.name.clone(), schedule.timetable.text().to_owned());
                     let mut lane = Lane::new(schedule.timetable.clone(), decided.get(&key).copied(), now);
-                    lane.running = known.and_then(|known| known.running);
+                    // Asked of those who run: the schedule may have been taken out meanwhile.
+                    let mut owners = self.owners.values();
+                    lane.running = owners.find(|it| it.0 == schedule.name).map(|it| it.1.clone());
                     lane
                 }
             };
