@@ -22,7 +22,7 @@ use crate::config::{Faults, Schedule, Settings};
 use crate::model::{CollectorTime, Fate, OwnAlert, SweepId, Tick, duration_text};
 use crate::render::counted;
 use crate::schedule::Moment;
-use crate::watch::Trouble;
+use crate::watch::{Trouble, Unkept};
 
 /// The clocks are looked at at least this often: one that is set wakes nobody.
 const BEAT: Duration = Duration::from_secs(1);
@@ -39,6 +39,8 @@ pub(super) struct Keeper {
     /// What follows sweeps, beside the schedules.
     followed: JoinSet<()>,
     mail: Arc<Mail>,
+    /// What was told while the disk took nothing.
+    unkept: Arc<Unkept>,
     couriers: JoinSet<()>,
     scrape: Scrape,
     /// Whose round a task is, for one that panics.
@@ -75,6 +77,7 @@ impl Keeper {
             scrape: Scrape::start(&outfit),
             followed: JoinSet::new(),
             mail,
+            unkept: Arc::default(),
             couriers,
             outfit,
             outside,
@@ -211,10 +214,10 @@ impl Keeper {
             let tick = ticks.last().cloned();
             let written = self.book.write(ticks);
             let Some((start, tick)) = start.zip(tick) else { continue };
+            let owner = (schedule.name.clone(), start.sweep.clone());
             let round = Round {
                 outfit: Arc::clone(&outfit),
                 schedule: Schedule::clone(schedule),
-            let owner = (schedule.name.clone(), start.sweep.clone());
                 start,
                 tick,
                 late,
@@ -294,6 +297,7 @@ impl Keeper {
             recorder: Arc::clone(&self.recorder),
             stop: self.stop.clone(),
             mail: Arc::clone(&self.mail),
+            unkept: Arc::clone(&self.unkept),
         };
         self.followed.spawn(follower.follow(event));
     }
@@ -346,6 +350,8 @@ impl Keeper {
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
                 self.scrape.show(&self.outfit);
                 self.take_lanes(&Decided::new());
+                // Incidents of what was taken out end with it.
+                self.follow(Event::Troubles(Vec::new()));
                 tracing::info!("configuration reloaded: {extent}");
                 self.outside.notify.ready(&self.status());
             }
