@@ -20,7 +20,7 @@ use crate::select::fold;
 /// Say which probes could run where, and what is missing for the others; runs none
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each host is asked over one connection what it lacks of the probes' needs, as the connection's user and, where
+Each host is asked over one connection what it lacks of the probes' needs, as the connection's user and, where \
 a probe wants root, through sudo -n.
 
 Exit status: 0 every host answered, 3 some did not, 4 none did. What a host lacks is a fact about it, no failure.
