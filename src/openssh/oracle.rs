@@ -110,6 +110,8 @@ pub struct Compared {
     /// Their places in what was asked about.
     pub hosts: Vec<usize>,
     pub differences: Vec<Difference>,
+    /// Neither we nor ssh would connect.
+    pub refused: bool,
 }
 
 impl Oracle {
@@ -123,11 +125,11 @@ impl Oracle {
             let said = format!("{:?} {:?} {port:?} {user:?}", asked.files, hostname.is_some());
             kinds.entry((answer.ok().map(|answer| answer.class), said)).or_default().push(place);
         }
-        let compare = |hosts: Vec<usize>| {
+        let compare = |is_refused: bool, hosts: Vec<usize>| {
             let differences = self.differences(machine, &asked[hosts[0]])?;
-            Ok(Compared { hosts, differences })
+            Ok(Compared { hosts, refused: is_refused && differences.is_empty(), differences })
         };
-        kinds.into_values().map(compare).collect()
+        kinds.into_iter().map(|((class, _), hosts)| compare(class.is_none(), hosts)).collect()
     }
 }
 

@@ -265,8 +265,7 @@ impl Run<'_> {
     fn refuse_loop(&self) -> Result<(), Trouble> {
         let hops = self.one("ProxyJump").and_then(|value| jump::parse(value).ok()?);
         let Some(last) = hops.as_ref().and_then(|hops| hops.last()) else { return Ok(()) };
-        let same_user = last.user.as_deref().is_none_or(|user| user == self.user());
-        if last.host == self.host && last.port.unwrap_or(22) == self.port() && same_user {
+        if last.is(&self.host, self.port(), self.user()) {
             let what = format!("ProxyJump {}: the host cannot be reached through itself", last.host);
             return Err(self.trouble_of("ProxyJump", what));
         }

@@ -1,5 +1,11 @@
 //! `ProxyJump`: `[user@]host[:port]` or `ssh://[user@]host[:port]`, several separated by commas.
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::file::File;
+use super::{Query, Source};
+
 /// One jump host as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hop {
@@ -17,6 +23,18 @@ pub(super) fn parse(value: &str) -> Result<Option<Vec<Hop>>, String> {
     value.split(',').map(hop).collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| {
         format!("ProxyJump cannot be {value:?}: expected [user@]host[:port], several separated by commas")
     })
+}
+
+/// What ssh is told when it is to reach a jump host through `others`: its `-J`, which counts before every
+/// file. It names no file of its own.
+pub(super) fn source(others: &[Hop]) -> Source {
+    let others: Vec<String> = others.iter().map(ToString::to_string).collect();
+    let text = format!("ProxyJump {}\n", others.join(","));
+    Source {
+        file: Arc::new(File::parse("ProxyJump".into(), text.as_bytes())),
+        is_user: true,
+        is_arguments: true,
+    }
 }
 
 /// What is wrong with jump hosts as they are written, if anything.
@@ -58,7 +76,35 @@ fn hop(text: &str) -> Option<Hop> {
     Some(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
 }
 
+/// As it may be written, for messages and for ssh's `-J`.
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        match (&self.host, self.port) {
+            (host, Some(port)) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            (host, None) if host.contains(':') => write!(f, "[{host}]"),
+            (host, Some(port)) => write!(f, "{host}:{port}"),
+            (host, None) => f.write_str(host),
+        }
+    }
+}
+
 impl Hop {
+    /// What was asked of the files, as a jump host that would ask the same of them.
+    pub fn asked(query: &Query<'_>) -> Self {
+        let user = query.user.map(str::to_owned);
+        Self { user, host: query.destination.to_owned(), port: query.port }
+    }
+
+    /// Whether it is that very host: another port, or another user's account, may well be the way in.
+    pub fn is(&self, host: &str, port: u16, user: &str) -> bool {
+        self.host == host
+            && self.port.unwrap_or(22) == port
+            && self.user.as_deref().is_none_or(|own| own == user)
+    }
+
     /// Whether its words can stand on a command line, which is where ssh puts them: what is more than a
     /// name is refused rather than passed on.
     pub fn is_plain(&self) -> bool {

@@ -72,7 +72,7 @@ pub fn settle(
     };
     let jump_sources = sources.iter().filter(|source| !source.is_arguments).cloned().collect();
     let settler = Settler { sources, jump_sources, here, world };
-    let settled = settler.settle(host, consult, &query, &mut Vec::new());
+    let settled = settler.settle(host, (consult, &query), None, &mut Vec::new());
     settled.unwrap_or_else(|trouble| refused(host, trouble))
 }
 
@@ -92,25 +92,29 @@ struct Settler<'a> {
 }
 
 impl Settler<'_> {
-    /// `path` are the destinations that lead here, for those that go round in a circle.
+    /// `path` are the questions that lead here, for those that go round in a circle. A jump host that is
+    /// reached through `others` has no proxy of its own, whatever the files say.
     fn settle(
         &self,
         host: &Host,
-        consult: &Consult,
-        query: &Query<'_>,
-        path: &mut Vec<String>,
+        (consult, query): (&Consult, &Query<'_>),
+        others: Option<&[Hop]>,
+        path: &mut Vec<Hop>,
     ) -> Result<Settled, Trouble> {
+        let given = others.map(jump::source);
         let sources = if path.is_empty() { self.sources } else { &self.jump_sources };
-        let answer = evaluate(query, sources, (self.here, self.world))?;
+        let sources: Vec<Source> = given.into_iter().chain(sources.iter().cloned()).collect();
+        let answer = evaluate(query, &sources, (self.here, self.world))?;
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
         let mut options = reading.options();
         let mut settled = Host { consult: None, ..host.clone() };
         self.places(&mut settled, consult, &mut reading);
         self.files(&mut settled, consult, &mut reading);
-        path.push(query.destination.to_owned());
+        path.push(Hop::asked(query));
         options.proxy = match &consult.jump {
-            Some(written) => self.said_jump(host, (consult, written), &mut reading, path),
+            _ if others.is_some() => Proxy::Direct,
+            Some(written) => self.said_jump((host, &settled), (consult, written), &mut reading, path),
             None => self.proxy(host, &mut reading, path),
         };
         path.pop();
@@ -159,7 +163,8 @@ impl Settler<'_> {
         if consult.said.known_hosts.is_some() {
             return;
         }
-        let (own, global) = (reading.paths("UserKnownHostsFile"), reading.paths("GlobalKnownHostsFile"));
+        let (own, global) =
+            (reading.paths("UserKnownHostsFile"), reading.paths("GlobalKnownHostsFile"));
         if own.is_none() && global.is_none() {
             return;
         }
@@ -172,7 +177,7 @@ impl Settler<'_> {
             .extend(global.unwrap_or_else(|| usual("/etc/ssh", ["ssh_known_hosts", "ssh_known_hosts2"])));
     }
 
-    fn proxy(&self, host: &Host, reading: &mut Reading<'_>, path: &mut Vec<String>) -> Proxy {
+    fn proxy(&self, host: &Host, reading: &mut Reading<'_>, path: &mut Vec<Hop>) -> Proxy {
         let answer = reading.answer;
         if let Some(setting) = answer.get("ProxyJump") {
             let written = setting.values.first().map_or("", String::as_str);
@@ -206,13 +211,20 @@ impl Settler<'_> {
     /// login name of the hosts behind it, where the configuration has one for them.
     fn said_jump(
         &self,
-        host: &Host,
+        (host, settled): (&Host, &Host),
         (consult, written): (&Consult, &str),
         reading: &mut Reading<'_>,
-        path: &mut Vec<String>,
+        path: &mut Vec<Hop>,
     ) -> Proxy {
         let user = consult.said.user.as_ref().map_or(&self.here.user, |_| &host.user);
-        match jump::parse(written).and_then(|hops| self.chain((host, user), hops.as_deref(), path)) {
+        let itself = |hops: Option<Vec<Hop>>| match hops.as_ref().and_then(|hops| hops.last()) {
+            Some(last) if path.last().is_some_and(|to| last.is(&to.host, settled.port, &settled.user)) => {
+                Err(format!("the host cannot be reached through itself: {last}"))
+            }
+            _ => Ok(hops),
+        };
+        let hops = jump::parse(written).and_then(itself);
+        match hops.and_then(|hops| self.chain((host, user), hops.as_deref(), path)) {
             Ok(hops) if hops.is_empty() => Proxy::Direct,
             Ok(hops) => Proxy::Jump(hops),
             Err(reason) => {
@@ -228,25 +240,25 @@ impl Settler<'_> {
         &self,
         (host, user): (&Host, &str),
         hops: Option<&[Hop]>,
-        path: &mut Vec<String>,
+        path: &mut Vec<Hop>,
     ) -> Result<Vec<Arc<Host>>, String> {
         let mut chain = Vec::new();
-        for hop in hops.unwrap_or_default() {
-            if path.len() > MAX_HOPS || path.contains(&hop.host) {
-                let ring = path.iter().map(String::as_str).chain([hop.host.as_str()]);
-                return Err(format!("it goes round in a circle: {}", ring.collect::<Vec<_>>().join(" → ")));
-            }
+        let hops = hops.unwrap_or_default();
+        for (place, hop) in hops.iter().enumerate() {
             if !hop.is_plain() {
                 return Err(format!("{:?} is no host's name", hop.host));
             }
-            let jump = self.jump((host, user), hop, path).map_err(|trouble| trouble.to_string())?;
+            // Those behind the first are reached through it, whatever proxy they would have alone.
+            let others = hops.get(..place).filter(|others| !others.is_empty());
+            if others.is_none() && (path.len() > MAX_HOPS || path.contains(hop)) {
+                let ring: Vec<String> = path.iter().chain([hop]).map(ToString::to_string).collect();
+                return Err(format!("it goes round in a circle: {}", ring.join(" → ")));
+            }
+            let jump = self.jump((host, user), (hop, others), path).map_err(|trouble| trouble.to_string())?;
             if let Some(refusal) = jump.ssh.refused.first() {
                 return Err(format!("the way through {} is barred: {refusal}", hop.host));
             }
-            // Those behind the first are reached through it, whatever proxy they would have alone.
-            if chain.is_empty()
-                && let Proxy::Jump(before) = &jump.ssh.proxy
-            {
+            if let Proxy::Jump(before) = &jump.ssh.proxy {
                 chain.extend(before.iter().cloned());
             }
             chain.push(Arc::new(jump));
@@ -254,7 +266,12 @@ impl Settler<'_> {
         Ok(chain)
     }
 
-    fn jump(&self, (host, user): (&Host, &str), hop: &Hop, path: &mut Vec<String>) -> Result<Host, Trouble> {
+    fn jump(
+        &self,
+        (host, user): (&Host, &str),
+        (hop, others): (&Hop, Option<&[Hop]>),
+        path: &mut Vec<Hop>,
+    ) -> Result<Host, Trouble> {
         let clean = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
         let name: String = hop.host.chars().map(clean).collect();
         let name = HostName::new(&name).unwrap_or_else(|_| host.name.clone());
@@ -271,7 +288,7 @@ impl Settler<'_> {
         let who: Arc<str> = "ProxyJump".into();
         consult.said.port = hop.port.map(|_| Arc::clone(&who));
         consult.said.user = hop.user.as_ref().map(|_| who);
-        jump = self.settle(&jump, &consult, &query, path)?.host;
+        jump = self.settle(&jump, (&consult, &query), others, path)?.host;
         Ok(jump)
     }
 }

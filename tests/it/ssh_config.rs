@@ -1,6 +1,7 @@
 //! Our reading of ssh_config against OpenSSH's own: `ssh -G` says what is right.
 
 mod generate;
+mod jumps;
 mod many;
 mod oracle;
 mod reached;

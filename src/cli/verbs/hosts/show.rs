@@ -32,7 +32,10 @@ impl Show {
         let hosts = context.select(&self.selector)?;
         let machine = context.machine()?;
         let settled: Vec<Settled> = hosts.iter().map(|host| machine.settle(host)).collect();
-        let compared = if self.ask_ssh { Some(compare(&machine, &hosts)?) } else { None };
+        let mut compared = if self.ask_ssh { Some(compare(&machine, &hosts)?) } else { None };
+        for one in compared.iter_mut().flatten() {
+            told_apart(one, &settled);
+        }
         if context.global.json {
             context.print_json(&json(&settled, compared.as_deref()))?;
         } else {
@@ -77,6 +80,16 @@ fn compare(machine: &Machine, hosts: &[&Host]) -> Result<Vec<Compared>> {
     }
     compared.sort_by(|a, b| a.hosts.cmp(&b.hosts));
     Ok(compared)
+}
+
+/// Values that are the same are not all: where we refuse what ssh has an answer for, ssh would connect.
+fn told_apart(compared: &mut Compared, settled: &[Settled]) {
+    let of_them = compared.hosts.iter().filter_map(|place| settled.get(*place));
+    let Some(refusal) = of_them.flat_map(|one| one.host.ssh.refused.first()).next() else { return };
+    if compared.differences.is_empty() && !compared.refused {
+        let (ours, ssh) = (vec![format!("refused: {refusal}")], vec!["connects".to_owned()]);
+        compared.differences.push(Difference { keyword: "all".to_owned(), ours, ssh });
+    }
 }
 
 const fn word(standing: Standing) -> &'static str {
