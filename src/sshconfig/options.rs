@@ -136,6 +136,13 @@ impl Reading<'_> {
         (!settings.is_empty()).then_some(paths)
     }
 
+    /// The same for a directive that ssh takes as it is written: no tokens, no variables, no `~`.
+    pub fn literal_paths(&self, name: &str) -> Option<Vec<PathBuf>> {
+        let settings = self.answer.all(name);
+        let words = settings.iter().flat_map(|setting| &setting.values).filter(|value| !is_none(value));
+        (!settings.is_empty()).then(|| words.map(PathBuf::from).collect())
+    }
+
     /// A path with `~`, tokens and variables replaced. A relative one starts where ssh's would: at the
     /// working directory.
     pub fn path(&self, written: &str) -> Result<PathBuf, String> {

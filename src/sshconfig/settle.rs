@@ -164,7 +164,7 @@ impl Settler<'_> {
             return;
         }
         let (own, global) =
-            (reading.paths("UserKnownHostsFile"), reading.paths("GlobalKnownHostsFile"));
+            (reading.paths("UserKnownHostsFile"), reading.literal_paths("GlobalKnownHostsFile"));
         if own.is_none() && global.is_none() {
             return;
         }
