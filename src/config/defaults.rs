@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use super::become_root::Become;
 use super::knob::{any, between, knobs};
 
+/// Those that ssh reads: a key that one of them marks as revoked must not get in by us.
+const KNOWN_HOSTS: [&str; 4] =
+    ["~/.ssh/known_hosts", "~/.ssh/known_hosts2", "/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2"];
+
 knobs! {
     /// What a host has unless it says otherwise.
     pub struct Defaults = ["defaults"], "DROPSONDE_DEFAULT_" {
@@ -18,8 +22,7 @@ knobs! {
         /// Ask the agent behind SSH_AUTH_SOCK for its keys, after the files'.
         agent: bool = true, any;
         /// Where host keys are looked up; `hosts trust` writes to the first.
-        known_hosts: Vec<PathBuf> =
-            ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"].map(PathBuf::from).into(), not_empty;
+        known_hosts: Vec<PathBuf> = KNOWN_HOSTS.map(PathBuf::from).into(), not_empty;
         /// ssh_config files, in the order in which they are asked. The default is what ssh reads; none
         /// at all is written `[]`.
         ssh_config: Vec<PathBuf> = ["~/.ssh/config", "/etc/ssh/ssh_config"].map(PathBuf::from).into(), any;
