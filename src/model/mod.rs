@@ -27,8 +27,8 @@ pub use quantity::{BadQuantity, ByteSize, duration_text, parse_byte_size, parse_
 pub use reading::{HostClock, Reading};
 pub use sample::{Bucket, Fault, Histogram, LabelPairs, Parsed, Sample, Span, Total};
 pub use ssh::{
-    AddressFamily, Agent, AlgorithmList, Algorithms, Consult, FirstLines, ListChange, Proxy, Refusal, Said,
-    SshOptions, Written,
+    AddressFamily, Agent, AlgorithmList, Algorithms, Consult, FROM, FirstLines, ListChange, Proxy, Refusal,
+    Said, SshOptions, Written,
 };
 pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
 pub use tick::{Fate, Tick};

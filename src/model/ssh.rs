@@ -43,6 +43,8 @@ pub struct SshOptions {
     pub server_alive_count: u32,
     /// A program that prints known_hosts lines, with its tokens as they are written.
     pub known_hosts_command: Option<String>,
+    /// Where the directives of [`FROM`] stand.
+    pub written: Vec<(&'static str, Written)>,
     /// What this program does not obey: a host with one of them is not connected to.
     pub refused: Vec<Refusal>,
 }
@@ -65,7 +67,22 @@ impl Default for SshOptions {
             server_alive_interval: None,
             server_alive_count: 3,
             known_hosts_command: None,
+            written: Vec::new(),
             refused: Vec::new(),
+        }
+    }
+}
+
+/// Directives of which only the connection shows that they cannot be obeyed.
+pub const FROM: [&str; 3] = ["AddressFamily", "BindAddress", "BindInterface"];
+
+impl SshOptions {
+    /// `directive`, behind the file and line where it stands.
+    #[must_use]
+    pub fn place(&self, directive: &str) -> String {
+        match self.written.iter().find(|(name, _)| *name == directive) {
+            Some((_, at)) => format!("{at}: {directive}"),
+            None => directive.to_owned(),
         }
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use super::directives::{Standing, directive};
 use super::evaluate::{Answer, Setting};
+use super::offered::{self, OFFERED};
 use super::{Here, World, time};
-use crate::model::{AddressFamily, Agent, AlgorithmList, Algorithms, ListChange, Proxy, Refusal, SshOptions};
+use crate::model::{
+    AddressFamily, Agent, AlgorithmList, Algorithms, FROM, ListChange, Proxy, Refusal, SshOptions,
+};
 
 /// Reads values out of an answer, and keeps what is wrong with them.
 pub(super) struct Reading<'a> {
@@ -40,6 +43,10 @@ impl Reading<'_> {
             server_alive_interval: limit("ServerAliveInterval"),
             server_alive_count: count("ServerAliveCountMax").unwrap_or(3),
             known_hosts_command: text("KnownHostsCommand").filter(|word| !is_none(word)),
+            written: FROM
+                .iter()
+                .filter_map(|name| Some((*name, self.answer.get(name)?.at.clone())))
+                .collect(),
             ..SshOptions::default()
         };
         if options.connection_attempts == 0 {
@@ -76,6 +83,12 @@ impl Reading<'_> {
         }
         if word("PreferredAuthentications").is_some_and(|list| !list.split(',').any(|it| it == "publickey")) {
             self.refuse("PreferredAuthentications", "this program logs in with keys only: add publickey");
+        }
+        for (name, _) in OFFERED {
+            let list = answer.get(name).and_then(|setting| setting.values.first());
+            if let Some(fault) = list.and_then(|list| offered::fault(name, &algorithms(list))) {
+                self.refuse(name, &fault);
+            }
         }
     }
 

@@ -279,6 +279,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_ssh_config_is_judged_by_is_what_we_have() {
+        let plain: Vec<String> = signing_algorithms().iter().map(ToString::to_string).collect();
+        let certified = signing_algorithms().iter().map(Algorithm::to_certificate_type).collect::<Vec<_>>();
+        let none = Algorithms::default();
+        for (directive, judged) in crate::sshconfig::OFFERED {
+            let ours: Vec<String> = match *directive {
+                "KexAlgorithms" => KEY_EXCHANGES.iter().map(|name| name.as_ref().to_owned()).collect(),
+                "Ciphers" => CIPHERS.iter().map(|name| name.as_ref().to_owned()).collect(),
+                "HostKeyAlgorithms" => certified.iter().chain(&plain).cloned().collect(),
+                "PubkeyAcceptedAlgorithms" => login_signatures(&none).unwrap(),
+                other => panic!("{other}"),
+            };
+            assert_eq!(*judged, ours, "{directive}");
+        }
+    }
+
+    #[test]
     fn an_ssh_config_narrows_and_reorders() {
         let list = |names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();

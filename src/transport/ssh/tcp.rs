@@ -72,13 +72,15 @@ async fn open(peer: SocketAddr, own: &[IpAddr], options: &SshOptions) -> Result<
     let socket = socket.map_err(|error| error.to_string())?;
     if let Some(wanted) = &options.bind_address {
         let Some(own) = own.iter().find(|own| own.is_ipv4() == peer.is_ipv4()) else {
-            return Err(format!("BindAddress {wanted} is of another address family"));
+            return Err(format!("{} {wanted} is of another address family", options.place("BindAddress")));
         };
         let bound = socket.bind(SocketAddr::new(*own, 0));
-        bound.map_err(|error| format!("BindAddress {wanted} is not one of this machine's: {error}"))?;
+        bound.map_err(|error| {
+            format!("{} {wanted} is not one of this machine's: {error}", options.place("BindAddress"))
+        })?;
     } else if let Some(interface) = &options.bind_interface {
         let bound = socket.bind_device(Some(interface.as_bytes()));
-        bound.map_err(|error| format!("BindInterface {interface}: {error}"))?;
+        bound.map_err(|error| format!("{} {interface}: {error}", options.place("BindInterface")))?;
     }
     socket.connect(peer).await.map_err(|error| words(&error))
 }
@@ -91,7 +93,10 @@ async fn own_addresses(options: &SshOptions, timeouts: &Timeouts) -> Result<Vec<
     let found = timeout(timeouts.resolve, lookup_host((wanted.as_str(), 0))).await;
     match found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(found) => Ok(found.map(|own| own.ip()).collect()),
-        Err(error) => Err(ConnectError::unreachable(format!("resolving BindAddress {wanted}: {error}"))),
+        Err(error) => {
+            let what = options.place("BindAddress");
+            Err(ConnectError::unreachable(format!("resolving {what} {wanted}: {error}")))
+        }
     }
 }
 
@@ -118,7 +123,8 @@ async fn resolve(host: &Host, timeouts: &Timeouts) -> Result<Vec<SocketAddr>, Co
     };
     let of_family: Vec<SocketAddr> = found.into_iter().filter(wanted).collect();
     if of_family.is_empty() {
-        let detail = format!("{} has no {word} address, and AddressFamily asks for one", host.address);
+        let asks = host.ssh.place("AddressFamily");
+        let detail = format!("{} has no {word} address, and {asks} asks for one", host.address);
         return Err(ConnectError::unreachable(detail));
     }
     Ok(of_family)

@@ -233,3 +233,63 @@ fn the_agent_is_the_one_that_an_ssh_config_names() {
     fs::copy(scene.sshd.identity().with_extension("pub"), stub.with_extension("pub")).unwrap();
     assert_eq!(scene.check("web1").1, "ok");
 }
+
+#[test]
+fn what_leaves_nothing_to_use_is_refused_where_it_stands() {
+    let scene = Scene::new("", "[[hosts]]\nnames = \"web1\"\n");
+    for list in [
+        "Ciphers aes128-cbc,3des-cbc",
+        "Ciphers -*",
+        "KexAlgorithms diffie-hellman-group14-sha1",
+        "HostKeyAlgorithms ssh-rsa",
+        "PubkeyAcceptedAlgorithms ssh-rsa,ssh-dss",
+    ] {
+        scene.ssh_config(&format!("Host web1\n{WAY}{list}\n"));
+        scene.refuses("web1", "unreachable", &[&format!("CONFIG:7: {list}: it leaves nothing to use")]);
+        let shown = scene.program.run(&["hosts", "show", "web1"]);
+        assert!(shown.code == Some(3) && shown.out.contains("it leaves nothing to use"), "{shown:?}");
+        // ssh would connect, and that is no "says the same".
+        let shown = scene.program.run(&["hosts", "show", "web1", "--ask-ssh"]);
+        assert!(
+            !shown.out.contains("ssh says the same") && shown.out.contains("ssh differs on"),
+            "{shown:?}"
+        );
+    }
+    // Neither of our ciphers has a use for a MAC.
+    scene.ssh_config(&format!("Host web1\n{WAY}MACs hmac-sha1\nCiphers +aes128-cbc\n"));
+    assert_eq!(scene.check("web1").1, "ok");
+    for (line, part) in [
+        ("BindAddress 192.0.2.1", "BindAddress 192.0.2.1 is not one of this machine's"),
+        ("BindAddress ::1", "BindAddress ::1 is of another address family"),
+        ("BindInterface nosuch0", "BindInterface nosuch0"),
+        ("AddressFamily inet6", "AddressFamily asks for one"),
+    ] {
+        scene.ssh_config(&format!("Host web1\n{WAY}{line}\n"));
+        scene.refuses("web1", "unreachable", &[&format!("CONFIG:7: {part}")]);
+    }
+}
+
+#[test]
+fn a_key_that_the_second_known_hosts_file_revokes_is_refused() {
+    let way = WAY.replace("UserKnownHostsFile KNOWN\n", "");
+    let scene = Scene::new(&format!("Host web1\n{way}"), "[[hosts]]\nnames = \"web1\"\n");
+    let ssh = scene.program.dir().join("home/.ssh");
+    fs::copy(scene.sshd.known_hosts(), ssh.join("known_hosts")).unwrap();
+    assert_eq!(scene.check("web1").1, "ok");
+    let known = fs::read_to_string(scene.sshd.known_hosts()).unwrap();
+    let (_, key) = known.lines().next().unwrap().split_once(' ').unwrap();
+    fs::write(ssh.join("known_hosts2"), format!("@revoked * {key}\n")).unwrap();
+    let place = format!("{}:1", ssh.join("known_hosts2").display());
+    scene.refuses("web1", "host_key_changed", &["@revoked", &place]);
+}
+
+#[test]
+fn the_systems_known_hosts_files_are_taken_as_they_are_written() {
+    let text = "Host web1\nUserKnownHostsFile /a/%h\nGlobalKnownHostsFile /b/%h ~/c /d/${PATH}\n";
+    let scene = Scene::new(text, "[[hosts]]\nnames = \"web1\"\n");
+    let shown = scene.program.run(&["hosts", "show", "web1", "--json"]).json();
+    let mut values = shown["hosts"][0]["values"].as_array().unwrap().iter();
+    let files = values.find(|value| value["key"] == "known_hosts").unwrap();
+    assert_eq!(files["value"], "/a/web1 /b/%h ~/c /d/${PATH}", "{shown}");
+    assert_eq!(shown["hosts"][0]["refused"], serde_json::json!([]));
+}
