@@ -73,7 +73,14 @@ pub fn general(detail: &str, (name, address): (&HostName, Option<&str>)) -> Stri
             _ => word.to_owned(),
         }
     };
-    detail.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    // The jump host is not the host's own: which one it is, all behind it want to know.
+    let mut is_jump = false;
+    let words = detail.split(' ').map(|text| {
+        let shown = if is_jump { text.to_owned() } else { word(text) };
+        is_jump = text == "via" || (is_jump && !text.ends_with([':', ')', ',', ';']));
+        shown
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 pub fn ink(outcome: Outcome) -> Ink {
@@ -117,6 +124,12 @@ mod tests {
             "[web.internal]:2222 shows the key SHA256:abc, and run dropsonde hosts trust web01",
             "HOST shows the key SHA256:…, and run dropsonde hosts trust HOST",
         );
+        let dead = "unreachable via jdead (10.1.2.3:9): connecting to 10.1.2.3:9: refused";
+        check(dead, "unreachable via jdead (10.1.2.3:9): connecting to HOST: refused");
+        let dead = "unreachable via 10.1.2.3:2222: connecting to 10.1.2.3:2222: refused";
+        check(dead, "unreachable via 10.1.2.3:2222: connecting to HOST: refused");
+        let down = "connecting to 10.0.0.7:22 via web01 failed: from there web01 is down";
+        check(down, "connecting to HOST via web01 failed: from there HOST is down");
         check("web02 is another, web011 too", "web02 is another, web011 too");
     }
 

@@ -45,7 +45,11 @@ async fn two_hops_each_with_its_own_key_and_known_hosts() {
     let settings = settings();
     let there = behind(&target, &[host(&first), host(&second)]);
     let session = ssh::connect(&there, &settings).await.unwrap();
-    assert!(session.peer().ends_with(&format!("via 127.0.0.1:{}", second.port())), "{}", session.peer());
+    assert!(
+        session.peer().ends_with(&format!("via web01 (127.0.0.1:{})", second.port())),
+        "{}",
+        session.peer()
+    );
     let (end, stdout, _) = run(&session, "echo here; head -c 3000000 /dev/zero").await;
     assert_eq!((end, stdout.len()), (ExecEnd::Exited(0), 3_000_005));
     assert!(forwarded(&first, &second) && forwarded(&second, &target));
@@ -94,7 +98,7 @@ async fn a_dead_jump_host_has_the_same_words_for_all() {
     let dead = Host { port, ..host(&target) };
     let settings = settings();
     let there = behind(&target, std::slice::from_ref(&dead));
-    let via = format!("unreachable via 127.0.0.1:{port}: ");
+    let via = format!("unreachable via web01 (127.0.0.1:{port}): ");
     let parts = [via.as_str(), "connection refused"];
     let first = refuses(&there, &settings, Outcome::Unreachable, &parts).await;
     let again = refuses(&there, &settings, Outcome::Unreachable, &[]).await;
@@ -153,7 +157,7 @@ async fn a_target_that_is_down_is_its_own_trouble() {
     let settings = settings();
     let there = behind(&target, &[host(&jump)]);
     let down = Host { port, ..there.clone() };
-    let parts = [format!("connecting to 127.0.0.1:{port} via 127.0.0.1:{}", jump.port())];
+    let parts = [format!("connecting to 127.0.0.1:{port} via web01 (127.0.0.1:{})", jump.port())];
     let error = refuses(&down, &settings, Outcome::Unreachable, &[&parts[0]]).await;
     assert!(!error.on_the_way, "{error}");
     ssh::connect(&there, &settings).await.unwrap().close().await;
@@ -177,7 +181,7 @@ async fn a_jump_host_that_dies_takes_its_sessions_and_is_opened_again() {
             how();
         });
         let ExecEnd::Lost(text) = end else { panic!("{end:?}") };
-        let name = format!("the jump host 127.0.0.1:{} was lost", jump.port());
+        let name = format!("the jump host web01 (127.0.0.1:{}) was lost", jump.port());
         assert!(text.contains(&name), "{text}");
     };
     die(&|| jump.sessions().into_iter().for_each(|pid| kill(pid, "KILL"))).await;
@@ -189,7 +193,7 @@ async fn a_jump_host_that_dies_takes_its_sessions_and_is_opened_again() {
         sessions.into_iter().for_each(|pid| kill(pid, "KILL"));
     })
     .await;
-    let parts = ["unreachable via 127.0.0.1:", "connection refused"];
+    let parts = ["unreachable via web01 (127.0.0.1:", "connection refused"];
     refuses(&there, &settings, Outcome::Unreachable, &parts).await;
     assert_eq!(logins(&jump), 2);
 }

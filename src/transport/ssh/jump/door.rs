@@ -236,11 +236,15 @@ fn barred(name: &str, why: &str) -> ConnectError {
     ConnectError { on_the_way: true, ..ConnectError::unreachable(detail) }
 }
 
-/// A jump host as its user wrote it, but for the login name.
+/// A jump host as its user wrote it, but for the login name, and where that is.
 fn written(host: &Host) -> String {
-    match host.port {
+    let at = match host.port {
         22 => host.address.clone(),
         port => format!("{}:{port}", host.address),
+    };
+    match host.name.as_str() {
+        name if name == host.address => at,
+        name => format!("{name} ({at})"),
     }
 }
 
