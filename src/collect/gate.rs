@@ -1,7 +1,7 @@
 //! How many hosts may be starting something at once: few at first, more as they prove quick. It knows
 //! nothing of what they start.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,18 +15,26 @@ const QUICK: Duration = Duration::from_secs(1);
 
 /// A full burst of connections is what accept queues and MaxStartups drop, and where many hosts share one
 /// machine their probes would starve each other. So each host that is quick lets one more in, up to
-/// the limit: a fleet that answers at once is at the limit after three round trips.
+/// the limit: a fleet that answers at once is at the limit after three round trips. One that does not answer
+/// at all lets one more in, too, when it is given up: it costs nobody anything but its place. That ends with
+/// the first that answers after all: then they are slow, and more of them would be slower.
 #[derive(Debug)]
 pub(super) struct Gate {
     places: Arc<Semaphore>,
     open: AtomicUsize,
     limit: usize,
+    is_slow: AtomicBool,
 }
 
 impl Gate {
     pub fn new(limit: usize) -> Arc<Self> {
         let open = limit.min(AT_FIRST);
-        Arc::new(Self { places: Arc::new(Semaphore::new(open)), open: AtomicUsize::new(open), limit })
+        Arc::new(Self {
+            places: Arc::new(Semaphore::new(open)),
+            open: AtomicUsize::new(open),
+            limit,
+            is_slow: AtomicBool::new(false),
+        })
     }
 
     /// Waits for a place.
@@ -53,6 +61,19 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Gives the place back because the host has not answered.
+    pub fn give_up(&self) {
+        self.leave();
+        if !self.gate.is_slow.load(Ordering::Relaxed) {
+            self.gate.widen();
+        }
+    }
+
+    /// It did answer, after it had been given up.
+    pub fn was_slow(&self) {
+        self.gate.is_slow.store(true, Ordering::Relaxed);
+    }
+
     /// Gives the place back early: others have waited long enough for this host.
     pub fn leave(&self) {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -94,5 +115,24 @@ mod tests {
         assert_eq!(width(&slow), 8);
         drop(turn);
         assert_eq!(width(&slow), 8);
+    }
+
+    #[tokio::test]
+    async fn silent_hosts_let_more_in_until_one_of_them_turns_out_to_be_slow() {
+        let gate = Gate::new(64);
+        let mut silent = Vec::new();
+        for expected in 9..=12 {
+            let mut turn = gate.enter().await;
+            turn.since -= QUICK;
+            turn.give_up();
+            silent.push(turn);
+            assert_eq!(width(&gate), expected);
+        }
+        silent[0].was_slow();
+        let turn = gate.enter().await;
+        turn.give_up();
+        assert_eq!(width(&gate), 12);
+        drop(silent);
+        assert_eq!(width(&gate), 12);
     }
 }

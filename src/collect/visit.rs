@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::dial::patiently;
 use super::errand::{Errand, Target, request, root_refused};
@@ -105,6 +105,7 @@ struct Let {
 /// Connects, as often as it makes sense. The visit's time begins when it is this host's turn to be
 /// connected to: hosts that hang before it in the line are not its fault.
 async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
+    approach(shared, target).await?;
     let turn = tokio::select! {
         biased;
         () = shared.stop.finishing() => return Err(shared.interrupted("it began")),
@@ -116,9 +117,13 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
         tokio::pin!(connecting);
         tokio::select! {
             answer = &mut connecting => return answer,
-            () = sleep_until(Instant::now() + START_PATIENCE) => turn.leave(),
+            () = sleep_until(Instant::now() + START_PATIENCE) => turn.give_up(),
         }
-        connecting.await
+        let answer = connecting.await;
+        if matches!(answer, Ok(Ok(_))) {
+            turn.was_slow();
+        }
+        answer
     };
     let answer = tokio::select! {
         biased;
@@ -128,10 +133,23 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
     match answer {
         Ok(Ok(session)) => Ok(Let { session, deadline, turn }),
         Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
-        Err(_) => {
-            let limit = duration_text(shared.limits.visit_timeout);
-            Err(Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}")))
-        }
+        Err(_) => Err(shared.no_session()),
+    }
+}
+
+/// Waits for the host's jump hosts before it is the host's turn: one that hangs must not keep the places of
+/// hosts that are reached another way.
+async fn approach(shared: &Shared, target: &Target) -> Result<(), Ended> {
+    let approach = timeout(shared.limits.visit_timeout, ssh::approach(&target.host, &shared.ssh));
+    let answer = tokio::select! {
+        biased;
+        () = shared.stop.finishing() => return Err(shared.interrupted("it began")),
+        answer = approach => answer,
+    };
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
+        Err(_) => Err(shared.no_session()),
     }
 }
 
@@ -358,6 +376,11 @@ impl Shared {
             Some(_) => ExecEnd::TimedOut("sweep"),
             None => ExecEnd::Lost("interrupted".to_owned()),
         }
+    }
+
+    fn no_session(&self) -> Ended {
+        let limit = duration_text(self.limits.visit_timeout);
+        Ended::new(Outcome::TimedOut, format!("no session within the visit's {limit}"))
     }
 
     async fn tell(&self, event: Event) {

@@ -26,6 +26,16 @@ pub async fn connect(host: &Host, settings: &Settings) -> Result<Session, Connec
     Ok(Session::new(shaken, settings.timeouts_for(host)))
 }
 
+/// Waits until the host's jump hosts let connections through, or it is known that they do not; a host
+/// without any is not waited for. It costs the host nothing, and many behind one jump host wait together.
+pub async fn approach(host: &Host, settings: &Settings) -> Result<(), ConnectError> {
+    failure::barred(host)?;
+    match Way::of(host) {
+        Way::Through(chain) => settings.jumps.ready(chain, settings).await,
+        Way::Direct | Way::Command(_) => Ok(()),
+    }
+}
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {

@@ -24,7 +24,7 @@ mod settings;
 mod slots;
 mod tcp;
 
-pub use connect::connect;
+pub use connect::{approach, connect};
 pub use exec::Output;
 pub use failure::{ConnectError, Phase, StaleKey};
 pub use inspect::{AgentSeen, KeySeen, inspect_agent, inspect_key};

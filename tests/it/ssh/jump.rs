@@ -1,5 +1,6 @@
 //! Jump hosts: real ones, dead ones, and those that die on the way.
 
+use std::io::BufRead;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
@@ -274,4 +275,35 @@ fn a_dead_jump_host_is_named_once_for_its_whole_fleet() {
     swept.ended(("127.0.1.7", "hello"), "unreachable", &["unreachable via 127.0.0.1:2222: "]);
     let warnings = swept.err.lines().filter(|line| line.contains("hosts are unreachable via")).count();
     assert_eq!(warnings, 1, "{}", swept.err);
+}
+
+/// Hosts that wait for a jump host have nothing to do: they must not keep the places of those that have.
+#[test]
+fn hosts_behind_a_mute_jump_host_do_not_keep_others_waiting() {
+    let sshd = Sshd::start(Setup::default());
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut program = Program::new();
+    program.hosts("direct[1-4]", &sshd).hosts("behind[001-200]", &sshd);
+    let jump = format!("root@127.0.0.1:{}", mute.local_addr().unwrap().port());
+    let text = std::fs::read_to_string(program.dir().join("config.toml")).unwrap();
+    let behind = |line: &str| match line.starts_with("names = \"behind") {
+        true => format!("{line}\njump = {jump:?}\n"),
+        false => format!("{line}\n"),
+    };
+    let text: String = text.lines().map(behind).collect();
+    std::fs::write(program.dir().join("config.toml"), text).unwrap();
+    // Eight places for three seconds each: two hundred hosts would keep them for longer than that.
+    let limits = "limits.key_exchange_timeout=40s";
+    let arguments = ["sweep", "-H", "*", "--probe", "hello", "--ndjson", "--set", limits];
+    let mut sweep = program.command(&arguments).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(sweep.stdout.take().unwrap()).lines();
+    for _ in 0..4 {
+        let line: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let host = line["host"].as_str().unwrap();
+        assert!(host.starts_with("direct") && line["outcome"] == "ok", "{line}");
+    }
+    // What was waited for ends at once, as do those who waited.
+    drop(mute);
+    assert_eq!(lines.filter(|line| line.as_ref().unwrap().contains("unreachable via")).count(), 200);
+    assert!(sweep.wait().unwrap().code() == Some(3) || sweep.wait().unwrap().code() == Some(4));
 }

@@ -107,6 +107,11 @@ impl Door {
         }
     }
 
+    /// Waits until there is a way through, or it is known that there is none.
+    pub async fn ready(&self, settings: &Settings) -> Result<(), ConnectError> {
+        self.place(settings).await.map(drop)
+    }
+
     pub async fn close(&self) {
         let links = std::mem::take(&mut *self.lock()).links;
         for link in links {

@@ -23,6 +23,11 @@ impl Jumps {
         self.door(chain).lane(target, timeouts, settings).await
     }
 
+    /// Waits until there is a way through `chain`, or it is known that there is none.
+    pub async fn ready(&self, chain: &[Arc<Host>], settings: &Settings) -> Result<(), ConnectError> {
+        self.door(chain).ready(settings).await
+    }
+
     /// Closes the connections that are open. Those behind others first: they go through them.
     pub async fn close(&self) {
         let mut doors = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
