@@ -75,9 +75,12 @@ pub fn general(detail: &str, (name, address): (&HostName, Option<&str>)) -> Stri
     };
     // The jump host is not the host's own: which one it is, all behind it want to know.
     let mut is_jump = false;
-    let words = detail.split(' ').map(|text| {
-        let shown = if is_jump { text.to_owned() } else { word(text) };
-        is_jump = text == "via" || (is_jump && !text.ends_with([':', ')', ',', ';']));
+    let all: Vec<&str> = detail.split(' ').collect();
+    let words = all.iter().enumerate().map(|(at, text)| {
+        // Nor is a key of the agent, of which many may have one comment.
+        let is_ours = all.get(at + 1..).is_some_and(|rest| rest.starts_with(&["from", "ssh-agent"]));
+        let shown = if is_jump || is_ours { (*text).to_owned() } else { word(text) };
+        is_jump = *text == "via" || (is_jump && !text.ends_with([':', ')', ',', ';']));
         shown
     });
     words.collect::<Vec<_>>().join(" ")
@@ -130,6 +133,8 @@ mod tests {
         check(dead, "unreachable via 10.1.2.3:2222: connecting to HOST: refused");
         let down = "connecting to 10.0.0.7:22 via web01 failed: from there web01 is down";
         check(down, "connecting to HOST via web01 failed: from there HOST is down");
+        let agents = "me@10.0.0.7:22 refused me SHA256:abc from ssh-agent (ssh-ed25519)";
+        check(agents, "me@HOST refused me SHA256:abc from ssh-agent (ssh-ed25519)");
         check("web02 is another, web011 too", "web02 is another, web011 too");
     }
 

@@ -32,4 +32,4 @@ pub use ssh::{
 };
 pub use sweep::{Cause, Kept, Plan, PlannedHost, SweepEnd, Trigger};
 pub use tick::{Fate, Tick};
-pub use time::{CollectorTime, HostTime};
+pub use time::{CollectorTime, HostTime, date_text};

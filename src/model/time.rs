@@ -48,3 +48,9 @@ wall_clock!(
     /// A moment on a host's wall clock, in nanoseconds since 1970 (UTC): for display and skew only.
     HostTime
 );
+
+/// A moment in seconds since 1970, as a person reads it: `2027-01-15 08:00:00 UTC`.
+pub fn date_text(unix_s: u64) -> String {
+    let moment = i64::try_from(unix_s).ok().and_then(|unix_s| DateTime::from_timestamp(unix_s, 0));
+    moment.map_or_else(|| "a day beyond all calendars".to_owned(), |at| at.format("%F %T UTC").to_string())
+}

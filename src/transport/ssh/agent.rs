@@ -21,6 +21,15 @@ pub(super) struct Agent {
     pub identities: Vec<AgentIdentity>,
 }
 
+/// A key as a person knows it: several may have the same comment, and some have none.
+pub(super) fn name(identity: &AgentIdentity) -> String {
+    let print = identity.public_key().fingerprint(HashAlg::Sha256);
+    match identity.comment() {
+        "" => format!("{print} from ssh-agent"),
+        comment => format!("{comment} {print} from ssh-agent"),
+    }
+}
+
 /// Connects and lists.
 pub(super) async fn open(
     socket: &Path,

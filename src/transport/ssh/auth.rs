@@ -19,12 +19,18 @@ use super::client::{Client, Witness};
 use super::connect::Shaken;
 use super::failure::{ConnectError, Phase};
 use super::identity::{CertificateFile, Identity};
+use super::key::KeyFault;
 use super::offer::{By, What, accepted_words};
 use super::settings::Settings;
 use crate::model::{self, Host, Outcome};
 
 /// A server says which RSA signatures it takes right after the key exchange, if it says it at all.
 const RSA_WAIT: Duration = Duration::from_millis(300);
+
+/// What sshd says when it has counted as many keys as it takes.
+const TOO_MANY: &str = "Too many authentication failures";
+const TOO_MANY_REMEDY: &str = ": it counts each key that is offered, so name the right ones in identity_files, or set \
+                               IdentitiesOnly yes in the ssh_config";
 
 /// Logs in, and hands the connection back.
 pub(super) async fn authenticate(
@@ -43,6 +49,7 @@ pub(super) async fn authenticate(
         min_rsa_bits: min_rsa_bits(&host.ssh.algorithms),
         rsa: None,
         tried: Vec::new(),
+        taken: Vec::new(),
         refused: Vec::new(),
         notes: Vec::new(),
         accepts: None,
@@ -61,7 +68,8 @@ pub(super) async fn authenticate(
                 ConnectError::broken_off(Phase::Authentication, &shaken.peer, &why)
             } else {
                 // Too many keys, or a user it does not let in: its goodbye is its answer.
-                login.notes.insert(0, why);
+                let remedy = if why.contains(TOO_MANY) { TOO_MANY_REMEDY } else { "" };
+                login.notes.insert(0, why + remedy);
                 login.failure(&shaken.peer)
             });
         }
@@ -91,6 +99,8 @@ struct Login<'a> {
     rsa: Option<HashAlg>,
     /// The keys that were offered, as a person knows them.
     tried: Vec<String>,
+    /// Those of them that the server took, and wants more than.
+    taken: Vec<String>,
     /// What the server will not have a second time: keys, and certificates by their serialised form.
     refused: Vec<What>,
     /// What else the person should know: keys that could not be used, and why.
@@ -149,12 +159,20 @@ impl Login<'_> {
             Err(fault) => fault.to_string(),
         };
         let Some(public) = identity.public.as_ref().map(|public| public.key_data().clone()) else {
-            self.notes.push(fault);
+            let is_locked = matches!(identity.private, Err(KeyFault::Encrypted { .. }));
+            let (file, may_have) = (identity.path.display(), lazy.may_have_keys());
+            self.notes.push(match is_locked && may_have {
+                true => format!(
+                    "{file} is encrypted, and without {file}.pub nobody can tell whether ssh-agent has it: \
+                     ssh-keygen -y -f {file} > {file}.pub, and ssh-add {file} if it has not"
+                ),
+                false => fault,
+            });
             return None;
         };
         let mut agent = lazy.open(self, settings).await;
         let held = agent.as_ref().and_then(|agent| agent.holds(&public));
-        let Some(name) = held.map(|held| format!("{} from ssh-agent", held.comment())) else {
+        let Some(name) = held.map(agent::name) else {
             self.notes.push(fault);
             *lazy = Lazy::Open(agent.map(Box::new));
             return None;
@@ -237,7 +255,7 @@ impl Login<'_> {
     /// What the agent has that no file named.
     async fn offer_rest(&mut self, mut agent: Agent) -> Option<End> {
         for identity in agent.identities.clone() {
-            let name = format!("{} from ssh-agent", identity.comment());
+            let name = agent::name(&identity);
             let what = match identity {
                 AgentIdentity::PublicKey { key, .. } => What::Key(key.key_data().clone()),
                 AgentIdentity::Certificate { certificate, .. } => What::Certificate(Box::new(certificate)),
@@ -343,7 +361,7 @@ impl Login<'_> {
             AuthResult::Failure { .. } if self.handle.is_closed() => Some(End::Lost),
             AuthResult::Failure { remaining_methods, partial_success } => {
                 if partial_success {
-                    self.notes.push("that key is accepted, but not enough by itself".to_owned());
+                    self.taken.extend(self.tried.pop());
                 }
                 self.refused.push(what);
                 let goes_on = remaining_methods.contains(&MethodKind::PublicKey);
@@ -376,15 +394,25 @@ impl Login<'_> {
     }
 
     fn failure(&self, peer: &str) -> ConnectError {
-        let mut parts = vec![if self.tried.is_empty() {
-            format!(
-                "no key to offer to {}@{peer}: set identity_files, or load a key into ssh-agent",
-                self.user
-            )
-        } else {
-            format!("{}@{peer} refused {}", self.user, self.tried.join(", "))
+        let who = format!("{}@{peer}", self.user);
+        let (tried, taken) = (self.tried.join(", "), self.taken.join(", "));
+        let mut parts = vec![match (self.tried.is_empty(), self.taken.is_empty()) {
+            (true, true) => {
+                format!("no key to offer to {who}: set identity_files, or load a key into ssh-agent")
+            }
+            (false, true) => format!("{who} refused {tried}"),
+            (true, false) => format!("{who} took {taken}, which is not enough by itself"),
+            (false, false) => {
+                format!("{who} took {taken}, which is not enough by itself, and refused {tried}")
+            }
         }];
         parts.extend(self.accepts.as_ref().map(accepted_words));
+        if !self.tried.is_empty() && self.tried.iter().all(|key| key.contains("(rsa-sha2-")) {
+            // A server says which signatures it knows, and not always which of them it takes.
+            let old = "where it takes RSA keys with SHA-1 only (ssh-rsa), which this program never signs with, use an \
+                       ed25519 key";
+            parts.push(old.to_owned());
+        }
         parts.extend(self.notes.iter().cloned());
         ConnectError::new(Outcome::AuthFailed, parts.join("; "))
     }
@@ -397,6 +425,11 @@ enum Lazy<'a> {
 }
 
 impl Lazy<'_> {
+    /// Whether there is an agent that may have keys, for all that is known without asking it.
+    const fn may_have_keys(&self) -> bool {
+        matches!(self, Self::Closed(Some(_)) | Self::Open(Some(_)))
+    }
+
     /// The agent, taken out; who goes on without it puts it back.
     async fn open(&mut self, login: &mut Login<'_>, settings: &Settings) -> Option<Agent> {
         match std::mem::replace(self, Lazy::Open(None)) {

@@ -1,13 +1,13 @@
 //! Host certificates: whether one speaks for the host that shows it. Everything that ssh checks, and one
 //! thing more: a certificate that names no host is nobody's.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use crate::model::duration_text;
+use crate::model::date_text;
 use crate::transport::known_hosts::{HostId, KnownHosts, Place, Verdict, fingerprint, matches_pattern};
 
 /// What a host's certificate is to be held against.
@@ -74,12 +74,11 @@ fn fault(certificate: &Certificate, terms: &Terms<'_>, now: u64) -> Option<Strin
         return Some("it is a user's certificate, not a host's".to_owned());
     }
     if now < certificate.valid_after() {
-        let wait = duration_text(Duration::from_secs(certificate.valid_after() - now));
-        return Some(format!("it is not valid for another {wait}: is this machine's clock right?"));
+        let at = date_text(certificate.valid_after());
+        return Some(format!("it is not valid before {at}: is this machine's clock right?"));
     }
     if now >= certificate.valid_before() {
-        let past = duration_text(Duration::from_secs(now - certificate.valid_before()));
-        return Some(format!("it expired {past} ago"));
+        return Some(format!("it expired on {}", date_text(certificate.valid_before())));
     }
     // Validity and authority are judged already: what may still fail is the signature itself.
     let signer = certificate.signature_key().fingerprint(HashAlg::Sha256);
@@ -165,7 +164,7 @@ mod tests {
     fn a_certificate_is_valid_from_its_first_second_to_before_its_last() {
         let shown = certificate(CertType::Host, &["web01.eu"], |_| ());
         for (at, expected) in
-            [(-61, "it is not valid for another 1s"), (-60, ""), (59, ""), (60, "it expired")]
+            [(-61, "it is not valid before 2027-01-15 07:59:00 UTC"), (-60, ""), (59, ""), (60, "it expired")]
         {
             let found = fault_at(&shown, NOW.checked_add_signed(at).unwrap());
             assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{at}: {found}");

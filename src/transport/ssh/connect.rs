@@ -87,6 +87,11 @@ pub(super) async fn enter(
     }
     let shaken = shaken.map_err(|failure| match failure {
         Unshaken::HostKey { key, verdict, certificate } => {
+            let verdict = match verdict {
+                // It did show one of that authority; what is wrong with it is said below.
+                Verdict::Unknown { .. } if certificate.is_some() => Verdict::Unknown { authority: None },
+                verdict => verdict,
+            };
             let error = failure::host_key(host, &id, &key, (&known, &verdict, role));
             match certificate {
                 Some(why) => ConnectError {

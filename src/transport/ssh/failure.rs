@@ -104,7 +104,7 @@ impl Phase {
 
 /// A host that an ssh_config says something of which we do not obey is not connected to, and neither is
 /// one whose ssh_config nobody has asked.
-pub(super) fn barred(host: &Host) -> Result<(), ConnectError> {
+pub fn barred(host: &Host) -> Result<(), ConnectError> {
     if host.consult.is_some() {
         let detail = "its ssh_config was not asked, which is a fault of this program: please report it";
         return Err(ConnectError::unreachable(detail));
@@ -204,7 +204,14 @@ pub(super) fn words(error: &russh::Error) -> String {
                 AlgorithmKind::Compression => "compression",
                 AlgorithmKind::Mac => "MAC",
             };
-            clip(&format!("no {what} in common; it offers {}", theirs.join(", ")))
+            let text = clip(&format!("no {what} in common; it offers {}", theirs.join(", ")));
+            match kind {
+                AlgorithmKind::Key if theirs.iter().any(|name| name == "ssh-rsa") => format!(
+                    "{text}; ssh-rsa signs with SHA-1, which this program does not take: update its sshd, or give \
+                     it an ed25519 host key (ssh-keygen -A)"
+                ),
+                _ => text,
+            }
         }
         Error::Version => "it does not speak SSH 2.0".to_owned(),
         Error::WrongServerSig => "its host key signature is wrong".to_owned(),

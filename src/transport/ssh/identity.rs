@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::public::KeyData;
@@ -14,7 +14,7 @@ use russh::keys::{self, Certificate, PublicKey};
 use rustix::fs::OFlags;
 
 use super::key::{self, KeyFault, UserKey};
-use crate::model::duration_text;
+use crate::model::date_text;
 
 /// Far above any public key or certificate.
 const MAX_BYTES: u64 = 256 << 10;
@@ -66,19 +66,16 @@ impl CertificateFile {
         let unusable = |why: String| format!("{} is of no use: {why}", self.path.display());
         let certificate = self.certificate.as_ref().map_err(|why| unusable(why.clone()))?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let text = |seconds| duration_text(Duration::from_secs(seconds));
         if certificate.cert_type() != CertType::User {
             return Err(unusable("it is a host's certificate".to_owned()));
         }
         if now >= certificate.valid_before() {
-            let past = text(now - certificate.valid_before());
-            return Err(unusable(format!("it expired {past} ago: have it signed again")));
+            let at = date_text(certificate.valid_before());
+            return Err(unusable(format!("it expired on {at}: have it signed again")));
         }
         if now < certificate.valid_after() {
-            let wait = text(certificate.valid_after() - now);
-            return Err(unusable(format!(
-                "it is not valid for another {wait}: is this machine's clock right?"
-            )));
+            let at = date_text(certificate.valid_after());
+            return Err(unusable(format!("it is not valid before {at}: is this machine's clock right?")));
         }
         Ok(certificate)
     }

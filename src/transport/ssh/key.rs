@@ -36,12 +36,15 @@ pub(super) fn load(path: &Path) -> Result<UserKey, KeyFault> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    // As ssh has it: a key that is ours is kept from others; of a key that is not, its owner decides.
-    if metadata.mode() & 0o077 != 0 && metadata.uid() == rustix::process::getuid().as_raw() {
+    let mut text = String::new();
+    let read = file.take(MAX_KEY_BYTES).read_to_string(&mut text);
+    // As ssh has it: a key that is ours is kept from others; of a key that is not, its owner decides. A
+    // public half is for others.
+    let is_ours = metadata.uid() == rustix::process::getuid().as_raw();
+    if metadata.mode() & 0o077 != 0 && is_ours && !is_public(&text) {
         return Err(KeyFault::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
     }
-    let mut text = String::new();
-    file.take(MAX_KEY_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    read.map_err(unreadable)?;
     match keys::decode_secret_key(&text, None) {
         Ok(private) => Ok(UserKey { private: Arc::new(private) }),
         Err(_) if is_encrypted(&text) => Err(KeyFault::Encrypted { path: path.to_owned() }),
@@ -55,11 +58,16 @@ fn is_encrypted(text: &str) -> bool {
     text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
-fn reason(text: &str, error: &keys::Error) -> String {
+fn is_public(text: &str) -> bool {
     let first = text.trim_start();
-    if first.starts_with("ssh-") || first.starts_with("ecdsa-") {
-        "it is the public half".to_owned()
-    } else if !first.contains("PRIVATE KEY-----") {
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| first.starts_with(kind))
+}
+
+fn reason(text: &str, error: &keys::Error) -> String {
+    if is_public(text) {
+        "it is the public half, and the private one is not in ssh-agent: name the file without .pub"
+            .to_owned()
+    } else if !text.contains("PRIVATE KEY-----") {
         "it has no PRIVATE KEY block".to_owned()
     } else {
         error.to_string()

@@ -43,7 +43,19 @@ async fn rsa_keys_never_sign_with_sha1() {
     let key = keygen(sshd.dir(), "rsa", &["-N", "", "-t", "rsa", "-b", "2048"]);
     authorize(&sshd, &key);
     let with_rsa = Host { identity_files: vec![key], ..host(&sshd) };
-    refuses(&with_rsa, &settings(), Outcome::AuthFailed, &["(rsa-sha2-512)"]).await;
+    refuses(
+        &with_rsa,
+        &settings(),
+        Outcome::AuthFailed,
+        &["(rsa-sha2-512)", "RSA keys with SHA-1 only (ssh-rsa)"],
+    )
+    .await;
+    // And the same with its own key.
+    let host_key = keygen(sshd.dir(), "host_rsa", &["-N", "", "-t", "rsa", "-b", "2048"]);
+    let lines = vec![format!("HostKey {}", host_key.display()), "HostKeyAlgorithms ssh-rsa".to_owned()];
+    let sshd = Sshd::start(Setup { lines, ..Setup::default() });
+    let parts = ["no host key algorithm in common; it offers ssh-rsa; ssh-rsa signs with SHA-1"];
+    refuses(&host(&sshd), &settings(), Outcome::Unreachable, &parts).await;
 }
 #[tokio::test]
 async fn a_refused_key_is_named_with_what_the_server_accepts() {
@@ -58,14 +70,22 @@ async fn a_refused_key_is_named_with_what_the_server_accepts() {
 
     let sshd = Sshd::start(Setup { lines: vec!["MaxAuthTries 1".to_owned()], ..Setup::default() });
     let both = Host { identity_files: vec![other, sshd.identity()], ..host(&sshd) };
-    refuses(&both, &settings(), Outcome::AuthFailed, &["Too many authentication failures"]).await;
+    refuses(
+        &both,
+        &settings(),
+        Outcome::AuthFailed,
+        &["Too many authentication failures: it counts", "IdentitiesOnly yes"],
+    )
+    .await;
 
     let lines = vec!["AuthenticationMethods publickey,keyboard-interactive".to_owned()];
     let lines =
         lines.into_iter().chain(["KbdInteractiveAuthentication yes".to_owned(), "UsePAM yes".to_owned()]);
     let sshd = Sshd::start(Setup { lines: lines.collect(), ..Setup::default() });
-    let parts = ["not enough by itself", "it accepts keyboard-interactive"];
-    refuses(&host(&sshd), &settings(), Outcome::AuthFailed, &parts).await;
+    let took = format!("took {} (ssh-ed25519), which is not enough by itself", sshd.identity().display());
+    let parts = [took.as_str(), "it accepts keyboard-interactive"];
+    let error = refuses(&host(&sshd), &settings(), Outcome::AuthFailed, &parts).await;
+    assert!(!error.detail.contains("refused"), "{error}");
 }
 #[tokio::test]
 async fn a_key_that_cannot_be_used_says_why() {
@@ -87,6 +107,10 @@ async fn a_key_that_cannot_be_used_says_why() {
     let half = exposed.with_extension("pub");
     fs::set_permissions(&half, fs::Permissions::from_mode(0o600)).unwrap();
     refuses(&with(&half), &settings(), Outcome::AuthFailed, &["it is the public half"]).await;
+    // It is for others to read.
+    fs::set_permissions(&half, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = refuses(&with(&half), &settings(), Outcome::AuthFailed, &["it is the public half"]).await;
+    assert!(!error.detail.contains("chmod"), "{error}");
     refuses(&with(&dir.join("missing")), &settings(), Outcome::AuthFailed, &["cannot be read: No such file"])
         .await;
     refuses(&with(dir), &settings(), Outcome::AuthFailed, &["is open to others"]).await;
@@ -153,12 +177,19 @@ async fn the_agent_signs_after_the_files_or_alone() {
 
     let unknown = keygen(sshd.dir(), "unknown", &["-N", "", "-t", "ed25519"]);
     agent.add(&unknown);
-    let parts = ["refused unknown from ssh-agent (ssh-ed25519)"];
+    let parts = ["refused unknown SHA256:", " from ssh-agent (ssh-ed25519)"];
     refuses(&alone, &agent.settings(), Outcome::AuthFailed, &parts).await;
     // A key that was refused as a file is not offered once more by the agent.
     let again = Host { identity_files: vec![unknown], ..host(&sshd) };
     let error = refuses(&again, &agent.settings(), Outcome::AuthFailed, &[]).await;
     assert!(!error.detail.contains("from ssh-agent"), "{error}");
+    // Which of its keys an encrypted PEM file is, only the public half beside it says.
+    let locked = keygen(sshd.dir(), "locked", &["-N", "secret", "-t", "rsa", "-b", "2048", "-m", "PEM"]);
+    agent.add(&locked);
+    fs::remove_file(locked.with_extension("pub")).unwrap();
+    let pem = Host { identity_files: vec![locked.clone()], ..host(&sshd) };
+    let parts = [format!("ssh-keygen -y -f {0} > {0}.pub", locked.display())];
+    refuses(&pem, &agent.settings(), Outcome::AuthFailed, &[&parts[0]]).await;
 
     for (name, args) in [
         ("encrypted", &["-N", "secret", "-t", "ed25519"][..]),
