@@ -60,10 +60,13 @@ fn bytes(path: &Path, guarded: bool) -> io::Result<Result<Vec<u8>, String>> {
     if guarded && (!own || metadata.mode() & 0o022 != 0) {
         let mode = metadata.mode() & 0o7777;
         let shown = path.display();
+        let chown = (!own).then(|| format!("chown {} {shown}", rustix::process::getuid().as_raw()));
+        let chmod = (mode & 0o022 != 0).then(|| format!("chmod go-w {shown}"));
+        let mend: Vec<String> = chown.into_iter().chain(chmod).collect();
         return Ok(Err(format!(
-            "others may write it (owner {}, mode {mode:04o}), and ssh refuses it: chmod go-w {shown}, \
-             chown it to you",
-            metadata.uid()
+            "others may write it (owner {}, mode {mode:04o}), and ssh refuses it: {}",
+            metadata.uid(),
+            mend.join(" && ")
         )));
     }
     let mut bytes = Vec::new();

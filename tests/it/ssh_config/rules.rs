@@ -152,3 +152,26 @@ fn a_file_that_others_may_write_is_refused() {
     // Debian's ssh lets a group of one's own write what is included; we are as strict as ssh without that.
     assert!(bench.refused(&file, "web1").0);
 }
+
+#[test]
+fn a_file_that_is_anothers_is_told_what_mends_it_and_no_more() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let bench = Bench::new();
+    let included = bench.file("theirs", "Port 5\n");
+    let file = bench.file("config", &format!("Include {}\n", included.display()));
+    let refused = || {
+        let query = dropsonde::sshconfig::Query { destination: "web1", hostname: None, port: None, user: None };
+        let machine = super::machine();
+        let sources = machine.sources(Some(std::slice::from_ref(&file)));
+        dropsonde::sshconfig::evaluate(&query, &sources, (machine.here(), &machine)).unwrap_err().to_string()
+    };
+    let (ours, shown) = (rustix::process::getuid().as_raw(), included.display());
+    chown(&included, Some(4711), None).unwrap();
+    assert!(refused().ends_with(&format!("ssh refuses it: chown {ours} {shown}")), "{}", refused());
+    set_permissions(&included, Permissions::from_mode(0o620)).unwrap();
+    let both = format!("ssh refuses it: chown {ours} {shown} && chmod go-w {shown}");
+    assert!(refused().ends_with(&both), "{}", refused());
+    chown(&included, Some(ours), None).unwrap();
+    assert!(refused().ends_with(&format!("ssh refuses it: chmod go-w {shown}")), "{}", refused());
+}
