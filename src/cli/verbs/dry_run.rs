@@ -14,6 +14,7 @@ use crate::model::{Outcome, Probe, Reach};
 use crate::render::json::Schema;
 use crate::render::{Lines, counted, escape};
 use crate::select::fold;
+use crate::transport::ssh::barred;
 use crate::wire::{Nonce, RunTag, refused};
 
 /// Stands where a run has its random tokens.
@@ -36,7 +37,7 @@ struct DryRun<'a> {
 struct DryHeld<'a> {
     host: &'a str,
     probe: &'a str,
-    /// `skipped`, `denied`.
+    /// `skipped`, `unreachable`, `denied`.
     outcome: Outcome,
     why: Cow<'a, str>,
 }
@@ -106,10 +107,14 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
     Ok(Exit::Good)
 }
 
-/// Why a probe would not be sent to a host: it is in quarantine there, or may not be root.
+/// Why a probe would not be sent to a host: it is in quarantine there, or may not be root, or its
+/// ssh_config keeps the host from being connected to.
 fn why<'a>(errand: &'a Errand, target: &Target, probe: &Probe) -> Option<(Outcome, Cow<'a, str>)> {
     if let Some(why) = errand.held(&target.host.name, &probe.name) {
         return Some((Outcome::Skipped, why.into()));
+    }
+    if let (Reach::Ssh, Err(barred)) = (target.host.reach, barred(&target.host)) {
+        return Some((barred.outcome, barred.detail.into()));
     }
     root_refused(&target.host, probe).map(|refusal| (Outcome::Denied, refused(refusal).into()))
 }

@@ -293,3 +293,16 @@ fn the_systems_known_hosts_files_are_taken_as_they_are_written() {
     assert_eq!(files["value"], "/a/web1 /b/%h ~/c /d/${PATH}", "{shown}");
     assert_eq!(shown["hosts"][0]["refused"], serde_json::json!([]));
 }
+
+#[test]
+fn a_dry_run_sends_nothing_to_a_host_that_is_not_connected_to() {
+    let text = format!("Host web2\nCheckHostIP yes\nHost *\n{WAY}");
+    let scene = Scene::new(&text, "[[hosts]]\nnames = \"web[1-2]\"\n");
+    let dry = scene.program.run(&["sweep", "--dry-run", "--probe", "hello"]);
+    let why =
+        format!("hello on web2 would be unreachable: not connected to: {}:2", scene.config_file().display());
+    dry.expect(0, &[&why, "CheckHostIP yes"]);
+    assert!(dry.out.contains("web1: root@") && !dry.out.contains("web2"), "{dry:?}");
+    let dry = scene.program.run(&["sweep", "--dry-run", "--probe", "hello", "--json"]).json();
+    assert_eq!((&dry["planned"], &dry["held"][0]["outcome"]), (&2.into(), &"unreachable".into()), "{dry}");
+}
