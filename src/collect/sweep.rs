@@ -27,6 +27,8 @@ use crate::wire;
 #[derive(Debug, Clone)]
 pub struct Sweeper {
     pub limits: Limits,
+    /// What the output of all readings in flight may take. Sweeps that run at the same time share one.
+    pub memory: Arc<wire::Budget>,
     pub ssh: Arc<ssh::Settings>,
     pub stop: Stop,
     pub pace: Pace,
@@ -95,6 +97,7 @@ impl Sweeper {
             wire: wire_limits(&self.limits),
             opening: Gate::new(self.limits.opening as usize),
             limits: self.limits.clone(),
+            memory: Arc::clone(&self.memory),
             ssh: Arc::clone(&self.ssh),
             errand,
             handle,

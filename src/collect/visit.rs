@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::dial::patiently;
-use super::errand::{Errand, Target, request};
+use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
 use super::gate::{Gate, Turn};
 use super::stop::Stop;
@@ -27,6 +27,7 @@ use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
 pub(super) struct Shared {
     pub limits: Limits,
     pub wire: wire::Limits,
+    pub memory: Arc<wire::Budget>,
     pub ssh: Arc<ssh::Settings>,
     pub errand: Errand,
     pub handle: SweepHandle,
@@ -52,6 +53,16 @@ impl Ended {
     fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
         Self { outcome, detail: Some(detail.into()) }
     }
+}
+
+/// What a reading has beside its facts.
+#[derive(Default)]
+struct Output {
+    raw: Bytes,
+    /// It is all that the reading has to show.
+    is_shown: bool,
+    /// The memory that it is in.
+    room: Option<wire::Share>,
 }
 
 /// A host keeps its place among those that are starting something until its probes' first bytes are
@@ -255,6 +266,8 @@ async fn run_one<T: Transport>(
         deadline: visit_deadline.min(own_deadline),
     };
     let mut decoder = Decoder::new(&request);
+    let room = shared.memory.share();
+    decoder.draw_on(room.clone());
     decoder.hold_until_first_byte(turn);
     let end = tokio::select! {
         biased;
@@ -287,14 +300,17 @@ async fn run_one<T: Transport>(
         bytes_raw: decoded.raw.len() as u64,
         wire: decoded.wire,
     };
-    let text = (probe.format == Format::Text).then(|| decoded.raw.clone());
-    shared.record(reading, decoded.raw, text).await
+    let is_shown = probe.format == Format::Text;
+    shared.record(reading, Output { raw: decoded.raw.into(), is_shown, room: Some(room) }).await
 }
 
 /// What has to be had before a probe may run: that nobody else runs it there, and how its run is told
 /// from every other. The claim is held until the reading is recorded.
 fn permission(shared: &Shared, host: &Host, probe: &Probe) -> Result<(Claim, (RunTag, Nonce)), Ended> {
     let skipped = |why: String| Ended::new(Outcome::Skipped, why);
+    if let Some(refusal) = root_refused(host, probe) {
+        return Err(Ended::new(Outcome::Denied, wire::refused(refusal)));
+    }
     let claim = match shared.handle.claim(&host.name, &probe.name) {
         Ok(Claimed::Ours(claim)) => claim,
         Ok(Claimed::Theirs(Some(sweep))) => return Err(skipped(format!("already running in sweep {sweep}"))),
@@ -349,7 +365,9 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
-    async fn record(&self, reading: Reading, raw: Vec<u8>, text: Option<Vec<u8>>) -> Result<(), StoreError> {
+    async fn record(&self, reading: Reading, output: Output) -> Result<(), StoreError> {
+        let Output { raw, is_shown, room } = output;
+        let text = is_shown.then(|| raw.clone());
         // The bytes are shared, not copied; what is told must not keep them alive.
         let told = Reading { wire: Bytes::new(), ..reading.clone() };
         let bytes_wire = reading.wire.len() as u64;
@@ -364,7 +382,9 @@ impl Shared {
             Ok(recorded) => recorded,
         };
         let (parsed, samples) = (recorded.parsed, recorded.samples);
-        let kept = Kept { reading: told, bytes_wire, parsed, samples, text };
+        // Given back with the bytes that it stands for.
+        let room = room.filter(|_| is_shown);
+        let kept = Kept { reading: told, bytes_wire, parsed, samples, text, room };
         self.tell(Event::Recorded(Box::new(kept))).await;
         Ok(())
     }
@@ -393,7 +413,7 @@ impl Shared {
             wire: Bytes::new(),
             bytes_raw: 0,
         };
-        self.record(reading, Vec::new(), None).await
+        self.record(reading, Output::default()).await
     }
 
     /// Records the probes that are in quarantine on this host; returns how many.
