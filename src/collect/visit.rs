@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::dial::patiently;
-use super::errand::{Errand, Target, request};
+use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
 use super::gate::{Gate, Turn};
 use super::stop::Stop;
@@ -300,6 +300,9 @@ async fn run_one<T: Transport>(
 /// from every other. The claim is held until the reading is recorded.
 fn permission(shared: &Shared, host: &Host, probe: &Probe) -> Result<(Claim, (RunTag, Nonce)), Ended> {
     let skipped = |why: String| Ended::new(Outcome::Skipped, why);
+    if let Some(refusal) = root_refused(host, probe) {
+        return Err(Ended::new(Outcome::Denied, wire::refused(refusal)));
+    }
     let claim = match shared.handle.claim(&host.name, &probe.name) {
         Ok(Claimed::Ours(claim)) => claim,
         Ok(Claimed::Theirs(Some(sweep))) => return Err(skipped(format!("already running in sweep {sweep}"))),

@@ -5,6 +5,7 @@ pub mod known_hosts;
 pub mod local;
 pub mod served;
 pub mod ssh;
+pub mod sshfp;
 
 use std::future::Future;
 use std::time::Duration;

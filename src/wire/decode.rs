@@ -11,8 +11,8 @@ use super::inflate::{Broken, Inflate};
 use super::request::whole_seconds;
 use super::trailer::{MAX_TRAILER, Trailer};
 use super::verdict;
-use super::{ExecEnd, Flow, Lack, Limits, Nonce, Request, Share};
-use crate::model::{ByteSize, HostClock, Need, Outcome};
+use super::{Denial, ExecEnd, Flow, Lack, Limits, Nonce, Request, Share};
+use crate::model::{ByteSize, HostClock, Need, Outcome, RootBy};
 
 /// What a login profile may print before the supervisor announces itself.
 const MAX_PREAMBLE: usize = 64 * 1024;
@@ -23,6 +23,8 @@ pub struct Decoded {
     pub outcome: Outcome,
     /// The reason in words when the outcome is not `ok`; limited in length, not escaped.
     pub detail: Option<String>,
+    /// Of a reading that is `denied` because root was not to be had: why.
+    pub denial: Option<Denial>,
     pub exit: Option<i32>,
     pub clock: Option<HostClock>,
     /// CPU time of the probe on the host; dash and busybox count it in hundredths of a second.
@@ -71,7 +73,8 @@ pub struct Decoder {
     pub(super) max_output: ByteSize,
     pub(super) deadline: Duration,
     pub(super) needs: Vec<Need>,
-    pub(super) become_root: bool,
+    /// How it becomes root, where it does.
+    pub(super) root_by: Option<RootBy>,
     pub(super) only_check: bool,
     stage: Stage,
     arrived: u64,
@@ -100,7 +103,7 @@ impl Decoder {
             max_output: request.probe.max_output,
             deadline: Duration::from_secs(whole_seconds(request.probe.timeout)),
             needs: request.probe.needs.clone(),
-            become_root: request.become_root,
+            root_by: request.become_root.then(|| request.host.root_by.clone()),
             only_check: request.only_check,
             stage: Stage::Preamble(Vec::new()),
             arrived: 0,
@@ -223,11 +226,12 @@ impl Decoder {
             end: &end,
         };
         let (outcome, detail) = self.judge(&evidence);
+        let denial = self.denied(&evidence).filter(|_| outcome == Outcome::Denied);
         raw.truncate(self.max_output.0 as usize);
         let exit = trailer.as_ref().and_then(|trailer| trailer.exit);
         let cpu = trailer.as_ref().and_then(|trailer| trailer.cpu);
         let (clock, missing) = trailer.map_or((None, Vec::new()), |trailer| (trailer.clock, trailer.missing));
-        Decoded { outcome, detail, exit, clock, cpu, missing, stderr, wire: wire.into(), raw }
+        Decoded { outcome, detail, denial, exit, clock, cpu, missing, stderr, wire: wire.into(), raw }
     }
 }
 

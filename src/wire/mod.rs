@@ -8,6 +8,7 @@
 mod budget;
 mod conduct;
 mod decode;
+mod denial;
 mod end;
 mod inflate;
 mod lack;
@@ -23,6 +24,7 @@ mod verdict;
 pub use budget::{Budget, Share};
 pub use conduct::{Conduct, conduct, over_budget};
 pub use decode::{Decoded, Decoder};
+pub use denial::{Denial, refused};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};
 pub use lack::{Lack, asking};

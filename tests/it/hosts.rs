@@ -205,9 +205,6 @@ fn trust_learns_jump_hosts_on_the_way() {
     let (code, out, _) = bench.run(&["check", "inner"]);
     has(&out, &["unreachable via 127.0.0.9", "dropsonde hosts trust HOST, with a HOST behind it"]);
     assert_eq!(code, 4, "{out}");
-    let (code, out, err) = bench.run(&["trust", "inner", "--from-dns"]);
-    assert_eq!((code, out.as_str()), (2, ""));
-    has(&err, &["does not validate DNSSEC", "--fingerprint SHA256:"]);
     let (code, out, err) = bench.run(&["trust", "inner", "--fingerprint", &bench.fingerprint()]);
     assert_eq!(code, 0, "{out}{err}");
     let known = fs::read_to_string(bench.known_hosts()).unwrap();

@@ -55,6 +55,7 @@ mod offline_verbs;
 mod parse_garbage;
 #[cfg(test)]
 mod perf;
+mod permissions;
 #[cfg(test)]
 mod probe_docs;
 #[cfg(test)]
@@ -69,6 +70,8 @@ mod served;
 mod ssh;
 #[cfg(test)]
 mod ssh_config;
+#[cfg(test)]
+mod sshfp;
 #[cfg(test)]
 mod store;
 mod support;

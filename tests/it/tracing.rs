@@ -156,8 +156,10 @@ fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
 
 fn inflict(fault: Fault, job: &Job, client: &mut Child) {
     match fault {
-        // A process that is just being made or in the middle of an exec is not seen: until none is left.
+        // A process that is just being made or in the middle of an exec is not seen, nor what began after the
+        // last look: until there was one, and none is left.
         Fault::ProbeKilled => {
+            assert!(wait_for(|| !job.probes().is_empty()), "the probe is not to be seen");
             let killed = || {
                 let pids = job.probes();
                 pids.iter().for_each(|pid| kill(*pid, "KILL"));

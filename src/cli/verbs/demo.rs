@@ -50,7 +50,9 @@ pub struct Demo {
 impl Demo {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let dir = self.dir.clone().unwrap_or_else(|| default_dir(context));
-        let limits = Limits::default();
+        // Each host that is read needs its files moved on by this process: with many more at once they would
+        // stand still for a whole window, and have no rates.
+        let limits = Limits { concurrency: 64, ..Limits::default() };
         // Nobody keeps a demo for long, nor waits for room for one.
         let none = ByteSize(0);
         let retention = Retention { reserve: none, low_space: none, ..Retention::default() };

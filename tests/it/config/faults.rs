@@ -103,7 +103,7 @@ fn unknown_sections_and_keys() {
     check(
         "[zebra]\n",
         &[
-            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
+            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, access, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
         ],
     );
     check(
@@ -128,7 +128,7 @@ fn several_syntax_errors_are_told_and_nothing_that_only_follows_from_them() {
     check(
         "a = 1\na = 2\n",
         &[
-            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
+            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, access, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
             "2:1: the key `a` is here a second time",
         ],
     );

@@ -1,9 +1,9 @@
 //! `hosts trust`: learn host keys on purpose. It never replaces a key and never believes one that
 //! nobody looked at: without a person at the terminal it wants `--yes` or the fingerprint itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -16,6 +16,7 @@ use crate::model::{Host, HostName, Proxy, Reach, SshOptions};
 use crate::render::{Cell, Column, Ink, Table};
 use crate::transport::known_hosts::{Place, append};
 use crate::transport::ssh::{ConnectError, HostKey, Introduction};
+use crate::transport::sshfp::{Fingerprints, RESOLV_CONF, Resolvers, SshfpError};
 
 /// Show hosts' key fingerprints, ask, and add the keys to the first known_hosts file
 #[derive(Debug, clap::Args)]
@@ -29,16 +30,11 @@ pub struct Trust {
     /// Do not ask: believe the key with this fingerprint, and no other; may be repeated
     #[arg(long, value_name = "SHA256:…", conflicts_with = "yes", value_parser = fingerprint)]
     fingerprint: Vec<String>,
-    /// Refused, with why: fingerprints from DNS (SSHFP) cannot be verified here
+    /// Do not ask: believe the keys whose fingerprints DNS has (SSHFP), if a resolver that resolv.conf
+    /// trusts (options trust-ad) has validated them (DNSSEC)
     #[arg(long, conflicts_with_all = ["yes", "fingerprint"])]
     from_dns: bool,
 }
-
-/// A resolver's word that it has validated an answer is worth as much as the way to it, and nothing tells
-/// us how much that is.
-const NOT_FROM_DNS: &str = "fingerprints from DNS are not believed: this program does not validate DNSSEC, \
-                            and a resolver that says it did may be anybody on the way to it; where yours can be \
-                            trusted, ask ssh -o VerifyHostKeyDNS=ask for them, and give --fingerprint SHA256:…";
 
 fn fingerprint(text: &str) -> Result<String, String> {
     let digest = text.strip_prefix("SHA256:").unwrap_or_default();
@@ -57,7 +53,8 @@ enum State {
     /// Not known yet; these of its keys may be added.
     New(Vec<HostKey>),
     Added(Vec<HostKey>, PathBuf),
-    Declined(Vec<HostKey>),
+    /// And why, where a person did not say so.
+    Declined(Vec<HostKey>, Option<String>),
     Failed(ConnectError),
 }
 
@@ -68,14 +65,14 @@ impl State {
             Self::Known(_) => "known",
             Self::New(_) => "new",
             Self::Added(..) => "added",
-            Self::Declined(_) => "declined",
+            Self::Declined(..) => "declined",
             Self::Failed(error) => error.outcome.as_str(),
         }
     }
 
     fn keys(&self) -> &[HostKey] {
         match self {
-            Self::New(keys) | Self::Added(keys, _) | Self::Declined(keys) => keys,
+            Self::New(keys) | Self::Added(keys, _) | Self::Declined(keys, _) => keys,
             Self::Local | Self::Known(_) | Self::Failed(_) => &[],
         }
     }
@@ -86,7 +83,7 @@ impl State {
             Self::Known(place) => format!("already in {place}"),
             Self::New(_) => String::new(),
             Self::Added(_, file) => format!("added to {}", file.display()),
-            Self::Declined(_) => "not added".to_owned(),
+            Self::Declined(_, why) => why.clone().unwrap_or_else(|| "not added".to_owned()),
             Self::Failed(error) => error.detail.clone(),
         }
     }
@@ -94,12 +91,10 @@ impl State {
 
 impl Trust {
     pub fn run(&self, context: &Context) -> Result<Exit> {
-        if self.from_dns {
-            return Err(Usage(NOT_FROM_DNS.to_owned()).into());
-        }
+        let resolvers = self.resolvers()?;
         let mut states = Vec::new();
         for hosts in in_the_order_of_the_way(context.select_settled(&self.selector)?) {
-            states.extend(self.learn(hosts, context)?);
+            states.extend(self.learn(hosts, resolvers.as_ref(), context)?);
         }
         if context.global.json {
             context.print_json(&json_of(&states))?;
@@ -111,24 +106,40 @@ impl Trust {
         Ok(super::exit(states.iter().map(done)))
     }
 
+    fn resolvers(&self) -> Result<Option<Resolvers>> {
+        let resolvers = self.from_dns.then(|| Resolvers::from_file(Path::new(RESOLV_CONF))).transpose();
+        resolvers.map_err(|error| Usage(error.to_string()).into())
+    }
+
     /// Learns what is new of these hosts, if whoever is asked wants it.
-    fn learn(&self, hosts: Vec<Host>, context: &Context) -> Result<Vec<(Host, State)>> {
+    fn learn(
+        &self,
+        hosts: Vec<Host>,
+        resolvers: Option<&Resolvers>,
+        context: &Context,
+    ) -> Result<Vec<(Host, State)>> {
         let mut states = scan(hosts, context)?;
-        let is_new = states.iter().any(|(_, state)| matches!(state, State::New(_)));
-        let believe = is_new && self.believes(&states, context)?;
-        for (host, state) in &mut states {
-            if let State::New(keys) = state {
-                let keys = std::mem::take(keys);
-                *state = if believe { self.add(host, keys)? } else { State::Declined(keys) };
+        if states.iter().any(|(_, state)| matches!(state, State::New(_))) {
+            let word = match resolvers {
+                Some(resolvers) => Word::Dns(ask(resolvers, &states, context)?),
+                None => self.word(&states, context)?,
+            };
+            for (host, state) in &mut states {
+                if let State::New(keys) = state {
+                    *state = word.on(host, std::mem::take(keys))?;
+                }
             }
         }
         Ok(states)
     }
 
-    /// Whether the new keys may be added, from whoever is to say so.
-    fn believes(&self, states: &[(Host, State)], context: &Context) -> Result<bool> {
-        if self.yes || !self.fingerprint.is_empty() {
-            return Ok(true);
+    /// What whoever is to say so says of the new keys.
+    fn word(&self, states: &[(Host, State)], context: &Context) -> Result<Word<'_>> {
+        if self.yes {
+            return Ok(Word::All);
+        }
+        if !self.fingerprint.is_empty() {
+            return Ok(Word::Named(&self.fingerprint));
         }
         // On stderr: with --json the answer to the question is not the answer of the verb.
         context.tell(&fingerprints(states).render(context.err_style()));
@@ -142,15 +153,34 @@ impl Trust {
         context.tell(&format!("Are these the hosts' own keys? Add those of {count} host(s)? [y/N] "));
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer).context("read the answer")?;
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        Ok(if matches!(answer.trim(), "y" | "Y" | "yes") { Word::All } else { Word::None })
     }
+}
 
-    fn add(&self, host: &Host, keys: Vec<HostKey>) -> Result<State> {
-        let named =
-            |key: &HostKey| self.fingerprint.is_empty() || self.fingerprint.contains(&key.fingerprint_sha256);
-        let (believed, others): (Vec<HostKey>, Vec<HostKey>) = keys.into_iter().partition(named);
+/// Which of the new keys are believed.
+enum Word<'a> {
+    All,
+    None,
+    Named(&'a [String]),
+    /// By the name that was asked for.
+    Dns(BTreeMap<String, Result<Fingerprints, SshfpError>>),
+}
+
+impl Word<'_> {
+    fn on(&self, host: &Host, keys: Vec<HostKey>) -> Result<State> {
+        let (believed, others): (Vec<HostKey>, Vec<HostKey>) = match self {
+            Self::All => (keys, Vec::new()),
+            Self::None => (Vec::new(), keys),
+            Self::Named(prints) => keys.into_iter().partition(|key| prints.contains(&key.fingerprint_sha256)),
+            Self::Dns(answers) => match answers.get(&host.address) {
+                Some(Ok(prints)) => keys.into_iter().partition(|key| prints.have(key)),
+                Some(Err(error)) => return Ok(State::Declined(keys, Some(error.to_string()))),
+                None => (Vec::new(), keys),
+            },
+        };
         if believed.is_empty() {
-            return Ok(State::Declined(others));
+            let dns = matches!(self, Self::Dns(_)).then(|| NOT_THOSE_OF_DNS.to_owned());
+            return Ok(State::Declined(others, dns));
         }
         let Some(file) = host.known_hosts.first() else {
             return Err(Usage(format!("{} has no known_hosts file to add to", host.name)).into());
@@ -159,6 +189,20 @@ impl Trust {
         append(file, &lines)?;
         Ok(State::Added(believed, file.clone()))
     }
+}
+
+const NOT_THOSE_OF_DNS: &str =
+    "none of its keys is among its SSHFP records: it has new keys, or somebody else answers";
+
+/// What DNS says of the hosts with new keys.
+fn ask(
+    resolvers: &Resolvers,
+    states: &[(Host, State)],
+    context: &Context,
+) -> Result<BTreeMap<String, Result<Fingerprints, SshfpError>>> {
+    let new = states.iter().filter(|(_, state)| matches!(state, State::New(_)));
+    let names: BTreeSet<String> = new.map(|(host, _)| host.address.clone()).collect();
+    Ok(sweeping::runtime()?.block_on(resolvers.ask(names, context.settings()?.limits.connect_timeout)))
 }
 
 /// Jump hosts before those behind them: nobody gets past one whose key is not known.
