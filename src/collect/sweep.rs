@@ -2,7 +2,7 @@
 //! prints nothing; whoever wants to watch reads the events.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -106,16 +106,18 @@ impl Sweeper {
             stop: self.stop.child(),
             overdue: OnceLock::new(),
             reached: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
         });
         self.fan_out_in_time(&shared, began).await?;
         self.ssh.close().await;
         // Every task has ended, so nobody else holds it.
-        let Shared { handle, reached, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
+        let Shared { handle, reached, cut, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
         let end = SweepEnd {
             ended: clock::now(),
             elapsed: began.elapsed(),
             outcomes: BTreeMap::new(),
-            interrupted: self.stop.is_finishing(),
+            // One that finished within the grace period is as good as any.
+            interrupted: cut.into_inner(),
         };
         let finished = handle.finish(end).await?;
         Ok(Swept { sweep, started, planned, reached: reached.into_inner(), finished })

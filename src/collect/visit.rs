@@ -1,7 +1,7 @@
 //! One host's part of a sweep: connect once, run its probes side by side, record how each ended. A
 //! host that fails is data; the only error that leaves a visit is one of the store.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub opening: Arc<Gate>,
     /// Hosts that let us in.
     pub reached: AtomicUsize,
+    /// Whether somebody's signal kept anything from being done.
+    pub cut: AtomicBool,
 }
 
 /// How one probe ended, before it is a reading.
@@ -152,7 +154,13 @@ pub(super) fn patience(limits: &Limits, probe: &Probe) -> Duration {
 }
 
 async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
-    let goes_on = || !shared.stop.is_finishing();
+    let goes_on = || {
+        let stops = shared.stop.is_finishing();
+        if stops {
+            shared.is_cut();
+        }
+        !stops
+    };
     patiently(&target.host.name, goes_on, || ssh::connect(&target.host, &shared.ssh)).await
 }
 
@@ -322,8 +330,16 @@ pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
 }
 
 impl Shared {
+    /// Something is not done because the sweep ends: a signal says so, or else its own deadline.
+    fn is_cut(&self) {
+        if self.overdue.get().is_none() {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Not run, because the sweep ends before `what`.
     fn interrupted(&self, what: &str) -> Ended {
+        self.is_cut();
         Ended::new(
             Outcome::Skipped,
             match self.overdue.get() {
@@ -337,6 +353,7 @@ impl Shared {
 
     /// How a run ends that is not waited for any longer.
     fn aborted(&self) -> ExecEnd {
+        self.is_cut();
         match self.overdue.get() {
             Some(_) => ExecEnd::TimedOut("sweep"),
             None => ExecEnd::Lost("interrupted".to_owned()),

@@ -26,7 +26,7 @@ const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
 /// Sweep a synthetic fleet inside this process, with three incidents to find: nothing to install, no root
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started
+The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started \
 again goes on with its history. Look at what it leaves with
   dropsonde --state DIR outliers | explain | top | compare | sweeps | query ...")]
 pub struct Demo {

@@ -25,15 +25,15 @@ use crate::render::shell_word;
 /// Look for everything a sweep needs, here and on hosts, and print the command that mends what is amiss
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Here: the configuration, the state directory, the clock, the limit on open files, key files, ssh-agent and
-known_hosts. Each host is resolved, connected to, logged in to and asked over that one connection what it
-lacks of the probes' needs, as the connection's user and, where a probe wants root, through sudo -n or
+Here: the configuration, the state directory, the clock, the limit on open files, key files, ssh-agent and \
+known_hosts. Each host is resolved, connected to, logged in to and asked over that one connection what it \
+lacks of the probes' needs, as the connection's user and, where a probe wants root, through sudo -n or \
 doas -n. No probe is run and nothing is recorded.
 
-A fault keeps something from a probe of a schedule, or of --probe, or from every sweep. Anything else is a
+A fault keeps something from a probe of a schedule, or of --probe, or from every sweep. Anything else is a \
 note. Commands are printed to be typed as they are, here or on the host.
 
-Exit status: 0 every host answered, 3 some did not, 4 none did; 2 the configuration is broken or names no
+Exit status: 0 every host answered, 3 some did not, 4 none did; 2 the configuration is broken or names no \
 host; 10 there are faults (with --fail-on-findings).
 
 Examples:
