@@ -15,14 +15,13 @@ use super::{Context, Exit};
 use crate::collect::clock;
 use crate::collect::keep;
 use crate::collect::{
-    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once, memory,
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Retention, Settings};
 use crate::inventory::{self, Answer};
 use crate::model::{Outcome, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::wire::Budget;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -95,7 +94,7 @@ pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
     let limits =
         Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
-    let memory = Budget::new(limits.max_memory);
+    let memory = memory(&limits);
     Sweeper { limits, memory, ssh, stop: stop.clone(), pace: Pace::default() }
 }
 
