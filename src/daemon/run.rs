@@ -123,8 +123,9 @@ fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
         let exists = |tick: &Tick| sweep(tick).is_some_and(|sweep| state.tar(sweep).exists());
         // Behind it no tar was pruned: one that is missing was never made.
         let last_swept = ticks.iter().rposition(exists);
-        let began = |at: &usize| Some(*at) <= last_swept || sweep(&ticks[*at]).is_none();
-        let stands = (0..ticks.len()).rev().find(began);
+        // What is written down as not run is decided, whyever it was: it has one fate.
+        let stands = |at: &usize| Some(*at) <= last_swept || sweep(&ticks[*at]).is_none();
+        let stands = (0..ticks.len()).rev().find(stands);
         for (at, tick) in ticks.into_iter().enumerate() {
             if stands.is_some_and(|stands| at <= stands) {
                 decided.insert((tick.schedule.clone(), tick.timetable.clone()), tick.until());
@@ -142,10 +143,10 @@ fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
 
 const STOPPED: &str = "the daemon was stopped before it began";
 
-/// The sweep that was to be run for a tick.
+/// The sweep that was to be run for a tick, if that is the last word about it.
 const fn sweep(tick: &Tick) -> Option<&SweepId> {
     match &tick.fate {
-        Fate::Ran { sweep, .. } | Fate::Failed { sweep, .. } => Some(sweep),
-        Fate::Skipped { .. } | Fate::Missed { .. } => None,
+        Fate::Ran { sweep, .. } => Some(sweep),
+        Fate::Failed { .. } | Fate::Skipped { .. } | Fate::Missed { .. } => None,
     }
 }
