@@ -4,6 +4,7 @@ mod alerts;
 mod changes;
 mod escalation;
 mod metrics;
+mod room;
 
 use std::fs;
 use std::path::{Path, PathBuf};
