@@ -40,6 +40,9 @@ pub struct Steps {
     /// How large the tars to drop are, and those to thin.
     pub drop_bytes: u64,
     pub thin_bytes: u64,
+    /// How many of each are not too old, and go because the others take too much room.
+    pub drop_for_size: usize,
+    pub thin_for_size: usize,
 }
 
 impl Steps {
@@ -56,8 +59,8 @@ pub(super) fn plan(
     index_bytes: u64,
 ) -> Steps {
     let ages = ages(now, sweeps);
-    let mut dropped = by_age(retention, sweeps, &ages).max(by_size(retention, sweeps, index_bytes));
-    dropped = quiet(sweeps, dropped);
+    let too_old = by_age(retention, sweeps, &ages);
+    let dropped = quiet(sweeps, too_old.max(by_size(retention, sweeps, index_bytes)));
     let (drop, rest) = sweeps.split_at(dropped);
     let ages = &ages[dropped..];
     let thin = thinned(retention, rest, ages);
@@ -65,6 +68,8 @@ pub(super) fn plan(
         drop: drop.iter().map(|it| it.sweep.clone()).collect(),
         drop_bytes: drop.iter().map(|it| it.bytes).sum(),
         thin_bytes: thin.iter().map(|at| rest[*at].bytes).sum(),
+        drop_for_size: dropped.saturating_sub(too_old),
+        thin_for_size: thin.iter().filter(|at| ages[**at] <= retention.raw).count(),
         merge: merged(retention, (now, rest, ages), &thin),
         thin: thin.into_iter().map(|at| rest[at].sweep.clone()).collect(),
     }
@@ -222,8 +227,11 @@ mod tests {
         let sweeps = of(&[(40, Kept::Raw), (30, Kept::Raw), (20, Kept::Raw), (10, Kept::Raw)]);
         let small = Retention { raw_size: ByteSize(2_500), ..Retention::default() };
         assert_eq!(run(&small, &sweeps).thin, [sweeps[0].sweep.clone(), sweeps[1].sweep.clone()]);
+        assert_eq!(run(&small, &sweeps).thin_for_size, 2);
+        let both = Retention { raw: Duration::from_secs(35 * 3_600), ..small };
+        assert_eq!((run(&both, &sweeps).thin.len(), run(&both, &sweeps).thin_for_size), (2, 1));
         let small = Retention { samples_size: ByteSize(25_000), ..Retention::default() };
-        assert_eq!(run(&small, &sweeps).drop.len(), 2);
+        assert_eq!((run(&small, &sweeps).drop.len(), run(&small, &sweeps).drop_for_size), (2, 2));
         let tiny = Retention { samples_size: ByteSize(1), ..Retention::default() };
         assert_eq!(run(&tiny, &sweeps).drop.len(), 3);
     }

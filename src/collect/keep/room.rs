@@ -44,10 +44,10 @@ impl Upkeep {
     /// What somebody should know, or do something about.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.recovered.iter().map(ToString::to_string).collect();
-        let damaged = |(sweep, _): &(SweepId, String)| {
-            format!("sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
+        let kept_back = |(sweep, what): &(SweepId, String)| {
+            format!("sweep {sweep} is due and was not pruned: {what}; `dropsonde check` says more")
         };
-        warnings.extend(self.pruned.iter().flat_map(|pruned| &pruned.kept_back).map(damaged));
+        warnings.extend(self.pruned.iter().flat_map(|pruned| &pruned.kept_back).map(kept_back));
         if self.low {
             warnings.push(format!(
                 "little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
