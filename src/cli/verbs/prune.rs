@@ -6,13 +6,14 @@ use anyhow::Result;
 
 use super::check::must_exist;
 use crate::cli::{Context, Exit};
-use crate::collect::clock;
+use crate::collect::clock::{self, Clocks};
 use crate::collect::keep::{self, Pruned, Pruning, Steps};
 use crate::config::Retention;
 use crate::model::{ByteSize, duration_text};
 use crate::render::json::Schema;
 use crate::render::reports::{DamageLine, PruneAnswer, PruneDone, PruneStep};
 use crate::render::{Lines, escape, units};
+use crate::store::StateDir;
 
 /// Take away what is over its time: bytes, then resolution, then sweeps
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,8 @@ impl Prune {
         let result = pruning.run(retention, now, &mut done);
         let exit = self.answer(context, retention, (&steps, Some(&done)))?;
         result?;
+        // Whoever prunes by this clock says that it is right.
+        keep::vouch(&StateDir::at(state), &Clocks::now())?;
         Ok(exit)
     }
 
