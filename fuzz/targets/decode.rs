@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
     }
-    decoder.stderr(bytes);
+    let _ = decoder.stderr(bytes);
     let end = match how & 3 {
         0 => ExecEnd::Exited(0),
         1 => ExecEnd::NoStatus,

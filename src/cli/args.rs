@@ -11,10 +11,10 @@ use super::verbs;
 use super::{Context, Exit};
 
 const AFTER_HELP: &str = "\
-Exit status: 0 all good, 1 internal error, 2 usage or configuration, 3 some readings failed,
+Exit status: 0 all good, 1 internal error, 2 usage or configuration, 3 some readings failed, \
 4 no host reached, 10 findings (with --fail-on-findings), 130 interrupted.
 
-A SELECTOR is a node set (web[01-48].eu), @group, label=value, a glob, or set operations on
+A SELECTOR is a node set (web[01-48].eu), @group, label=value, a glob, or set operations on \
 them: a,b (or) a!b (without) a&b (both) a^b (one of the two).";
 
 /// Push one-shot probes to a fleet over SSH, keep what they read, and see which hosts differ.
@@ -148,5 +148,39 @@ mod tests {
     #[test]
     fn the_tree_is_consistent() {
         super::command().debug_assert();
+    }
+
+    fn verbs() -> Vec<clap::Command> {
+        let mut verbs = vec![super::command()];
+        let mut at = 0;
+        while let Some(verb) = verbs.get(at) {
+            verbs.extend(verb.get_subcommands().cloned().collect::<Vec<_>>());
+            at += 1;
+        }
+        verbs
+    }
+
+    /// A line that is broken here would be broken once more where the terminal is narrow.
+    #[test]
+    fn prose_is_left_to_the_terminal_to_break() {
+        for verb in verbs() {
+            let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let is_prose = |line: &&str| !line.is_empty() && !line.starts_with("  ");
+            for both in lines.windows(2) {
+                let goes_on = both.iter().all(is_prose) && !both[0].ends_with(['.', ':']);
+                assert!(!goes_on, "{}: {both:?}", verb.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        for verb in verbs() {
+            for argument in verb.get_arguments() {
+                let said = argument.get_help().is_some() || !argument.get_possible_values().is_empty();
+                assert!(said, "{} {}", verb.get_name(), argument.get_id());
+            }
+        }
     }
 }

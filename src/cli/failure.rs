@@ -6,6 +6,7 @@ use anyhow::Error;
 
 use super::{Context, Exit};
 use crate::config;
+use crate::daemon::DaemonError;
 use crate::render::{Diagnostic, Lines, Severity, Spot, counted, escape};
 use crate::select::SelectError;
 use crate::store::StoreError;
@@ -53,10 +54,16 @@ pub(super) fn report(error: &Error, context: &Context) -> Exit {
     if error.is::<Usage>() {
         return Exit::Usage;
     }
-    match error.downcast_ref::<StoreError>() {
+    let of_the_daemon = || match error.downcast_ref::<DaemonError>()? {
+        DaemonError::Store(error) => Some(error),
+        _ => None,
+    };
+    match error.downcast_ref::<StoreError>().or_else(of_the_daemon) {
         Some(
             StoreError::NoIndex { .. }
             | StoreError::NoSweep { .. }
+            // The unit counts on it: a second daemon is no better for being started again.
+            | StoreError::DaemonRuns { .. }
             | StoreError::NoReading { .. }
             | StoreError::Pruned { .. }
             | StoreError::Query(_)

@@ -8,11 +8,11 @@ use anyhow::Result;
 use super::{Context, summary, sweeping};
 use crate::collect::{Errand, Pace, Swept, clock, complete};
 use crate::config::Settings;
-use crate::model::{HostName, Probe, SweepId};
+use crate::model::{HostName, OwnAlert, Probe, SweepId};
 use crate::render::{Lines, escape};
 use crate::select::fold;
 use crate::watch::alerts::Queued;
-use crate::watch::{self, Courier};
+use crate::watch::{self, Courier, Trouble, Unkept};
 
 /// Runs what the sweep calls for. `told` says whether what is found goes to stdout, as text. The ids are
 /// those of the sweeps that followed; they are here also when one of them failed.
@@ -22,15 +22,17 @@ pub fn follow(
     (swept, told): (&Swept, bool),
     escalated: &mut Vec<SweepId>,
 ) -> Result<()> {
-    let followed = watch::after_sweep(settings, swept, clock::now())?;
+    let unkept = Unkept::default();
+    let mut followed = watch::after_sweep(settings, swept, clock::now(), &unkept)?;
     followed.remarks.iter().for_each(|remark| tell(context, remark));
     for errand in followed.errands {
         let swept = escalate(context, settings, errand, told)?;
         let interrupted = swept.finished.end.interrupted;
         if !interrupted {
             // The dear probe's own numbers may be what somebody waits to be told of.
-            let more = watch::after_sweep(settings, &swept, clock::now())?;
+            let more = watch::after_sweep(settings, &swept, clock::now(), &unkept)?;
             more.remarks.iter().for_each(|remark| tell(context, remark));
+            followed.unsaved.extend(more.unsaved);
         }
         escalated.push(swept.sweep);
         if interrupted {
@@ -38,6 +40,20 @@ pub fn follow(
         }
     }
     deliver(context, settings, &followed.unsaved)
+}
+
+/// Tells somebody that a sweep of a schedule could not be recorded. That error is what the verb ends with, so
+/// what goes wrong here is only said.
+pub fn failed(context: &Context, settings: &Settings, schedule: &str, detail: String) {
+    let trouble = Trouble { alert: OwnAlert::SweepFailed, schedule: schedule.to_owned(), detail };
+    let raised = watch::raise(settings, &[trouble], clock::now(), &Unkept::default());
+    let told = raised.map_err(anyhow::Error::from).and_then(|followed| {
+        followed.remarks.iter().for_each(|remark| tell(context, remark));
+        deliver(context, settings, &followed.unsaved)
+    });
+    if let Err(error) = told {
+        tell(context, &format!("nobody is told of it: {error:#}"));
+    }
 }
 
 fn tell(context: &Context, remark: &str) {

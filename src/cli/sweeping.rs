@@ -22,13 +22,40 @@ use crate::config::{Defaults, Limits, Retention, Settings};
 use crate::inventory::{self, Answer};
 use crate::model::{Outcome, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
+use crate::wire::Budget;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
 
+/// Look-ups of names that may be on their way. Each has a thread, which the C library keeps for half a minute
+/// where name servers do not answer, three times as long as a host is waited for: with fewer threads, names that
+/// are answered would wait for those that are not.
+const LOOKUPS: usize = 1_024;
+
 /// One thread: a sweep waits for hosts, and hand-offs between threads cost it more than they give.
-pub fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread().enable_all().build().context("start the runtime")
+pub fn runtime() -> Result<OneThread> {
+    let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(LOOKUPS).build();
+    Ok(OneThread(Some(runtime.context("start the runtime")?)))
+}
+
+/// A runtime whose end does not wait for look-ups that nobody waits for any more.
+pub struct OneThread(Option<Runtime>);
+
+impl OneThread {
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        match &self.0 {
+            Some(runtime) => runtime.block_on(work),
+            None => unreachable!("it is taken only to be dropped"),
+        }
+    }
+}
+
+impl Drop for OneThread {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Opens the state directory for writing, and says what had to be mended there and what is amiss with its
@@ -68,7 +95,8 @@ pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
     let limits =
         Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
-    Sweeper { limits, ssh, stop: stop.clone(), pace: Pace::default() }
+    let memory = Budget::new(limits.max_memory);
+    Sweeper { limits, memory, ssh, stop: stop.clone(), pace: Pace::default() }
 }
 
 /// Where ssh-agent listens.

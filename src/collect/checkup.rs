@@ -6,19 +6,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clock;
 use super::contact::each;
 use super::dial::patiently;
 use super::errand::is_root_already;
 use super::sweep::wire_limits;
 use super::visit::{patience, tokens};
 use crate::config::Limits;
-use crate::model::{Host, Need, Outcome, Privilege, Probe, ProbeName, Reach};
+use crate::model::{
+    CollectorTime, Host, HostTime, Need, Outcome, Privilege, Probe, ProbeName, Reach, RootBy,
+};
 use crate::transport::ssh::{self, ConnectError, Settings};
 use crate::transport::{Exec, Transport, local};
-use crate::wire::{Decoded, Decoder, ExecEnd, Lack, Request, asking};
+use crate::wire::{Decoded, Decoder, Denial, ExecEnd, Lack, Request, asking, refused};
 
 /// How long a host may take to look for everything.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Tools that no probe asks for: what the supervisor is glad of, and what a remedy can be made of.
+pub const ASIDE: [&str; 11] =
+    ["gzip", "sudo", "doas", "timedatectl", "chronyc", "apt-get", "dnf", "yum", "zypper", "apk", "pacman"];
 
 /// What one host said.
 #[derive(Debug, Clone)]
@@ -28,7 +35,11 @@ pub struct Checkup {
     pub outcome: Outcome,
     pub detail: Option<String>,
     pub elapsed: Duration,
+    /// Why there is no session, where that is so.
+    pub error: Option<ConnectError>,
     pub root: Root,
+    /// How far its clock is ahead of ours, beyond what the time that its answer took explains.
+    pub skew_s: Option<f64>,
     /// As the connection's own user, and as root.
     plain: Option<Answer>,
     as_root: Option<Answer>,
@@ -41,8 +52,10 @@ pub enum Root {
     Direct,
     /// `sudo -n` gives it.
     Sudo,
-    /// Neither; why.
-    Denied(String),
+    /// `doas -n` gives it.
+    Doas,
+    /// Nothing does; why, in words and, where it is known, by its kind.
+    Denied(String, Option<Denial>),
     /// No probe wants it, or the host did not answer.
     Unknown,
 }
@@ -67,7 +80,7 @@ pub enum Fitness {
 
 impl Checkup {
     pub fn fitness(&self, probe: &Probe) -> Fitness {
-        if let (Privilege::Root, Root::Denied(why)) = (probe.privilege, &self.root) {
+        if let (Privilege::Root, Root::Denied(why, _)) = (probe.privilege, &self.root) {
             return Fitness::Denied(why.clone());
         }
         let Some(answer) = self.answer(probe) else { return Fitness::Unknown };
@@ -79,6 +92,13 @@ impl Checkup {
     /// What the host lacks of one need; the outer `None` where it was not asked or did not answer.
     pub fn lack(&self, probe: &Probe, need: &Need) -> Option<Option<&Lack>> {
         self.answer(probe).map(|answer| answer.lack(need))
+    }
+
+    /// Whether one of [`ASIDE`] is there, for whoever connects; `None` where the host was not asked.
+    pub fn has(&self, tool: &str) -> Option<bool> {
+        let answer = self.plain.as_ref()?;
+        let at = answer.needs.iter().position(|need| matches!(need, Need::Tool(name) if name == tool))?;
+        Some(!answer.missing.iter().any(|lack| lack.need == at))
     }
 
     fn answer(&self, probe: &Probe) -> Option<&Answer> {
@@ -101,6 +121,8 @@ struct Question {
     /// `None` where root is had without asking, or not wanted.
     as_root: Option<Vec<Need>>,
     wants_root: bool,
+    /// Whether the connection is root's.
+    direct: bool,
 }
 
 impl Question {
@@ -109,8 +131,12 @@ impl Question {
         let is_plain = |probe: &Arc<Probe>| direct || probe.privilege == Privilege::None;
         let (plain, root): (Vec<_>, Vec<_>) = probes.iter().cloned().partition(is_plain);
         let wants_root = probes.iter().any(|probe| probe.privilege == Privilege::Root);
-        let as_root = (wants_root && !direct).then(|| union(&root));
-        Self { plain: union(&plain), as_root, wants_root }
+        let refused = matches!(host.root_by, RootBy::Refused(_));
+        let as_root = (wants_root && !direct && !refused).then(|| union(&root));
+        let aside = ASIDE.map(|tool| Need::Tool(tool.to_owned()));
+        let mut plain = union(&plain);
+        plain.extend(aside.into_iter().filter(|need| !plain.contains(need)).collect::<Vec<_>>());
+        Self { plain, as_root, wants_root, direct }
     }
 }
 
@@ -128,6 +154,8 @@ fn union(probes: &[Arc<Probe>]) -> Vec<Need> {
 /// What is heard of one host.
 struct Heard {
     plain: Decoded,
+    /// Our clock before and after that.
+    between: (CollectorTime, CollectorTime),
     as_root: Option<Decoded>,
 }
 
@@ -164,12 +192,14 @@ async fn ask_both<T: Transport>(
     question: &Question,
     limits: &Limits,
 ) -> Result<Heard, ConnectError> {
+    let sent = clock::now();
     let plain = ask(transport, (host, false), question.plain.clone(), limits).await?;
+    let between = (sent, clock::now());
     let as_root = match &question.as_root {
         Some(needs) => Some(ask(transport, (host, true), needs.clone(), limits).await?),
         None => None,
     };
-    Ok(Heard { plain, as_root })
+    Ok(Heard { plain, between, as_root })
 }
 
 async fn ask<T: Transport>(
@@ -217,33 +247,55 @@ fn checkup(
         outcome: Outcome::Ok,
         detail: None,
         elapsed,
+        error: None,
         root: Root::Unknown,
+        skew_s: None,
         plain: None,
         as_root: None,
     };
     let heard = match heard {
         Ok(heard) => heard,
         Err(error) => {
-            (checkup.outcome, checkup.detail) = (error.outcome, Some(error.detail));
+            (checkup.outcome, checkup.detail) = (error.outcome, Some(error.detail.clone()));
+            checkup.error = Some(error);
             return checkup;
         }
     };
     let question = Question::new(&checkup.host, probes);
+    checkup.skew_s = heard.plain.clock.as_ref().map(|host| skew_s(host.end, heard.between));
     if heard.plain.outcome == Outcome::Ok {
         checkup.plain = Some(Answer { needs: question.plain, missing: heard.plain.missing });
     } else {
         (checkup.outcome, checkup.detail) = (heard.plain.outcome, heard.plain.detail);
     }
     checkup.root = match (heard.as_root, question.as_root) {
-        (None, _) if question.wants_root && checkup.plain.is_some() => Root::Direct,
+        _ if !question.wants_root || checkup.plain.is_none() => Root::Unknown,
+        _ if question.direct => Root::Direct,
         (Some(decoded), Some(needs)) if decoded.outcome == Outcome::Ok => {
             checkup.as_root = Some(Answer { needs, missing: decoded.missing });
-            Root::Sudo
+            match checkup.host.root_by {
+                RootBy::Doas => Root::Doas,
+                RootBy::Sudo | RootBy::Refused(_) => Root::Sudo,
+            }
         }
         (Some(decoded), _) => {
-            Root::Denied(decoded.detail.unwrap_or_else(|| decoded.outcome.as_str().to_owned()))
+            let why = decoded.detail.unwrap_or_else(|| decoded.outcome.as_str().to_owned());
+            Root::Denied(why, decoded.denial)
         }
-        _ => Root::Unknown,
+        (None, _) => match &checkup.host.root_by {
+            RootBy::Refused(refusal) => Root::Denied(refused(refusal), None),
+            RootBy::Sudo | RootBy::Doas => Root::Unknown,
+        },
     };
     checkup
+}
+
+/// 0 where the host's moment may have been between ours.
+fn skew_s(host: HostTime, (sent, received): (CollectorTime, CollectorTime)) -> f64 {
+    let ahead_ns = match host.unix_ns() {
+        at if at < sent.unix_ns() => at.saturating_sub(sent.unix_ns()),
+        at if at > received.unix_ns() => at.saturating_sub(received.unix_ns()),
+        _ => 0,
+    };
+    ahead_ns as f64 / 1e9
 }

@@ -30,6 +30,24 @@ pub fn hosts_at_once(wanted: u32, probes: u32) -> u32 {
     hosts
 }
 
+/// Too few files for as many hosts at once as are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shortage {
+    /// As many as this process may ever have.
+    pub files: u64,
+    pub hosts: u32,
+    /// Files that would be enough.
+    pub wanted: u64,
+}
+
+/// Looks whether [`hosts_at_once`] would have to go lower, and changes nothing.
+pub(super) fn shortage(wanted: u32, probes: u32) -> Option<Shortage> {
+    let files = getrlimit(Resource::Nofile).maximum?;
+    let hosts = fitting(wanted, probes, Some(files));
+    let needed = OWN + u64::from(wanted) * (PER_HOST + u64::from(probes));
+    (hosts < wanted).then_some(Shortage { files, hosts, wanted: needed })
+}
+
 /// `None` is no limit.
 fn fitting(wanted: u32, probes: u32, files: Option<u64>) -> u32 {
     let per_host = PER_HOST + u64::from(probes);

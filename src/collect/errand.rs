@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Cause, CollectorTime, Host, HostName, Plan, PlannedHost, Probe, ProbeName, Reach, SweepId, Trigger,
+    Cause, CollectorTime, Host, HostName, Plan, PlannedHost, Privilege, Probe, ProbeName, Reach, Refusal,
+    RootBy, SweepId, Trigger,
 };
 use crate::wire::{self, Nonce, Request, RunTag};
 
@@ -83,8 +84,18 @@ pub fn request<'a>(
     limits: wire::Limits,
     cursor: Option<&'a str>,
 ) -> Request<'a> {
-    let become_root = probe.privilege == crate::model::Privilege::Root && !is_root_already(host);
+    let become_root = probe.privilege == Privilege::Root && !is_root_already(host);
     Request { probe, host, tag, nonce, limits, cursor, become_root, only_check: false }
+}
+
+/// Why the probe, which needs root, is not run on the host, where the configuration or an inventory says so.
+pub fn root_refused<'a>(host: &'a Host, probe: &Probe) -> Option<&'a Refusal> {
+    match &host.root_by {
+        RootBy::Refused(refusal) if probe.privilege == Privilege::Root && !is_root_already(host) => {
+            Some(refusal)
+        }
+        _ => None,
+    }
 }
 
 /// Whether what runs on the host is root's without sudo.

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::model::{HostName, Parsed, Reading};
+use crate::wire::Share;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -25,5 +28,7 @@ pub struct Kept {
     pub parsed: Arc<Parsed>,
     pub samples: usize,
     /// The output of a probe whose format is text: all that it has to show.
-    pub text: Option<Vec<u8>>,
+    pub text: Option<Bytes>,
+    /// The memory that this text is in.
+    pub room: Option<Share>,
 }

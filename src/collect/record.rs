@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::scribe::Job;
@@ -129,7 +130,8 @@ impl SweepHandle {
 
     /// Returns when the reading is on the disk. `raw` is its output without the trailer. After an error
     /// of the disk the sweep takes nothing more: every further call returns that error.
-    pub async fn record(&self, reading: Reading, raw: Vec<u8>) -> Result<Recorded, StoreError> {
+    pub async fn record(&self, reading: Reading, raw: impl Into<Bytes>) -> Result<Recorded, StoreError> {
+        let raw = raw.into();
         let permit = self.room.take(reading.wire.len() + raw.len()).await?;
         let (reply, answer) = oneshot::channel();
         let sweep = self.sweep.clone();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::Caps;
@@ -36,7 +37,7 @@ pub(super) enum Job {
     Record {
         sweep: SweepId,
         reading: Box<Reading>,
-        raw: Vec<u8>,
+        raw: Bytes,
         /// Held until the reading is indexed.
         permit: OwnedSemaphorePermit,
         reply: Answer<Recorded>,
@@ -73,7 +74,7 @@ enum Waiting {
     /// `at`: which of the group's events is the reading.
     Recorded {
         at: usize,
-        raw: Vec<u8>,
+        raw: Bytes,
         permit: OwnedSemaphorePermit,
         reply: Answer<Recorded>,
     },

@@ -2,7 +2,7 @@
 //! prints nothing; whoever wants to watch reads the events.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::wire;
 #[derive(Debug, Clone)]
 pub struct Sweeper {
     pub limits: Limits,
+    /// What the output of all readings in flight may take. Sweeps that run at the same time share one.
+    pub memory: Arc<wire::Budget>,
     pub ssh: Arc<ssh::Settings>,
     pub stop: Stop,
     pub pace: Pace,
@@ -95,6 +97,7 @@ impl Sweeper {
             wire: wire_limits(&self.limits),
             opening: Gate::new(self.limits.opening as usize),
             limits: self.limits.clone(),
+            memory: Arc::clone(&self.memory),
             ssh: Arc::clone(&self.ssh),
             errand,
             handle,
@@ -103,16 +106,18 @@ impl Sweeper {
             stop: self.stop.child(),
             overdue: OnceLock::new(),
             reached: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
         });
         self.fan_out_in_time(&shared, began).await?;
         self.ssh.close().await;
         // Every task has ended, so nobody else holds it.
-        let Shared { handle, reached, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
+        let Shared { handle, reached, cut, .. } = Arc::into_inner(shared).ok_or(StoreError::Stopped)?;
         let end = SweepEnd {
             ended: clock::now(),
             elapsed: began.elapsed(),
             outcomes: BTreeMap::new(),
-            interrupted: self.stop.is_finishing(),
+            // One that finished within the grace period is as good as any.
+            interrupted: cut.into_inner(),
         };
         let finished = handle.finish(end).await?;
         Ok(Swept { sweep, started, planned, reached: reached.into_inner(), finished })

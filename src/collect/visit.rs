@@ -1,7 +1,7 @@
 //! One host's part of a sweep: connect once, run its probes side by side, record how each ended. A
 //! host that fails is data; the only error that leaves a visit is one of the store.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::dial::patiently;
-use super::errand::{Errand, Target, request};
+use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
 use super::gate::{Gate, Turn};
 use super::stop::Stop;
@@ -27,6 +27,7 @@ use crate::wire::{self, Decoder, ExecEnd, Nonce, RunTag};
 pub(super) struct Shared {
     pub limits: Limits,
     pub wire: wire::Limits,
+    pub memory: Arc<wire::Budget>,
     pub ssh: Arc<ssh::Settings>,
     pub errand: Errand,
     pub handle: SweepHandle,
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     pub opening: Arc<Gate>,
     /// Hosts that let us in.
     pub reached: AtomicUsize,
+    /// Whether somebody's signal kept anything from being done.
+    pub cut: AtomicBool,
 }
 
 /// How one probe ended, before it is a reading.
@@ -50,6 +53,16 @@ impl Ended {
     fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
         Self { outcome, detail: Some(detail.into()) }
     }
+}
+
+/// What a reading has beside its facts.
+#[derive(Default)]
+struct Output {
+    raw: Bytes,
+    /// It is all that the reading has to show.
+    is_shown: bool,
+    /// The memory that it is in.
+    room: Option<wire::Share>,
 }
 
 /// A host keeps its place among those that are starting something until its probes' first bytes are
@@ -141,7 +154,13 @@ pub(super) fn patience(limits: &Limits, probe: &Probe) -> Duration {
 }
 
 async fn connect(shared: &Shared, target: &Target) -> Result<ssh::Session, ConnectError> {
-    let goes_on = || !shared.stop.is_finishing();
+    let goes_on = || {
+        let stops = shared.stop.is_finishing();
+        if stops {
+            shared.is_cut();
+        }
+        !stops
+    };
     patiently(&target.host.name, goes_on, || ssh::connect(&target.host, &shared.ssh)).await
 }
 
@@ -247,6 +266,8 @@ async fn run_one<T: Transport>(
         deadline: visit_deadline.min(own_deadline),
     };
     let mut decoder = Decoder::new(&request);
+    let room = shared.memory.share();
+    decoder.draw_on(room.clone());
     decoder.hold_until_first_byte(turn);
     let end = tokio::select! {
         biased;
@@ -279,14 +300,17 @@ async fn run_one<T: Transport>(
         bytes_raw: decoded.raw.len() as u64,
         wire: decoded.wire,
     };
-    let text = (probe.format == Format::Text).then(|| decoded.raw.clone());
-    shared.record(reading, decoded.raw, text).await
+    let is_shown = probe.format == Format::Text;
+    shared.record(reading, Output { raw: decoded.raw.into(), is_shown, room: Some(room) }).await
 }
 
 /// What has to be had before a probe may run: that nobody else runs it there, and how its run is told
 /// from every other. The claim is held until the reading is recorded.
 fn permission(shared: &Shared, host: &Host, probe: &Probe) -> Result<(Claim, (RunTag, Nonce)), Ended> {
     let skipped = |why: String| Ended::new(Outcome::Skipped, why);
+    if let Some(refusal) = root_refused(host, probe) {
+        return Err(Ended::new(Outcome::Denied, wire::refused(refusal)));
+    }
     let claim = match shared.handle.claim(&host.name, &probe.name) {
         Ok(Claimed::Ours(claim)) => claim,
         Ok(Claimed::Theirs(Some(sweep))) => return Err(skipped(format!("already running in sweep {sweep}"))),
@@ -306,8 +330,16 @@ pub(super) fn tokens() -> Result<(RunTag, Nonce), getrandom::Error> {
 }
 
 impl Shared {
+    /// Something is not done because the sweep ends: a signal says so, or else its own deadline.
+    fn is_cut(&self) {
+        if self.overdue.get().is_none() {
+            self.cut.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Not run, because the sweep ends before `what`.
     fn interrupted(&self, what: &str) -> Ended {
+        self.is_cut();
         Ended::new(
             Outcome::Skipped,
             match self.overdue.get() {
@@ -321,6 +353,7 @@ impl Shared {
 
     /// How a run ends that is not waited for any longer.
     fn aborted(&self) -> ExecEnd {
+        self.is_cut();
         match self.overdue.get() {
             Some(_) => ExecEnd::TimedOut("sweep"),
             None => ExecEnd::Lost("interrupted".to_owned()),
@@ -332,7 +365,9 @@ impl Shared {
         let _ = self.events.send(event).await;
     }
 
-    async fn record(&self, reading: Reading, raw: Vec<u8>, text: Option<Vec<u8>>) -> Result<(), StoreError> {
+    async fn record(&self, reading: Reading, output: Output) -> Result<(), StoreError> {
+        let Output { raw, is_shown, room } = output;
+        let text = is_shown.then(|| raw.clone());
         // The bytes are shared, not copied; what is told must not keep them alive.
         let told = Reading { wire: Bytes::new(), ..reading.clone() };
         let bytes_wire = reading.wire.len() as u64;
@@ -347,7 +382,9 @@ impl Shared {
             Ok(recorded) => recorded,
         };
         let (parsed, samples) = (recorded.parsed, recorded.samples);
-        let kept = Kept { reading: told, bytes_wire, parsed, samples, text };
+        // Given back with the bytes that it stands for.
+        let room = room.filter(|_| is_shown);
+        let kept = Kept { reading: told, bytes_wire, parsed, samples, text, room };
         self.tell(Event::Recorded(Box::new(kept))).await;
         Ok(())
     }
@@ -376,7 +413,7 @@ impl Shared {
             wire: Bytes::new(),
             bytes_raw: 0,
         };
-        self.record(reading, Vec::new(), None).await
+        self.record(reading, Output::default()).await
     }
 
     /// Records the probes that are in quarantine on this host; returns how many.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::become_root::Become;
 use super::knob::{any, between, knobs};
 
 knobs! {
@@ -22,6 +23,8 @@ knobs! {
         /// ssh_config files, in the order in which they are asked. The default is what ssh reads; none
         /// at all is written `[]`.
         ssh_config: Vec<PathBuf> = ["~/.ssh/config", "/etc/ssh/ssh_config"].map(PathBuf::from).into(), any;
+        /// How a user who is not root becomes root where a probe needs it; a password is never given.
+        r#become: Become = Become::Sudo, any;
         /// Where probes find /proc on a host.
         proc_root: String = "/proc".to_owned(), remote_root;
         /// Where probes find /sys on a host.

@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::reader::Document;
 use super::retention::Retention;
-use super::{escalate, hosts, inventory, load, receiver, schedule};
+use super::{access, escalate, hosts, inventory, load, receiver, schedule};
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 const MANUAL: &str = include_str!("../../docs/configuration.md");
@@ -128,7 +128,7 @@ fn the_example_has_every_setting_with_its_default() {
 /// The keys of the tables that come several times.
 fn table_keys() -> impl Iterator<Item = &'static &'static str> {
     let of_rules = escalate::KEYS.iter().chain(alert::KEYS).chain(receiver::KEYS);
-    hosts::KEYS.iter().chain(inventory::KEYS).chain(schedule::KEYS).chain(of_rules)
+    hosts::KEYS.iter().chain(access::KEYS).chain(inventory::KEYS).chain(schedule::KEYS).chain(of_rules)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::become_root::Become;
 use super::defaults::{Defaults, remote_root, user_name};
 use super::fault::{Fault, Faults, Place};
 use super::inventory::Inventory;
@@ -15,7 +16,7 @@ use crate::inventory::{
     Fleet, Found, GroupRule, HostBlock, Merged, Outright, Problem, Provenance, Unsaid, Whence,
     groups as inventory_groups, is_group_name, merge,
 };
-use crate::model::{HostName, Labels, Reach, Said};
+use crate::model::{HostName, Labels, Reach, RootBy, Said};
 use crate::select::{self, SelectError};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -25,6 +26,7 @@ pub(crate) const KEYS: &[&str] = &[
     "user",
     "labels",
     "reach",
+    "become",
     "jump",
     "identity_files",
     "known_hosts",
@@ -41,9 +43,10 @@ pub(crate) struct Written {
     pub names: Located<String>,
     address: Option<Located<String>>,
     port: Option<u16>,
-    user: Option<String>,
+    pub(super) user: Option<String>,
     labels: Labels,
     reach: Reach,
+    pub(super) root_by: Option<RootBy>,
     jump: Option<String>,
     identity_files: Option<Vec<PathBuf>>,
     known_hosts: Option<Vec<PathBuf>>,
@@ -71,6 +74,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
     let user = section.read_checked("user", |name: &String| user_name(name), faults);
     let proc_root = section.read_checked("proc_root", |path: &String| remote_root(path), faults);
     let sys_root = section.read_checked("sys_root", |path: &String| remote_root(path), faults);
+    let root_by = section.read::<Become>("become", faults);
     let written = Written {
         names: names?,
         address,
@@ -78,6 +82,7 @@ fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
         user: user.map(|given| given.value),
         labels: labels(section, faults),
         reach,
+        root_by: root_by.map(|given| given.value.root_by(Some(&given.place))),
         jump: section.read::<JumpHosts>("jump", faults).map(|given| given.value.0),
         identity_files: section.read("identity_files", faults).map(|given| given.value),
         known_hosts: section.read("known_hosts", faults).map(|given| given.value),
@@ -140,6 +145,7 @@ impl Written {
             destination: None,
             said: Said::default(),
             first: None,
+            root_by: self.root_by.clone(),
             ssh: Arc::default(),
             proc_root: root(&self.proc_root, &defaults.proc_root, "/proc"),
             sys_root: root(&self.sys_root, &defaults.sys_root, "/sys"),
@@ -177,6 +183,7 @@ pub(crate) fn build(
         port: layered.is_written("port"),
         user: layered.is_written("user"),
         identity_files: layered.is_written("identity_files"),
+        root_by: layered.is_written("become"),
     };
     let Merged { blocks, whence, named_by, mut remarks } = merge(&blocks, &answers, outright);
     let nobody = |(_, block): &(&Whence, &HostBlock)| {
@@ -242,9 +249,11 @@ fn unsaid(layered: &Layered<Defaults>) -> Unsaid {
         user: defaults.user.clone(),
         identity_files: defaults.identity_files.clone(),
         known_hosts: defaults.known_hosts.clone(),
+        root_by: defaults.r#become.root_by(layered.place("become")),
         ssh_config: layered.is_written("ssh_config").then(|| defaults.ssh_config.clone()),
         said: Said {
             address: None,
+            destination: None,
             port: said("port"),
             user: said("user"),
             identity_files: said("identity_files"),

@@ -50,12 +50,12 @@ macro_rules! knobs {
         impl $crate::config::knob::Knobs for $name {
             const SECTION: &'static str = $section;
             const VARIABLE: &'static str = $variable;
-            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+            const KEYS: &'static [&'static str] = &[$($crate::config::knob::key(stringify!($field))),*];
             const KNOBS: &'static [$crate::config::knob::Knob<Self>] = &[$(
                 $crate::config::knob::Knob {
-                    key: stringify!($field),
+                    key: $crate::config::knob::key(stringify!($field)),
                     from_section: |settings, section, faults| {
-                        let read = section.read_checked::<$type>(stringify!($field), |value: &$type| ($check)(value), faults)?;
+                        let read = section.read_checked::<$type>($crate::config::knob::key(stringify!($field)), |value: &$type| ($check)(value), faults)?;
                         settings.$field = read.value;
                         Some(read.place)
                     },
@@ -72,6 +72,17 @@ macro_rules! knobs {
     };
 }
 pub(crate) use knobs;
+
+/// The key of a field, whose name may be one that Rust keeps for itself (`r#become`).
+pub(crate) const fn key(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', rest @ ..] => match str::from_utf8(rest) {
+            Ok(rest) => rest,
+            Err(_) => field,
+        },
+        _ => field,
+    }
+}
 
 /// The check of a setting that takes every value of its type.
 pub(crate) fn any<T>(_: &T) -> Result<(), String> {

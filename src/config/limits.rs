@@ -61,14 +61,12 @@ knobs! {
         max_wire: ByteSize = kib(8 << 10), between(kib(1), kib(1 << 20));
         /// Decompressed bytes per byte on the wire; text stays below 30, a gzip bomb is at 1,000.
         max_ratio: u32 = 200, between(2, 1_032);
-        /// One line of a reading.
-        max_line: ByteSize = kib(256), between(kib(1), kib(16 << 10));
-        /// Samples of one reading.
-        max_samples: u32 = 100_000, between(1, 10_000_000);
-        /// Different values of one label in one reading.
-        max_label_values: u32 = 10_000, between(1, 1_000_000);
         /// What is kept of a probe's stderr.
         max_stderr: ByteSize = kib(16), between(ByteSize(256), kib(1 << 10));
+
+        /// All output that is in memory at once, of all sweeps; one reading may have a quarter of what is
+        /// left of it.
+        max_memory: ByteSize = kib(1 << 20), between(kib(1 << 10), kib(1 << 30));
 
         /// Hosts that all escalations together go to in any hour, whatever else their rules allow.
         escalations_per_hour: u32 = 30, between(1, 100_000);

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::access;
 use super::alert::{self, Alerts};
 use super::defaults::Defaults;
 use super::escalate;
@@ -31,6 +32,7 @@ pub(crate) const KEYS: &[&str] = &[
     "limits",
     "retention",
     "hosts",
+    "access",
     "inventory",
     "groups",
     "schedule",
@@ -130,6 +132,7 @@ struct Gathered {
     limits: Layered<Limits>,
     retention: Layered<Retention>,
     hosts: Vec<Written>,
+    access: Vec<access::Rule>,
     groups: Groups,
     inventories: Vec<inventory::Draft>,
     schedules: Vec<Draft>,
@@ -153,6 +156,7 @@ impl Gathered {
             limits: Layered::new(Limits::default()),
             retention: Layered::new(Retention::default()),
             hosts: Vec::new(),
+            access: Vec::new(),
             groups: Groups::new(),
             inventories: Vec::new(),
             schedules: Vec::new(),
@@ -195,6 +199,7 @@ impl Gathered {
         }
         let before = faults.iter().count();
         self.hosts.extend(hosts::read_all(root, faults));
+        self.access.extend(access::read_all(root, faults));
         if let Some(section) = root.open_section("groups", faults) {
             for (name, field) in section.fields() {
                 if let Some(expression) = field.read::<String>(faults) {
@@ -237,7 +242,10 @@ impl Gathered {
         let whole = self.whole && inventories.is_some();
         let inventories = inventories.unwrap_or_default();
         let built = hosts::build(&self.hosts, &self.groups, &inventories, &self.defaults, (whole, faults));
-        let hosts::Built { fleet, named_by, written, remarks } = built;
+        let hosts::Built { mut fleet, named_by, written, remarks } = built;
+        if whole && faults.iter().count() == before {
+            access::apply(&self.access, &mut fleet, &self.hosts, faults);
+        }
         let trusted = whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),
@@ -325,6 +333,9 @@ impl Gathered {
         shown.extend(section_entries(&self.retention));
         for (number, hosts) in self.hosts.iter().enumerate() {
             shown.extend(written_entries(&format!("hosts.{}", number + 1), &hosts.written));
+        }
+        for (number, rule) in self.access.iter().enumerate() {
+            shown.extend(written_entries(&format!("access.{}", number + 1), &rule.written));
         }
         for (name, (_, expression)) in &self.groups {
             shown.push(Shown {

@@ -5,7 +5,9 @@
 //! that makes no sense is a fault, not a default. It reads no global state: environment, flags and
 //! machine-wide folders are handed in as [`Sources`].
 
+mod access;
 mod alert;
+mod become_root;
 mod built_in;
 mod condition;
 mod cron;
@@ -37,6 +39,7 @@ mod value;
 
 pub use crate::inventory::{Fault, Faults, Place};
 pub use alert::{Alert, Alerts};
+pub use become_root::Become;
 pub use built_in::BUILT_IN;
 pub use defaults::Defaults;
 pub use escalate::Escalate;

@@ -1,6 +1,7 @@
 //! `[[receiver]]`: who is told of alerts. Of a secret only the place is known here: it is read when a
 //! message is sent, so that no verb needs it, and nothing that is shown can hold it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::fault::{Fault, Faults, Place, suggestion};
@@ -42,6 +43,9 @@ const KINDS: [(&str, ReceiverKind); 3] = [
     ("webhook", ReceiverKind::Webhook),
 ];
 
+/// The one place that is a number.
+const COUNT: &str = "count";
+
 /// What a template may fill in.
 pub const PLACES: [&str; 14] = [
     "id",
@@ -52,7 +56,7 @@ pub const PLACES: [&str; 14] = [
     "metric",
     "condition",
     "hosts",
-    "count",
+    COUNT,
     "worst",
     "value",
     "summary",
@@ -233,9 +237,23 @@ pub fn check_url(url: &str) -> Result<(), String> {
 
 /// Whether what is sent there can be read on the way.
 pub fn is_open(url: &str) -> bool {
-    let host = origin(url).rsplit("://").next().unwrap_or_default();
-    let local = ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local));
-    url.starts_with("http://") && !local
+    url.starts_with("http://") && !is_local(origin(url).rsplit("://").next().unwrap_or_default())
+}
+
+/// Whether `host` or `host:port` is this machine, whatever a name server says.
+fn is_local(authority: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => host,
+        _ => authority,
+    };
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => {
+            host.eq_ignore_ascii_case("localhost")
+                || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
 }
 
 fn template(section: &Section<'_>, kind: ReceiverKind, faults: &mut Faults) -> Option<Template> {
@@ -247,11 +265,12 @@ fn template(section: &Section<'_>, kind: ReceiverKind, faults: &mut Faults) -> O
     }
     match Template::parse(&given.value, &PLACES) {
         Ok(template) => {
-            let filled = template.fill(|_| "1".to_owned());
+            // A word is JSON within a string only, and no end of an escape either.
+            let filled = template.fill(|place| if place == COUNT { "1" } else { "x" }.to_owned());
             let is_json = serde_json::from_str::<serde_json::Value>(&filled).is_ok();
             if kind == ReceiverKind::Webhook && !is_json {
                 let fault = fault("the template gives no JSON once it is filled in".to_owned());
-                faults.push(fault.expected("JSON, with places such as \"{{summary}}\" within its strings"));
+                faults.push(fault.expected("JSON, with places such as \"{{summary}}\" within its strings; {{count}} alone is a number"));
                 return None;
             }
             Some(template)
@@ -310,6 +329,31 @@ mod tests {
         let url = Url::new("https://hooks.slack.com/services/T0/B0/x".to_owned());
         assert_eq!(format!("{url:?}"), "https://hooks.slack.com/…");
         assert_eq!(origin("https://a?b=c"), "https://a");
-        assert!(is_open("http://10.0.0.1/") && !is_open("http://localhost:1/") && !is_open("https://x"));
+    }
+
+    #[test]
+    fn only_this_machine_is_told_in_the_open() {
+        let check = |url: &str, open: bool| assert_eq!(is_open(url), open, "{url}");
+        for local in ["localhost", "LocalHost:1/", "127.0.0.1", "127.8.0.9:9093/a", "[::1]", "[::1]:9093/a?b"]
+        {
+            check(&format!("http://{local}"), false);
+        }
+        for other in [
+            "10.0.0.1/",
+            "localhost.evil.example",
+            "localhost.evil.example:80/",
+            "127.evil.example/",
+            "127.0.0.1.evil.example",
+            "127.0.0.1:80:evil.example",
+            "localhost:x",
+            "[::1].evil.example",
+            "[::1",
+            "[::2]:1",
+            "evil.example/http://localhost/",
+            "evil.example?localhost",
+        ] {
+            check(&format!("http://{other}"), true);
+            check(&format!("https://{other}"), false);
+        }
     }
 }

@@ -15,7 +15,8 @@ use crate::collect::{Errand, Recorder, Start, Stop, Swept, clock, complete};
 use crate::config::Settings;
 use crate::render::{Lines, escape};
 use crate::store::StoreError;
-use crate::watch::{self, Courier, Followed, Trouble, WatchError};
+use crate::watch::alerts::Queued;
+use crate::watch::{self, Courier, Followed, Trouble, Unkept, WatchError};
 
 /// How long until a courier whose queue is out of reach looks again.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -34,6 +35,7 @@ pub(super) struct Follower {
     pub recorder: Arc<Recorder>,
     pub stop: Stop,
     pub mail: Arc<Mail>,
+    pub unkept: Arc<Unkept>,
 }
 
 impl Follower {
@@ -55,16 +57,15 @@ impl Follower {
     }
 
     async fn ask(&self, swept: Swept) -> Option<Followed> {
-        let answer =
-            self.blocking(move |settings| watch::after_sweep(settings, &swept, clock::now())).await?;
+        let unkept = Arc::clone(&self.unkept);
+        let ask = move |settings: &Settings| watch::after_sweep(settings, &swept, clock::now(), &unkept);
+        let answer = self.blocking(ask).await?;
         self.told(answer).await
     }
 
     async fn raise(&self, troubles: Vec<Trouble>) -> Option<Followed> {
-        let raise = move |settings: &Settings| {
-            let remarks = watch::raise(settings, &troubles, clock::now())?;
-            Ok(Followed { remarks, ..Followed::default() })
-        };
+        let unkept = Arc::clone(&self.unkept);
+        let raise = move |settings: &Settings| watch::raise(settings, &troubles, clock::now(), &unkept);
         let answer = self.blocking(raise).await?;
         self.told(answer).await
     }
@@ -86,7 +87,9 @@ impl Follower {
                 for remark in &followed.remarks {
                     tracing::warn!("{}", escape(remark, Lines::Single));
                 }
-                self.mail.unsaved(&self.outfit.settings, &followed).await;
+                let settings = &self.outfit.settings;
+                let untold = self.mail.unsaved(settings, &followed).await;
+                self.unkept.untold(untold, settings.delivery.queue as usize);
                 self.mail.wake.notify_one();
                 Some(followed)
             }
@@ -164,13 +167,16 @@ impl Mail {
         self.stop.finish();
     }
 
-    async fn unsaved(&self, settings: &Settings, followed: &Followed) {
+    /// Sends at once what the disk did not take; returns what nobody took either.
+    async fn unsaved(&self, settings: &Settings, followed: &Followed) -> Vec<Queued> {
         if followed.unsaved.is_empty() {
-            return;
+            return Vec::new();
         }
         let courier = Courier::new(settings, self.credentials.clone());
-        for problem in courier.deliver_unsaved(&followed.unsaved).await.problems {
-            tracing::warn!("{}", escape(&problem, Lines::Single));
+        let delivery = courier.deliver_unsaved(&followed.unsaved).await;
+        for problem in &delivery.problems {
+            tracing::warn!("{}", escape(problem, Lines::Single));
         }
+        delivery.untold
     }
 }

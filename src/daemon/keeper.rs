@@ -20,10 +20,10 @@ use super::scrape::Scrape;
 use crate::collect::clock::{self, Clocks};
 use crate::collect::{Recorder, Start, Stop, keep};
 use crate::config::{Faults, Schedule, Settings};
-use crate::model::{CollectorTime, Fate, OwnAlert, Tick, duration_text};
+use crate::model::{CollectorTime, Fate, OwnAlert, SweepId, Tick, duration_text};
 use crate::render::counted;
 use crate::schedule::Moment;
-use crate::watch::Trouble;
+use crate::watch::{Trouble, Unkept};
 
 /// The clocks are looked at at least this often: one that is set wakes nobody.
 const BEAT: Duration = Duration::from_secs(1);
@@ -40,10 +40,12 @@ pub(super) struct Keeper {
     /// What follows sweeps, beside the schedules.
     followed: JoinSet<()>,
     mail: Arc<Mail>,
+    /// What was told while the disk took nothing.
+    unkept: Arc<Unkept>,
     couriers: JoinSet<()>,
     scrape: Scrape,
     /// Whose round a task is, for one that panics.
-    owners: HashMap<Id, String>,
+    owners: HashMap<Id, (String, SweepId)>,
     loading: Option<Loading>,
     /// Looks after the state directory; a prune may take minutes.
     upkeep: Option<JoinHandle<()>>,
@@ -76,6 +78,7 @@ impl Keeper {
             scrape: Scrape::start(&outfit),
             followed: JoinSet::new(),
             mail,
+            unkept: Arc::default(),
             couriers,
             outfit,
             outside,
@@ -212,6 +215,7 @@ impl Keeper {
             let tick = ticks.last().cloned();
             let written = self.book.write(ticks);
             let Some((start, tick)) = start.zip(tick) else { continue };
+            let owner = (schedule.name.clone(), start.sweep.clone());
             let round = Round {
                 outfit: Arc::clone(&outfit),
                 schedule: Schedule::clone(schedule),
@@ -223,7 +227,7 @@ impl Keeper {
                 written,
             };
             let task = self.rounds.spawn(round.run());
-            self.owners.insert(task.id(), schedule.name.clone());
+            self.owners.insert(task.id(), owner);
             started = true;
         }
         if !troubles.is_empty() {
@@ -242,7 +246,7 @@ impl Keeper {
                 (error.id(), None)
             }
         };
-        let name = self.owners.remove(&id).unwrap_or_default();
+        let name = self.owners.remove(&id).map(|owner| owner.0).unwrap_or_default();
         if let Some(lane) = self.lanes.get_mut(&name) {
             lane.running = None;
         }
@@ -294,6 +298,7 @@ impl Keeper {
             recorder: Arc::clone(&self.recorder),
             stop: self.stop.clone(),
             mail: Arc::clone(&self.mail),
+            unkept: Arc::clone(&self.unkept),
         };
         self.followed.spawn(follower.follow(event));
     }
@@ -346,6 +351,8 @@ impl Keeper {
                 self.outfit = Arc::new(Outfit::new(settings, self.outside.agent.clone()));
                 self.scrape.show(&self.outfit);
                 self.take_lanes(&Decided::new());
+                // Incidents of what was taken out end with it.
+                self.follow(Event::Troubles(Vec::new()));
                 tracing::info!("configuration reloaded: {extent}");
                 self.outside.notify.ready(&self.status());
             }
@@ -383,10 +390,12 @@ impl Keeper {
             let known = old.remove(&schedule.name);
             let lane = match known {
                 Some(lane) if *lane.course.timetable() == schedule.timetable => lane,
-                known => {
+                _ => {
                     let key = (schedule.name.clone(), schedule.timetable.text().to_owned());
                     let mut lane = Lane::new(schedule.timetable.clone(), decided.get(&key).copied(), now);
-                    lane.running = known.and_then(|known| known.running);
+                    // Asked of those who run: the schedule may have been taken out meanwhile.
+                    let mut owners = self.owners.values();
+                    lane.running = owners.find(|it| it.0 == schedule.name).map(|it| it.1.clone());
                     lane
                 }
             };

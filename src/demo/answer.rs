@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::model::{ByteSize, CollectorTime, Host, Probe, Reach, Reading};
+use crate::model::{ByteSize, CollectorTime, Host, Probe, Reach, Reading, RootBy};
 use crate::wire::{Decoder, ExecEnd, Limits, Nonce, Request, RunTag};
 
 use super::HostModel;
@@ -146,6 +146,7 @@ impl HostModel {
             known_hosts: Vec::new(),
             ssh: std::sync::Arc::default(),
             consult: None,
+            root_by: RootBy::default(),
             proc_root: None,
             sys_root: None,
         }

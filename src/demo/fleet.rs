@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{BadName, CollectorTime, Host, HostName, Probe, Reach};
+use crate::model::{BadName, CollectorTime, Host, HostName, Probe, Reach, RootBy};
 use crate::transport::served::{Gate, KeyError, KeyPair, ServedHost, ServerSpec, serve};
 
 use super::folder::Folder;
@@ -227,6 +227,7 @@ impl Lobby {
             known_hosts: vec![self.known_hosts.clone()],
             ssh: Arc::default(),
             consult: None,
+            root_by: RootBy::default(),
             // The server sets them: a real host's probes are not told where its /proc is either.
             proc_root: None,
             sys_root: None,

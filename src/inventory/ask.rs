@@ -105,7 +105,10 @@ fn http_sd(sd: &HttpSd, source: &Source, credentials: Option<&Path>) -> Result<F
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fault(error.to_string()))?;
-    let body = runtime.block_on(get(call, sd.most_bytes)).map_err(fault)?;
+    let body = runtime.block_on(get(call, sd.most_bytes));
+    // A name server that does not answer may hold a thread long after we have given up.
+    runtime.shutdown_background();
+    let body = body.map_err(fault)?;
     let body = String::from_utf8(body).map_err(|_| fault("the answer is not UTF-8".to_owned()))?;
     let text = Text { file: shown.as_str().into(), folder: PathBuf::from("/"), text: body.into() };
     let mut targets = Targets::new(&sd.mapping);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::groups::{self, GroupRule};
 use super::problem::Problem;
-use crate::model::{Consult, FirstLines, Host, HostName, Labels, Reach, Said, SshOptions};
+use crate::model::{Consult, FirstLines, Host, HostName, Labels, Reach, RootBy, Said, SshOptions};
 use crate::select;
 
 /// Several hosts that are alike but for their names. What it leaves out is looked for elsewhere, and
@@ -36,6 +36,8 @@ pub struct HostBlock {
     pub first: Option<Arc<FirstLines>>,
     /// What is refused whatever an ssh_config says.
     pub ssh: Arc<SshOptions>,
+    /// How root is had; `None`: as [`Unsaid`] has it.
+    pub root_by: Option<RootBy>,
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
 }
@@ -47,6 +49,7 @@ pub struct Unsaid {
     pub user: String,
     pub identity_files: Vec<PathBuf>,
     pub known_hosts: Vec<PathBuf>,
+    pub root_by: RootBy,
     /// As in [`HostBlock`].
     pub ssh_config: Option<Vec<PathBuf>>,
     /// Which of these the configuration says outright: an ssh_config cannot change those.
@@ -158,6 +161,7 @@ struct Common {
     user: String,
     identity_files: Vec<PathBuf>,
     known_hosts: Vec<PathBuf>,
+    root_by: RootBy,
     consult: Option<Arc<Consult>>,
 }
 
@@ -177,6 +181,7 @@ impl Common {
         let address = block.address.as_ref().filter(|_| block.destination.is_none());
         let said = Said {
             address: address.map(|_| who(&by.address)),
+            destination: block.destination.as_ref().map(|_| who(&by.address)),
             port: port_by,
             user: user_by,
             identity_files: identity_files_by,
@@ -187,7 +192,8 @@ impl Common {
         let jump = block.jump.clone();
         let consult = Consult { files, destination: block.destination.clone(), jump, said, first };
         let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
-        Self { port, user, identity_files, known_hosts, consult }
+        let root_by = block.root_by.as_ref().unwrap_or(&unsaid.root_by).clone();
+        Self { port, user, identity_files, known_hosts, root_by, consult }
     }
 }
 
@@ -218,6 +224,7 @@ fn host(block: &HostBlock, common: &Common, name: HostName) -> Host {
         known_hosts: common.known_hosts.clone(),
         ssh: Arc::clone(&block.ssh),
         consult: common.consult.clone(),
+        root_by: common.root_by.clone(),
         proc_root: block.proc_root.clone(),
         sys_root: block.sys_root.clone(),
     }
@@ -248,6 +255,7 @@ pub(super) mod tests {
             user: "probe".to_owned(),
             identity_files: Vec::new(),
             known_hosts: Vec::new(),
+            root_by: RootBy::default(),
             ssh_config: None,
             said: Said::default(),
         }

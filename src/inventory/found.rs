@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Fault, Place};
-use crate::model::{FirstLines, HostName, Labels, Reach, Refusal, Written};
+use crate::model::{FirstLines, HostName, Labels, Reach, Refusal, RootBy, Written};
 
 /// A source's answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +25,7 @@ pub struct FoundHost {
     pub user: Option<String>,
     pub identity_files: Option<Vec<PathBuf>>,
     pub reach: Reach,
+    pub root_by: Option<RootBy>,
     pub labels: Labels,
     /// What it says in the words of an ssh_config, which comes before the files: ssh's own arguments.
     pub first: Option<Arc<FirstLines>>,
@@ -56,6 +57,7 @@ impl FoundHost {
             user: None,
             identity_files: None,
             reach: Reach::Ssh,
+            root_by: None,
             labels: Labels::new(),
             first: None,
             refused: Vec::new(),

@@ -14,7 +14,7 @@ use super::Place;
 use super::found::{Field, Found, FoundHost};
 use super::gather::Answer;
 use super::source::Source;
-use crate::model::{CollectorTime, FirstLines, HostName, Labels, Reach, Refusal, Written};
+use crate::model::{CollectorTime, FirstLines, HostName, Labels, Reach, Refusal, RootBy, Written};
 use crate::store::{StateDir, StoreError};
 
 /// A list of 100,000 hosts with labels.
@@ -42,11 +42,21 @@ struct KeptHost {
     user: Option<String>,
     identity_files: Option<Vec<PathBuf>>,
     is_local: bool,
+    #[serde(default)]
+    root_by: Option<KeptRootBy>,
     labels: Labels,
     /// Name and text.
     first: Option<(String, String)>,
     refused: Vec<KeptRefusal>,
     place: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum KeptRootBy {
+    Sudo,
+    Doas,
+    Refused(KeptRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -101,6 +111,11 @@ fn found(kept: KeptHost) -> FoundHost {
         let at = Written { file: kept.file.into(), line: kept.line };
         (field, Refusal { at, directive: kept.directive, reason: kept.reason })
     };
+    let root_by = |kept: KeptRootBy| match kept {
+        KeptRootBy::Sudo => RootBy::Sudo,
+        KeptRootBy::Doas => RootBy::Doas,
+        KeptRootBy::Refused(kept) => RootBy::Refused(Arc::new(refused(kept).1)),
+    };
     FoundHost {
         name: kept.name,
         address: kept.address,
@@ -108,6 +123,7 @@ fn found(kept: KeptHost) -> FoundHost {
         user: kept.user,
         identity_files: kept.identity_files,
         reach: if kept.is_local { Reach::Local } else { Reach::Ssh },
+        root_by: kept.root_by.map(root_by),
         labels: kept.labels,
         first: kept.first.map(|(name, text)| Arc::new(FirstLines { name: name.into(), text })),
         refused: kept.refused.into_iter().map(refused).collect(),
@@ -116,12 +132,17 @@ fn found(kept: KeptHost) -> FoundHost {
 }
 
 fn kept(host: &FoundHost) -> KeptHost {
-    let refused = |(field, refusal): &(Field, Refusal)| KeptRefusal {
-        field: (0..).zip(FIELDS).find(|(_, known)| known == field).map_or(4, |(number, _)| number),
+    let refused = |field: Field, refusal: &Refusal| KeptRefusal {
+        field: (0..).zip(FIELDS).find(|(_, known)| *known == field).map_or(4, |(number, _)| number),
         file: refusal.at.file.to_string(),
         line: refusal.at.line,
         directive: refusal.directive.clone(),
         reason: refusal.reason.clone(),
+    };
+    let root_by = |by: &RootBy| match by {
+        RootBy::Sudo => KeptRootBy::Sudo,
+        RootBy::Doas => KeptRootBy::Doas,
+        RootBy::Refused(refusal) => KeptRootBy::Refused(refused(Field::Way, refusal)),
     };
     KeptHost {
         name: host.name.clone(),
@@ -130,9 +151,10 @@ fn kept(host: &FoundHost) -> KeptHost {
         user: host.user.clone(),
         identity_files: host.identity_files.clone(),
         is_local: host.reach == Reach::Local,
+        root_by: host.root_by.as_ref().map(root_by),
         labels: host.labels.clone(),
         first: host.first.as_ref().map(|first| (first.name.to_string(), first.text.clone())),
-        refused: host.refused.iter().map(refused).collect(),
+        refused: host.refused.iter().map(|(field, one)| refused(*field, one)).collect(),
         place: host.place.to_string(),
     }
 }

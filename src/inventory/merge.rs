@@ -16,6 +16,7 @@ pub struct Outright {
     pub port: bool,
     pub user: bool,
     pub identity_files: bool,
+    pub root_by: bool,
 }
 
 /// What a block was made from, for whoever wants to point at it.
@@ -149,6 +150,9 @@ impl Together<'_> {
             && let Some((files, who)) = self.first(|host| &host.identity_files)
         {
             (own.identity_files, own.said.identity_files) = (Some(files), Some(who));
+        }
+        if own.root_by.is_none() && !outright.root_by {
+            own.root_by = self.hosts.iter().find_map(|(_, host)| host.root_by.clone());
         }
         if self.hosts.iter().any(|(_, host)| host.reach == Reach::Local) {
             own.reach = Reach::Local;

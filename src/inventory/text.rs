@@ -1,11 +1,13 @@
 //! Reads the files that people write. It never reads more than the cap, and takes nothing that anyone on this
 //! machine could have written: what stands in such a file decides where we connect.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use super::{Fault, Faults, Place};
 
@@ -64,10 +66,15 @@ fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
         ErrorKind::PermissionDenied => "the file cannot be read: permission denied".to_owned(),
         _ => format!("the file cannot be read: {error}"),
     };
-    let file = File::open(path).map_err(describe)?;
+    // One that nobody writes to would hold up whoever opens it.
+    let nonblock = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path).map_err(describe)?;
     let metadata = file.metadata().map_err(describe)?;
     if metadata.is_dir() {
         return Err("this is a directory, not a file".to_owned());
+    }
+    if metadata.file_type().is_fifo() {
+        return Err("this is a pipe, not a file".to_owned());
     }
     if metadata.is_file() && metadata.mode() & 0o002 != 0 {
         return Err(

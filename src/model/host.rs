@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Consult, HostName, SshOptions};
+use super::{Consult, HostName, Refusal, SshOptions};
 
 /// Label → value, as the inventory or a host's own facts give them.
 pub type Labels = BTreeMap<String, String>;
@@ -16,6 +16,18 @@ pub enum Reach {
     Ssh,
     /// The collector's own machine: the same contract, no SSH.
     Local,
+}
+
+/// How a user who is not root has root on a host. No password is ever given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RootBy {
+    /// `sudo -n`.
+    #[default]
+    Sudo,
+    /// `doas -n`.
+    Doas,
+    /// Not at all, and where that is said: a probe that needs root is not run there.
+    Refused(Arc<Refusal>),
 }
 
 /// One target, with every default already applied.
@@ -35,6 +47,7 @@ pub struct Host {
     pub ssh: Arc<SshOptions>,
     /// Until the ssh_config files are asked, what they are to be asked; `None` where nobody has to be.
     pub consult: Option<Arc<Consult>>,
+    pub root_by: RootBy,
     /// Where the host's /proc and /sys are seen by a probe (a container's mounts, say).
     pub proc_root: Option<String>,
     pub sys_root: Option<String>,
@@ -54,6 +67,7 @@ impl Host {
             known_hosts: Vec::new(),
             ssh: Arc::default(),
             consult: None,
+            root_by: RootBy::default(),
             proc_root: None,
             sys_root: None,
         }

@@ -18,7 +18,7 @@ mod time;
 
 pub use alert::{OwnAlert, OwnAlertFacts, Severity};
 pub use condition::{Comparison, Condition, Threshold};
-pub use host::{Host, Labels, Reach};
+pub use host::{Host, Labels, Reach, RootBy};
 pub use name::{BadName, HostName, ProbeName, SweepId};
 pub use need::{Bound, Capability, Need, Versioned};
 pub use outcome::Outcome;

@@ -97,6 +97,8 @@ pub struct FirstLines {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Said {
     pub address: Option<Arc<str>>,
+    /// Of an address that an ssh_config may still turn into another.
+    pub destination: Option<Arc<str>>,
     pub port: Option<Arc<str>>,
     pub user: Option<Arc<str>>,
     pub identity_files: Option<Arc<str>>,

@@ -131,6 +131,7 @@ fn hosts() {
         known_hosts: Vec::new(),
         ssh: std::sync::Arc::default(),
         consult: None,
+        root_by: crate::model::RootBy::Sudo,
         proc_root: None,
         sys_root: None,
     };

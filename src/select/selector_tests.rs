@@ -15,6 +15,7 @@ fn host(name: &str, labels: &[(&str, &str)]) -> Host {
         known_hosts: Vec::new(),
         ssh: std::sync::Arc::default(),
         consult: None,
+        root_by: crate::model::RootBy::Sudo,
         proc_root: None,
         sys_root: None,
     }

@@ -318,7 +318,10 @@ fn effective(host: &Host, consult: &Consult, answer: &Answer) -> Vec<Effective> 
         let origin = match (who, from_files()) {
             (Some(who), _) => Origin::Said(Arc::clone(who)),
             (None, Some(setting)) => Origin::File(setting.at.clone()),
-            (None, None) => Origin::Default,
+            (None, None) => match &said.destination {
+                Some(who) if key == "address" => Origin::Said(Arc::clone(who)),
+                _ => Origin::Default,
+            },
         };
         all.push(Effective { key, value, origin, standing: None });
     }

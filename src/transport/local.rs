@@ -87,7 +87,9 @@ async fn converse(child: &mut Child, exec: Exec<'_>, decoder: &mut Decoder) -> O
                 quiet = Quiet { until: Instant::now() + exec.idle, phase: "idle" };
                 match (read, &err) {
                     (0, _) | (_, None) => err = None,
-                    (n, Some(piece)) => decoder.stderr(piece.get(..n).unwrap_or_default()),
+                    (n, Some(piece)) => if decoder.stderr(piece.get(..n).unwrap_or_default()) == Flow::Stop {
+                        return Some(ExecEnd::DecoderStopped);
+                    },
                 }
             }
             () = &mut feed => {}

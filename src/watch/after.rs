@@ -1,7 +1,7 @@
 //! The question that is asked after each sweep.
 
 use super::WatchError;
-use super::alerts::{self, Queued};
+use super::alerts::{self, Queued, Trouble, Unkept};
 use super::escalation::escalations;
 use super::sight::Sight;
 use super::textfile;
@@ -23,7 +23,12 @@ pub struct Followed {
 
 /// Holds a sweep that has ended against the configuration's rules: alerts are queued, and it says what is to
 /// be swept next. What it decides is on the disk when it returns; delivering is a [`Courier`](super::Courier)'s. Blocks: it reads the index, all of the last week's if a rule asks what changed.
-pub fn after_sweep(settings: &Settings, swept: &Swept, now: CollectorTime) -> Result<Followed, WatchError> {
+pub fn after_sweep(
+    settings: &Settings,
+    swept: &Swept,
+    now: CollectorTime,
+    unkept: &Unkept,
+) -> Result<Followed, WatchError> {
     let mut followed = Followed::default();
     let reader = Reader::open(&settings.state_dir)?;
     let Some(row) = reader.sweep(&swept.sweep)? else {
@@ -38,7 +43,7 @@ pub fn after_sweep(settings: &Settings, swept: &Swept, now: CollectorTime) -> Re
     if let Err(error) = textfile::write(settings, &reader) {
         followed.remarks.push(format!("the textfile is that of an earlier sweep: {error}"));
     }
-    let taken = alerts::take(settings, (swept, &sight), now)?;
+    let taken = alerts::take(settings, (swept, &sight), (now, unkept))?;
     followed.remarks.extend(taken.remarks);
     followed.unsaved = taken.unsaved;
     match escalations(settings, &sight, now) {
@@ -51,4 +56,16 @@ pub fn after_sweep(settings: &Settings, swept: &Swept, now: CollectorTime) -> Re
         Err(error) => return Err(error),
     }
     Ok(followed)
+}
+
+/// The same for what no sweep shows: one that was missed, or that could not be recorded. Without troubles it
+/// only ends incidents of what is no longer configured.
+pub fn raise(
+    settings: &Settings,
+    troubles: &[Trouble],
+    now: CollectorTime,
+    unkept: &Unkept,
+) -> Result<Followed, WatchError> {
+    let taken = alerts::raise(settings, troubles, (now, unkept))?;
+    Ok(Followed { remarks: taken.remarks, unsaved: taken.unsaved, ..Followed::default() })
 }

@@ -11,8 +11,8 @@ mod sight;
 mod spent;
 mod textfile;
 
-pub use after::{Followed, after_sweep};
-pub use alerts::{Courier, Trouble, raise};
+pub use after::{Followed, after_sweep, raise};
+pub use alerts::{Courier, Trouble, Unkept};
 pub use collector::collector_metrics;
 pub use error::WatchError;
 pub use listener::{Answer, ListenError, Listener};

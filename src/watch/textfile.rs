@@ -2,9 +2,9 @@
 //! once, so that nobody reads half of it, and it gives no times, which node_exporter would refuse.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, IntoInnerError, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -14,8 +14,8 @@ use crate::config::Settings;
 use crate::model::{HostName, Kind};
 use crate::render::{Exposition, label_text, number};
 use crate::select::matches_mask;
-use crate::store::StoreError;
 use crate::store::index::{MetricRow, Reader, Series, SweepRow};
+use crate::store::{StateDir, StoreError};
 
 /// Why there is no new file; the old one stands.
 #[derive(Debug, thiserror::Error)]
@@ -30,27 +30,42 @@ pub enum TextfileError {
 /// gives under that name.
 const PREFIX: &str = "dropsonde_";
 
+/// How a file ends that is still being written.
+const NEW: &str = ".new";
+
 /// Labels that the file itself gives.
 const OWN: [&str; 4] = ["host", "probe", "span", "le"];
 
-/// Writes the file, if the configuration wants one.
+/// Writes the file, if the configuration wants one. Sweeps of two schedules may end together: one writes
+/// after the other, and each what the index has by then, so that an older sweep takes no newer one's place.
 pub(super) fn write(settings: &Settings, reader: &Reader) -> Result<(), TextfileError> {
     let Some(path) = &settings.metrics.textfile.0 else { return Ok(()) };
     let failed = |source: io::Error| TextfileError::Io { path: path.clone(), source };
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Two collectors may have the same file, and node_exporter reads only what ends in .prom.
-    name.push(format!(".{}.new", std::process::id()));
-    let new = path.with_file_name(name);
-    let written = fill(settings, reader, &new).and_then(|()| fs::rename(&new, path).map_err(failed));
+    let _turn = StateDir::at(&settings.state_dir).lock("textfile.lock")?;
+    tidy(path);
+    let (new, file) = create(path).map_err(failed)?;
+    let written = fill(settings, reader, file).map_err(|error| match error {
+        Unfilled::Io(source) => TextfileError::Io { path: new.clone(), source },
+        Unfilled::Store(error) => error.into(),
+    });
+    let written = written.and_then(|_locked| fs::rename(&new, path).map_err(failed));
     if written.is_err() {
         let _ = fs::remove_file(&new);
     }
     written
 }
 
-fn fill(settings: &Settings, reader: &Reader, new: &Path) -> Result<(), TextfileError> {
-    let failed = |source: io::Error| TextfileError::Io { path: new.to_owned(), source };
-    let mut out = BufWriter::new(create(new).map_err(failed)?);
+#[derive(Debug, thiserror::Error)]
+enum Unfilled {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Returns the file, whose lock says that somebody lives who will give it its name.
+fn fill(settings: &Settings, reader: &Reader, new: File) -> Result<File, Unfilled> {
+    let mut out = BufWriter::new(new);
     let sweeps = reader.latest_of_schedules()?;
     let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
     let masks: Vec<&str> = settings.metrics.textfile_metrics.split_whitespace().collect();
@@ -60,22 +75,56 @@ fn fill(settings: &Settings, reader: &Reader, new: &Path) -> Result<(), Textfile
         // One name is one family; the first kind that a metric had keeps it.
         if wanted && families.insert(family(&metric)) {
             let text = one(reader, (&metric, &sweeps), &known)?;
-            out.write_all(text.as_bytes()).map_err(failed)?;
+            out.write_all(text.as_bytes())?;
         }
     }
-    let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.sync_all().map_err(failed)
+    let file = out.into_inner().map_err(IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(file)
 }
 
-/// Readable for whoever runs node_exporter.
-fn create(path: &Path) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// A new file beside `path`, locked as long as it is open. node_exporter reads only what ends in .prom.
+fn create(path: &Path) -> io::Result<(PathBuf, File)> {
+    loop {
+        // Two collectors may have the same file, and the same process id in containers of their own.
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(
+            ".{:016x}{NEW}",
+            getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?
+        ));
+        let new = path.with_file_name(name);
+        let file = open(&new, OpenOptions::new().create_new(true))?;
+        file.lock()?;
+        // Whoever runs node_exporter reads it, whatever our umask keeps from others.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        // Another collector that looked between the two took it for a dead one's.
+        if new.symlink_metadata().is_ok_and(|there| file.metadata().is_ok_and(|our| our.ino() == there.ino()))
+        {
+            return Ok((new, file));
+        }
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).mode(0o644).custom_flags(OFlags::NOFOLLOW.bits() as i32);
-    options.open(path)
+}
+
+/// Removes what writers have left that were killed. What cannot be removed is in nobody's way.
+fn tidy(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let between =
+            found.to_str().and_then(|it| it.strip_prefix(name)?.strip_prefix('.')?.strip_suffix(NEW));
+        let is_ours = between.is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if is_ours && open(&entry.path(), &mut OpenOptions::new()).is_ok_and(|it| it.try_lock().is_ok()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Nothing that somebody puts there may hold us up.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    options.write(true).mode(0o644).custom_flags(flags).open(path)
 }
 
 /// A rate is a gauge here: it is no total that a counter could go on from.

@@ -11,8 +11,8 @@ use super::inflate::{Broken, Inflate};
 use super::request::whole_seconds;
 use super::trailer::{MAX_TRAILER, Trailer};
 use super::verdict;
-use super::{ExecEnd, Flow, Lack, Limits, Nonce, Request};
-use crate::model::{ByteSize, HostClock, Need, Outcome};
+use super::{Denial, ExecEnd, Flow, Lack, Limits, Nonce, Request, Share};
+use crate::model::{ByteSize, HostClock, Need, Outcome, RootBy};
 
 /// What a login profile may print before the supervisor announces itself.
 const MAX_PREAMBLE: usize = 64 * 1024;
@@ -23,6 +23,8 @@ pub struct Decoded {
     pub outcome: Outcome,
     /// The reason in words when the outcome is not `ok`; limited in length, not escaped.
     pub detail: Option<String>,
+    /// Of a reading that is `denied` because root was not to be had: why.
+    pub denial: Option<Denial>,
     pub exit: Option<i32>,
     pub clock: Option<HostClock>,
     /// CPU time of the probe on the host; dash and busybox count it in hundredths of a second.
@@ -57,6 +59,8 @@ enum Stage {
 pub(super) enum Stopped {
     Preamble,
     Wire,
+    /// As many bytes as may be on the wire, all of them on stderr.
+    Stderr,
     Stream(Broken),
 }
 
@@ -69,14 +73,19 @@ pub struct Decoder {
     pub(super) max_output: ByteSize,
     pub(super) deadline: Duration,
     pub(super) needs: Vec<Need>,
-    pub(super) become_root: bool,
+    /// How it becomes root, where it does.
+    pub(super) root_by: Option<RootBy>,
     pub(super) only_check: bool,
     stage: Stage,
     arrived: u64,
+    /// The same of stderr.
+    complained: u64,
     pub(super) stopped: Option<Stopped>,
     stderr: Vec<u8>,
     /// Dropped when the host's first byte is here, or with the decoder.
     awaiting: Option<Box<dyn Send>>,
+    /// What all that is kept here is taken from; `None` is no limit but the request's own.
+    pub(super) share: Option<Share>,
 }
 
 impl std::fmt::Debug for Decoder {
@@ -94,23 +103,31 @@ impl Decoder {
             max_output: request.probe.max_output,
             deadline: Duration::from_secs(whole_seconds(request.probe.timeout)),
             needs: request.probe.needs.clone(),
-            become_root: request.become_root,
+            root_by: request.become_root.then(|| request.host.root_by.clone()),
             only_check: request.only_check,
             stage: Stage::Preamble(Vec::new()),
             arrived: 0,
+            complained: 0,
             stopped: None,
             stderr: Vec::new(),
             awaiting: None,
+            share: None,
         }
     }
 
-    /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
+    /// Takes the memory for what arrives from `share`, before the first byte. Whoever keeps what
+    /// [`finish`](Self::finish) returns keeps a copy of the share as well.
+    pub fn draw_on(&mut self, share: Share) {
+        self.share = Some(share);
+    }
+
     /// Holds `turn` until the host has said its first word on stdout: whoever limits how many hosts
     /// start something at once gets it back then.
     pub fn hold_until_first_byte(&mut self, turn: impl Send + 'static) {
         self.awaiting = Some(Box::new(turn));
     }
 
+    /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
     pub fn stdout(&mut self, bytes: &[u8]) -> Flow {
         if self.stopped.is_some() {
             return Flow::Stop;
@@ -130,13 +147,20 @@ impl Decoder {
         if self.stopped.is_some() { Flow::Stop } else { Flow::Continue }
     }
 
-    /// The next bytes of stderr: kept up to the limit, the rest is dropped.
-    pub fn stderr(&mut self, bytes: &[u8]) {
+    /// The next bytes of stderr: kept up to the limit, the rest is dropped, and when there is no end to it
+    /// the answer is [`Flow::Stop`].
+    pub fn stderr(&mut self, bytes: &[u8]) -> Flow {
+        self.complained = self.complained.saturating_add(bytes.len() as u64);
         let room = (self.limits.max_stderr.0 as usize).saturating_sub(self.stderr.len());
         self.stderr.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if self.stopped.is_none() && self.complained > self.limits.max_wire.0 {
+            self.stopped = Some(Stopped::Stderr);
+        }
+        if self.stopped.is_some() { Flow::Stop } else { Flow::Continue }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
+        let share = self.share.as_ref();
         match &mut self.stage {
             Stage::Preamble(seen) => {
                 let slack = self.marker.len() + LONGEST_PACKING.len();
@@ -154,13 +178,17 @@ impl Decoder {
                 }
             }
             Stage::Gzip { wire, inflate } => {
-                let (used, result) = inflate.push(bytes);
-                wire.extend_from_slice(bytes.get(..used).unwrap_or_default());
+                let (used, result) = inflate.push(bytes, share);
+                let used = bytes.get(..used).unwrap_or_default();
+                make_room(wire, used.len(), share)?;
+                wire.extend_from_slice(used);
                 result.map_err(Stopped::Stream)
             }
             Stage::Plain { output } => {
                 let room = (self.max_output.0 as usize + 1 + MAX_TRAILER).saturating_sub(output.len());
-                output.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                let within = bytes.get(..room).unwrap_or(bytes);
+                make_room(output, within.len(), share)?;
+                output.extend_from_slice(within);
                 if bytes.len() > room { Err(Stopped::Stream(Broken::Output)) } else { Ok(()) }
             }
         }
@@ -198,12 +226,27 @@ impl Decoder {
             end: &end,
         };
         let (outcome, detail) = self.judge(&evidence);
+        let denial = self.denied(&evidence).filter(|_| outcome == Outcome::Denied);
         raw.truncate(self.max_output.0 as usize);
         let exit = trailer.as_ref().and_then(|trailer| trailer.exit);
         let cpu = trailer.as_ref().and_then(|trailer| trailer.cpu);
         let (clock, missing) = trailer.map_or((None, Vec::new()), |trailer| (trailer.clock, trailer.missing));
-        Decoded { outcome, detail, exit, clock, cpu, missing, stderr, wire: wire.into(), raw }
+        Decoded { outcome, detail, denial, exit, clock, cpu, missing, stderr, wire: wire.into(), raw }
     }
+}
+
+/// Lets `kept` grow by `more` bytes as a vector does, in steps that are each larger than all before them,
+/// with each step taken from the share first.
+fn make_room(kept: &mut Vec<u8>, more: usize, share: Option<&Share>) -> Result<(), Stopped> {
+    let needed = kept.len() + more;
+    if needed > kept.capacity() {
+        let capacity = needed.max(kept.capacity() * 2);
+        if share.is_some_and(|share| !share.take(capacity - kept.capacity())) {
+            return Err(Stopped::Stream(Broken::Memory));
+        }
+        kept.reserve_exact(capacity - kept.len());
+    }
+    Ok(())
 }
 
 /// The stream that a host's own gzip would have sent.

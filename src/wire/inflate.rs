@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::Limits;
+use super::{Limits, Share};
 
 /// Room given to the inflater at a time, at least: most probes of a fleet print no more than this.
 const STEP: usize = 8 * 1024;
@@ -24,6 +24,8 @@ pub(super) enum Broken {
     Corrupt,
     /// Bytes behind the end.
     Trailing,
+    /// No memory is left for more of it.
+    Memory,
 }
 
 pub(super) struct Inflate {
@@ -54,26 +56,31 @@ impl Inflate {
     /// Takes `input` in, and says how many bytes of it belong to the stream, with the reason why not
     /// all do. What comes out is the same however the stream was cut into pieces; where it is given
     /// up in the middle, the count may be a few bytes more in one cut than in another.
-    pub fn push(&mut self, input: &[u8]) -> (usize, Result<(), Broken>) {
+    pub fn push(&mut self, input: &[u8], share: Option<&Share>) -> (usize, Result<(), Broken>) {
         if input.is_empty() {
             return (0, Ok(()));
         }
         let mut state = self.state.take().unwrap_or_else(|| Decompress::new_gzip(15));
         let start = state.total_in();
-        let result = self.inflate(&mut state, input, start);
+        let result = self.inflate(&mut state, (input, start), share);
         let used = (state.total_in() - start) as usize;
         self.state = Some(state);
         (used, result)
     }
 
-    fn inflate(&mut self, state: &mut Decompress, input: &[u8], start: u64) -> Result<(), Broken> {
+    fn inflate(
+        &mut self,
+        state: &mut Decompress,
+        (input, start): (&[u8], u64),
+        share: Option<&Share>,
+    ) -> Result<(), Broken> {
         loop {
             let used = (state.total_in() - start) as usize;
             let rest = input.get(used..).unwrap_or_default();
             if self.whole {
                 return if rest.is_empty() { Ok(()) } else { Err(Broken::Trailing) };
             }
-            let room = self.room()?;
+            let room = self.room(share)?;
             let size = room.len();
             let target = self.buffer.get_mut(room).unwrap_or_default();
             let before = state.total_out();
@@ -95,13 +102,18 @@ impl Inflate {
 
     /// Where the next bytes go: never more than one byte over the cap, so that what a bomb would
     /// write has nowhere to go, and never past a place where the ratio is looked at.
-    fn room(&mut self) -> Result<Range<usize>, Broken> {
+    fn room(&mut self, share: Option<&Share>) -> Result<Range<usize>, Broken> {
         if self.filled > self.max_out {
             return Err(Broken::Output);
         }
         if self.filled == self.buffer.len() {
-            let grown = self.filled + self.filled.max(STEP);
-            self.buffer.resize(grown.min(self.max_out + 1), 0);
+            let grown = (self.filled + self.filled.max(STEP)).min(self.max_out + 1);
+            let more = grown - self.filled;
+            if share.is_some_and(|share| !share.take(more)) {
+                return Err(Broken::Memory);
+            }
+            self.buffer.reserve_exact(more);
+            self.buffer.resize(grown, 0);
         }
         let check = (self.filled / RATIO_STEP + 1) * RATIO_STEP;
         Ok(self.filled..self.buffer.len().min(check))

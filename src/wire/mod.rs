@@ -5,8 +5,10 @@
 //! data. The host answers with one line, `dropsonde/1 <tag> gzip`, and one gzip stream: the probe's
 //! output and, last, a trailer with the run's [`Nonce`]. A [`Decoder`] turns that into a [`Decoded`].
 
+mod budget;
 mod conduct;
 mod decode;
+mod denial;
 mod end;
 mod inflate;
 mod lack;
@@ -19,8 +21,10 @@ mod token;
 mod trailer;
 mod verdict;
 
+pub use budget::{Budget, Share};
 pub use conduct::{Conduct, conduct, over_budget};
 pub use decode::{Decoded, Decoder};
+pub use denial::{Denial, refused};
 pub use end::{ExecEnd, Flow};
 pub use inflate::{InflateError, inflate_archived};
 pub use lack::{Lack, asking};

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::{Nonce, RunTag};
-use crate::model::{ByteSize, Cost, Host, Probe};
+use crate::model::{ByteSize, Cost, Host, Probe, RootBy};
 
 /// What goes out on stdin, again and again, for as long as the run is wanted.
 pub const HEARTBEAT: &[u8] = b"\n";
@@ -81,7 +81,13 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// What the login shell is asked to run: the same words in any shell, with nothing spliced in.
     pub fn command(&self) -> &'static str {
-        if self.become_root { "exec sudo -n /bin/sh -s" } else { "exec /bin/sh -s" }
+        match (self.become_root, &self.host.root_by) {
+            (false, _) => "exec /bin/sh -s",
+            (true, RootBy::Sudo) => "exec sudo -n /bin/sh -s",
+            (true, RootBy::Doas) => "exec doas -n /bin/sh -s",
+            // Whoever plans a run looks first; if not, nothing is run.
+            (true, RootBy::Refused(_)) => "exec false",
+        }
     }
 
     /// What goes out on stdin first.

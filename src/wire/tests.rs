@@ -125,7 +125,7 @@ fn a_script_that_ends_with_69_says_what_the_host_lacks() {
         let mut decoder = Decoder::new(&request(&probe, &host));
         let flow = decoder.stdout(&answer(b"half an answer", &TRAILER.replace(" 0 - ", " 69 - "), "gzip"));
         assert_eq!(flow, Flow::Continue);
-        decoder.stderr(stderr.as_bytes());
+        let _ = decoder.stderr(stderr.as_bytes());
         let decoded = decoder.finish(ExecEnd::Exited(0));
         assert_eq!((decoded.outcome, decoded.exit), (Outcome::Unsupported, Some(69)));
         assert_eq!(decoded.detail.as_deref(), Some(detail));
@@ -232,8 +232,40 @@ fn the_wire_and_stderr_have_caps() {
     assert!(output.starts_with(&decoded.raw) && decoded.raw.len() > 40_000);
 
     let mut decoder = Decoder::new(&request(&probe, &host));
-    (0..9).for_each(|_| decoder.stderr(b"twenty bytes of words"));
+    assert!((0..9).all(|_| decoder.stderr(b"twenty bytes of words") == Flow::Continue));
     assert_eq!(decoder.finish(ExecEnd::NoStatus).stderr.len(), 100);
+
+    let mut decoder = Decoder::new(&request(&probe, &host));
+    assert_eq!((0..99).position(|_| decoder.stderr(&[b'x'; 64 << 10]) == Flow::Stop), Some(16));
+    let decoded = decoder.finish(ExecEnd::DecoderStopped);
+    assert_eq!((decoded.outcome, decoded.stderr.len()), (Outcome::Truncated, 100));
+    assert!(decoded.detail.unwrap().contains("stderr passed"));
+}
+
+#[test]
+fn what_has_no_room_in_memory_is_cut_and_the_room_is_given_back() {
+    let (probe, host) = (probe("true"), host());
+    let output: Vec<u8> =
+        (0..20_000_u32).flat_map(|n| blake3::hash(&n.to_le_bytes()).as_bytes()[..4].to_vec()).collect();
+    let budget = Budget::new(ByteSize(1 << 19));
+    for packing in ["gzip", "raw"] {
+        let run = |share: Share| {
+            let mut decoder = Decoder::new(&request(&probe, &host));
+            decoder.draw_on(share);
+            let flow = decoder.stdout(&answer(&output, TRAILER, packing));
+            (flow, decoder.finish(ExecEnd::Exited(0)))
+        };
+        let (flow, decoded) = run(budget.share());
+        // 128 KiB are not enough for 80,000 bytes packed and unpacked; unpacked alone they are.
+        let fits = packing == "raw";
+        assert_eq!(flow, if fits { Flow::Continue } else { Flow::Stop }, "{packing}");
+        assert_eq!(decoded.outcome, if fits { Outcome::Ok } else { Outcome::Truncated }, "{packing}");
+        assert_eq!(decoded.detail.is_none_or(|words| words.contains("limits.max_memory of 512KiB")), true);
+        let (_, alone) = run(Budget::new(ByteSize(1 << 21)).share());
+        assert_eq!((alone.outcome, alone.raw.len()), (Outcome::Ok, output.len()));
+    }
+    // All of it is there again.
+    assert!(budget.share().take(1 << 17));
 }
 
 #[test]
@@ -241,7 +273,7 @@ fn silence_is_explained_by_what_came_instead() {
     let (probe, host) = (probe("true"), host());
     let check = |become_root: bool, stderr: &str, end: ExecEnd, outcome: Outcome, words: &str| {
         let mut decoder = Decoder::new(&Request { become_root, ..request(&probe, &host) });
-        decoder.stderr(stderr.as_bytes());
+        let _ = decoder.stderr(stderr.as_bytes());
         let decoded = decoder.finish(end);
         let detail = decoded.detail.unwrap();
         assert_eq!(decoded.outcome, outcome, "{stderr}: {detail}");
@@ -256,6 +288,10 @@ fn silence_is_explained_by_what_came_instead() {
     refused("bash: line 1: exec: sudo: not found\n", 127, "sudo is not on this host");
     refused("sudo: unknown user\n", 1, "sudo refused: sudo: unknown user");
     check(false, "dropsonde-gate: REFUSED replay\n", ExecEnd::Exited(77), Outcome::Denied, "replay");
+    check(false, "rbash: line 1: exec: restricted\n", ExecEnd::Exited(1), Outcome::Denied, "restricted one");
+    let sftp = "This service allows sftp connections only.\n";
+    check(false, sftp, ExecEnd::Exited(1), Outcome::Denied, "nothing but SFTP");
+    check(false, "Mon Nov 23\n", ExecEnd::Exited(0), Outcome::Incomplete, "ForceCommand");
     check(false, "no sh\n", ExecEnd::Exited(127), Outcome::Incomplete, "status 127");
     check(false, "", ExecEnd::Lost("reset".to_owned()), Outcome::Incomplete, "reset");
     check(false, "", ExecEnd::TimedOut("first byte"), Outcome::TimedOut, "first byte");

@@ -44,6 +44,7 @@ impl Trailer {
             return None;
         };
         let (began, ended, at) = (seconds(began)?, seconds(ended)?, seconds(at)?);
+        is_boot_id(boot_id).then_some(())?;
         // One look at the wall clock gives both: a second `date` would cost the host another fork.
         let clock = |wall_ns: i64| {
             let wall_at = |uptime_s: f64| HostTime::from_unix_ns(wall_ns - ((at - uptime_s) * 1e9) as i64);
@@ -68,6 +69,11 @@ impl Trailer {
 fn seconds(text: &str) -> Option<f64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if plain && text.len() <= 20 { text.parse().ok() } else { None }
+}
+
+/// A UUID, and nothing on a host that has none. What is told apart by it are boots of one host.
+fn is_boot_id(text: &str) -> bool {
+    text.len() <= 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// `0m0.012s`, as `times` prints it.
@@ -128,6 +134,8 @@ mod tests {
         refuse(&with(nonce, "1 2 3"));
         refuse(&with(nonce, &LINE.replace("3282.02", "inf")));
         refuse(&with(nonce, &LINE.replace("137", "x")));
+        refuse(&with(nonce, &LINE.replace("c0ffee01", "\u{1b}[31m")));
+        refuse(&with(nonce, &LINE.replace("c0ffee01", &"f".repeat(37))));
         refuse(&[with(nonce, LINE), b"more\n".to_vec()].concat());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decode::Stopped;
 use super::inflate::Broken;
 use super::trailer::Trailer;
-use super::{Decoder, ExecEnd, lack};
+use super::{Decoder, Denial, ExecEnd, denial, lack};
 use crate::model::{Outcome, duration_text};
 
 /// How much of a host's own words goes into a detail.
@@ -22,14 +22,13 @@ const KILLED: i32 = 128 + 9;
 /// How much later than its supervisor a script may start.
 const LATE_START: Duration = Duration::from_secs(1);
 
-/// sudo's own words, in the C locale and without it being there at all.
-const SUDO_REFUSALS: [(&str, &str); 6] = [
-    ("a password is required", "sudo wants a password: allow this user /bin/sh with NOPASSWD in sudoers"),
-    ("a terminal is required", "sudo wants a terminal: take `requiretty` off for this user in sudoers"),
-    ("you must have a tty", "sudo wants a terminal: take `requiretty` off for this user in sudoers"),
-    ("is not in the sudoers file", "sudo does not know this user: add it to sudoers"),
-    ("not allowed to", "sudo does not allow this user to run /bin/sh as root: add it to sudoers"),
-    ("may not run sudo", "sudo does not allow this user to run anything: add it to sudoers"),
+/// What a login that is not meant for commands says.
+const LOGIN_REFUSALS: [(&str, &str); 2] = [
+    (
+        "exec: restricted",
+        "login shell is a restricted one and does not start /bin/sh: give this user another",
+    ),
+    ("sftp connections only", "sshd lets this user do nothing but SFTP: take its ForceCommand off for it"),
 ];
 
 pub(super) struct Evidence<'a> {
@@ -67,7 +66,12 @@ impl Decoder {
     fn judge_stop(&self, stopped: Stopped) -> Verdict {
         let truncated = |detail: String| because(Outcome::Truncated, detail);
         match stopped {
+            Stopped::Stderr => truncated(format!("stderr passed {} on the wire", self.limits.max_wire)),
             Stopped::Wire => truncated(format!("stream passed {} on the wire", self.limits.max_wire)),
+            Stopped::Stream(Broken::Memory) => truncated(format!(
+                "no room for it in limits.max_memory{}: raise it, or lower limits.concurrency",
+                self.share.as_ref().map(|share| format!(" of {}", share.all())).unwrap_or_default()
+            )),
             Stopped::Stream(Broken::Output) => self.too_much(),
             Stopped::Stream(Broken::Ratio) => {
                 truncated(format!("stream inflates to more than {} times its size", self.limits.max_ratio))
@@ -151,25 +155,35 @@ impl Decoder {
         }
     }
 
+    /// What kept the host from giving root, if that is what `words` are about.
+    fn denial(&self, status: u32, words: &[&str; 2]) -> Option<(Denial, String)> {
+        let by = self.root_by.as_ref()?;
+        denial::read(by, status, words)
+    }
+
+    /// The kind of a refusal to give root; `None` where the supervisor did answer, or nobody.
+    pub(super) fn denied(&self, evidence: &Evidence<'_>) -> Option<Denial> {
+        let printed = String::from_utf8_lossy(evidence.preamble?);
+        let ExecEnd::Exited(status) = evidence.end else { return None };
+        self.denial(*status, &[evidence.stderr, &printed]).map(|(denial, _)| denial)
+    }
+
     fn judge_refusal(&self, status: u32, words: &[&str; 2]) -> Verdict {
         let says = |text: &str| words.iter().any(|word| word.contains(text));
-        if self.become_root {
-            if let Some((_, advice)) = SUDO_REFUSALS.iter().find(|(text, _)| says(text)) {
-                return because(Outcome::Denied, *advice);
-            }
-            // A shell that cannot exec says 126 or 127, each in its own words and language.
-            if matches!(status, 126 | 127) {
-                let detail = "sudo is not on this host or may not be run, and the probe needs root";
-                return because(Outcome::Denied, detail);
-            }
-            if says("sudo:") {
-                return because(Outcome::Denied, with_words("sudo refused", words));
-            }
+        if let Some((_, detail)) = self.denial(status, words) {
+            return because(Outcome::Denied, detail);
         }
         if says("REFUSED") || says("account is currently not available") {
             return because(Outcome::Denied, with_words("host refused to run it", words));
         }
-        let what = format!("login shell ended with status {status} before the supervisor started");
+        if let Some((_, advice)) = LOGIN_REFUSALS.iter().find(|(text, _)| says(text)) {
+            return because(Outcome::Denied, *advice);
+        }
+        let what = match status {
+            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys?)"
+                .to_owned(),
+            _ => format!("login shell ended with status {status} before the supervisor started"),
+        };
         because(Outcome::Incomplete, with_words(&what, words))
     }
 }
@@ -210,7 +224,7 @@ fn failure(status: i32, stderr: &str) -> String {
 }
 
 /// `what`, with the last line that the host said about it.
-fn with_words(what: &str, words: &[&str; 2]) -> String {
+pub(super) fn with_words(what: &str, words: &[&str; 2]) -> String {
     let last = words.iter().find_map(|text| text.lines().rev().map(str::trim).find(|line| !line.is_empty()));
     match last {
         Some(line) => format!("{what}: {}", clip(line)),

@@ -82,7 +82,7 @@ async fn run(host: &Host, probe: &Probe) -> Decoded {
     drop(stdin);
     let mut decoder = Decoder::new(&request);
     let _ = decoder.stdout(&out.stdout);
-    decoder.stderr(&out.stderr);
+    let _ = decoder.stderr(&out.stderr);
     decoder.finish(ExecEnd::Exited(out.status.code().unwrap().unsigned_abs()))
 }
 

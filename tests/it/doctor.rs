@@ -1,5 +1,7 @@
 //! `doctor` against real sshds: what each host lacks, how root is had there, and the exit status.
 
+mod planted;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 

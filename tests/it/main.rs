@@ -55,6 +55,7 @@ mod offline_verbs;
 mod parse_garbage;
 #[cfg(test)]
 mod perf;
+mod permissions;
 #[cfg(test)]
 mod probe_docs;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dropsonde::model::{Host, HostName, Outcome, Reach};
+use dropsonde::model::{Host, HostName, Outcome, Reach, RootBy};
 use dropsonde::transport::ssh::{self, ConnectError, Output, Session, Settings, Timeouts};
 use dropsonde::transport::{Exec, Transport};
 use dropsonde::wire::{ExecEnd, Flow};
@@ -38,6 +38,7 @@ fn host(sshd: &Sshd) -> Host {
         known_hosts: vec![sshd.known_hosts()],
         ssh: Arc::default(),
         consult: None,
+        root_by: RootBy::default(),
         proc_root: None,
         sys_root: None,
     }

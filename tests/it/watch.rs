@@ -3,6 +3,7 @@
 mod alerts;
 mod changes;
 mod escalation;
+mod full;
 mod metrics;
 mod room;
 

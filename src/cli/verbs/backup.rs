@@ -14,7 +14,7 @@ use crate::render::units;
 /// Copy the state directory, whole, while a collector may be at work
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The copy is a state directory: everything that was recorded before the backup began is in it. To restore, put
+The copy is a state directory: everything that was recorded before the backup began is in it. To restore, put \
 it in the place of the other one. A sweep that was running is closed by the first collector that starts there.
 
 Examples:

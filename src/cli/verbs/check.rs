@@ -18,11 +18,11 @@ use crate::store::{self, CheckReport, Finding, Severity, StoreError};
 /// Verify the archive against the index, and say how the state directory is
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What a collector that was stopped has left is mended first: torn tails are cut, readings without an
-outcome become skipped, the index catches up. A state directory that cannot be written to is looked at
+What a collector that was stopped has left is mended first: torn tails are cut, readings without an \
+outcome become skipped, the index catches up. A state directory that cannot be written to is looked at \
 as it stands.
 
-Exit status: 0 nothing is lost or to rebuild, 1 something is, 10 anything was found at all, or is to be
+Exit status: 0 nothing is lost or to rebuild, 1 something is, 10 anything was found at all, or is to be \
 warned of (with --fail-on-findings).")]
 pub struct Check {
     /// Read every byte and compare its hash

@@ -32,23 +32,23 @@ const SWEEPS: usize = 12;
 /// Put two hosts, groups or times side by side, the most different metrics first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A and B are selectors: a host, a node set, @group, label=value. Values are the sides' medians, the ratio
-is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is
+A and B are selectors: a host, a node set, @group, label=value. Values are the sides' medians, the ratio \
+is B over A. A difference within 5 % of the usual value, or below what the metric can tell apart, is \
 none: --all shows it. A host on both sides counts for the smaller one only.
 
-A --at TIME is A since that time against A in the same hours of the day before. With --over it is so long before
-and after. With --to, A at the one time is compared with A (or B) at the other. Sweeps without a counterpart
+A --at TIME is A since that time against A in the same hours of the day before. With --over it is so long before \
+and after. With --to, A at the one time is compared with A (or B) at the other. Sweeps without a counterpart \
 on the other side are left out. A time is 2026-11-22T15:00Z, 2d (ago), or a sweep.
 
-N is how many hosts a side has: each counts once, with its median, as the sweeps of one host are no sample. Two
-groups are compared by Mann and Whitney's test; hosts at two times each with itself, by Wilcoxon's. P is
-corrected for the number of rows (Benjamini and Hochberg). Under 4 hosts a side there is none: `~ (need \u{2265} 4)`.
-Nor is there where the hours of the day are not the same: `~`. SHIFT is by how much B lies above A (Hodges and
+N is how many hosts a side has: each counts once, with its median, as the sweeps of one host are no sample. Two \
+groups are compared by Mann and Whitney's test; hosts at two times each with itself, by Wilcoxon's. P is \
+corrected for the number of rows (Benjamini and Hochberg). Under 4 hosts a side there is none: `~ (need \u{2265} 4)`. \
+Nor is there where the hours of the day are not the same: `~`. SHIFT is by how much B lies above A (Hodges and \
 Lehmann), with the interval that holds it at 95 %. B > A says in how many sweeps, or on how many hosts.
 
 Rows with a P below 0.05 stand first. Those and the others each begin with the largest difference.
 
-Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie
+Histograms stand in a table of their own: the hosts of a side added up, quantiles as the bounds they lie \
 between, and the distance of the two shapes, from 0% (the same) to 100% (all of one side below the other).
 
 Examples:
@@ -58,8 +58,10 @@ Examples:
   dropsonde compare role=web --at 2026-11-22T15:00Z
   dropsonde compare role=web --at 2d --to latest")]
 pub struct Compare {
+    /// A SELECTOR
     #[arg(value_name = "A")]
     a: String,
+    /// Another one; without it the hosts of A are compared with themselves at another time (--at)
     #[arg(value_name = "B")]
     b: Option<String>,
     /// An id, the beginning of one, or `latest` [default: the newest with readings of both sides]

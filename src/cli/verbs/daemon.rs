@@ -16,10 +16,10 @@ use crate::daemon::{self, Load, Notify, Order, Setup};
 /// Run the schedules of the configuration until it is stopped
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-SIGHUP loads the configuration again; one with faults is not used, and the log says why. SIGINT or SIGTERM lets
+SIGHUP loads the configuration again; one with faults is not used, and the log says why. SIGINT or SIGTERM lets \
 what is in flight finish within limits.signal_grace, a second one drops it; what arrived is recorded.
 
-A sweep that was missed while no daemon ran is caught up once. One whose schedule still runs is skipped.
+A sweep that was missed while no daemon ran is caught up once. One whose schedule still runs is skipped. \
 `dropsonde schedule` and `dropsonde sweeps` show both.
 
 Examples:

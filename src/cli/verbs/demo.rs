@@ -26,7 +26,7 @@ const METRIC: &str = "scheduler_runqueue_wait_per_slice_seconds";
 /// Sweep a synthetic fleet inside this process, with three incidents to find: nothing to install, no root
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started
+The hosts, their /proc and their past are made up; SSH, archive and index are real. A demo that is started \
 again goes on with its history. Look at what it leaves with
   dropsonde --state DIR outliers | explain | top | compare | sweeps | query ...")]
 pub struct Demo {
@@ -50,7 +50,9 @@ pub struct Demo {
 impl Demo {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let dir = self.dir.clone().unwrap_or_else(|| default_dir(context));
-        let limits = Limits::default();
+        // Each host that is read needs its files moved on by this process: with many more at once they would
+        // stand still for a whole window, and have no rates.
+        let limits = Limits { concurrency: 64, ..Limits::default() };
         // Nobody keeps a demo for long, nor waits for room for one.
         let none = ByteSize(0);
         let retention = Retention { reserve: none, low_space: none, ..Retention::default() };

@@ -1,19 +1,20 @@
 //! `sweep --dry-run`: exactly what would be sent, byte for byte, but for the two random tokens of a
 //! run. It opens no connection and writes nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::cli::{Context, Exit};
-use crate::collect::{Errand, Target, request, wire_limits};
+use crate::collect::{Errand, Target, request, root_refused, wire_limits};
 use crate::config::Limits;
-use crate::model::{Probe, Reach};
+use crate::model::{Outcome, Probe, Reach};
 use crate::render::json::Schema;
 use crate::render::{Lines, counted, escape};
 use crate::select::fold;
-use crate::wire::{Nonce, RunTag};
+use crate::wire::{Nonce, RunTag, refused};
 
 /// Stands where a run has its random tokens.
 const TAG: RunTag = RunTag::new([0x11; 16]);
@@ -35,7 +36,9 @@ struct DryRun<'a> {
 struct DryHeld<'a> {
     host: &'a str,
     probe: &'a str,
-    why: &'a str,
+    /// `skipped`, `denied`.
+    outcome: Outcome,
+    why: Cow<'a, str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,7 +60,7 @@ struct DryProbe<'a> {
 
 pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit> {
     let limits = wire_limits(limits);
-    let why = |target: &Target, probe: &Probe| errand.held(&target.host.name, &probe.name);
+    let why = |target, probe| why(errand, target, probe);
     let hosts = errand.targets.iter().map(|target| {
         let host = &target.host;
         let probes = target.probes.iter().filter(|probe| why(target, probe).is_none()).map(|probe| {
@@ -80,8 +83,8 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
     let all = errand.targets.iter().flat_map(|target| target.probes.iter().map(move |probe| (target, probe)));
     let held: Vec<DryHeld<'_>> = all
         .filter_map(|(target, probe)| {
-            let (host, why) = (target.host.name.as_str(), why(target, probe)?);
-            Some(DryHeld { host, probe: probe.name.as_str(), why })
+            let (outcome, why) = why(target, probe)?;
+            Some(DryHeld { host: target.host.name.as_str(), probe: probe.name.as_str(), outcome, why })
         })
         .collect();
     let planned = hosts.iter().map(|host| host.probes.len()).sum::<usize>() + held.len();
@@ -91,8 +94,9 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
         context.print_json(&dry)?;
     } else {
         context.print(&text(&dry))?;
-        for DryHeld { host, probe, why } in &dry.held {
-            context.remark(&format!("dropsonde: {probe} on {host} would be skipped: {why}"));
+        for DryHeld { host, probe, outcome, why } in &dry.held {
+            let why = escape(why, Lines::Single);
+            context.remark(&format!("dropsonde: {probe} on {host} would be {}: {why}", outcome.as_str()));
         }
         context.remark(&format!(
             "dropsonde: {} planned, nothing sent; {TAG} and {NONCE} stand for random digits",
@@ -100,6 +104,14 @@ pub fn print(context: &Context, errand: &Errand, limits: &Limits) -> Result<Exit
         ));
     }
     Ok(Exit::Good)
+}
+
+/// Why a probe would not be sent to a host: it is in quarantine there, or may not be root.
+fn why<'a>(errand: &'a Errand, target: &Target, probe: &Probe) -> Option<(Outcome, Cow<'a, str>)> {
+    if let Some(why) = errand.held(&target.host.name, &probe.name) {
+        return Some((Outcome::Skipped, why.into()));
+    }
+    root_refused(&target.host, probe).map(|refusal| (Outcome::Denied, refused(refusal).into()))
 }
 
 /// Hosts that would get the same are shown once, folded.

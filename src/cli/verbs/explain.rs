@@ -27,8 +27,8 @@ const PROFILE: &str = "cpu_profile";
 /// Say what the outliers of a metric have in common, and what else moved with it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Labels are those at the time of the sweep. A label is shown where Fisher's exact test says that chance does
-not explain it, after Holm's correction for all labels that were tested: with twenty of them one fits by luck.
+Labels are those at the time of the sweep. A label is shown where Fisher's exact test says that chance does \
+not explain it, after Holm's correction for all labels that were tested: with twenty of them one fits by luck. \
 What the outliers share is where to look first; it is no proof.
 
 Examples:
@@ -36,6 +36,7 @@ Examples:
   dropsonde explain disk_r_await_seconds --label device=sda
   dropsonde explain node_load1 -H role=web --sweep 20261122T23 --json")]
 pub struct Explain {
+    /// Its outliers are explained
     #[arg(value_name = "METRIC")]
     metric: String,
     /// Only these hosts, who are each other's peers

@@ -26,10 +26,10 @@ use rows::{COLUMNS, ExportRow, HISTOGRAM_COLUMNS, HistogramRow};
 /// Write samples for other programs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-csv and ndjson have the columns of v_sample or, with --histograms, of v_histogram (`dropsonde query
---schema`). openmetrics has the time of each reading and is the newest sweep, or those since --since: numbers
-and histograms; rates stand there as gauges called NAME:rate, and with --totals counters as what they are, read
-from the archive again. sqlite has every view as a plain table. In csv and openmetrics, control characters
+csv and ndjson have the columns of v_sample or, with --histograms, of v_histogram (`dropsonde query \
+--schema`). openmetrics has the time of each reading and is the newest sweep, or those since --since: numbers \
+and histograms; rates stand there as gauges called NAME:rate, and with --totals counters as what they are, read \
+from the archive again. sqlite has every view as a plain table. In csv and openmetrics, control characters \
 that a host sent are escaped.
 
 Examples:

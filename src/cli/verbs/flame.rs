@@ -25,8 +25,8 @@ const PROBE: &str = "cpu_profile";
 #[command(after_help = "\
 Reads what `dropsonde run cpu_profile -H HOST` recorded. Samples of idle CPUs are left out.
 
-With --vs, frames are as wide as on HOST, red where HOST does more than the others and blue where it does
-less, the others scaled to as many samples. A colour is of the frame itself, not of what it calls.
+With --vs, frames are as wide as on HOST, red where HOST does more than the others and blue where it does \
+less, the others scaled to as many samples. A colour is of the frame itself, not of what it calls. \
 What HOST does not do at all has no width there: --reverse draws the others' profile in the same colours.
 
 Examples:
@@ -35,6 +35,7 @@ Examples:
   dropsonde flame web06 --vs role=web --reverse -o web06-less.svg
   dropsonde flame web06 --folded | sort -t' ' -k2 -n")]
 pub struct Flame {
+    /// Whose profile is drawn
     #[arg(value_name = "HOST")]
     host: String,
     /// An id, the beginning of one, or `latest` [default: each host's newest profile]

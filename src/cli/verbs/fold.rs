@@ -30,17 +30,18 @@ const MOST_LINES: usize = 60;
 /// Group hosts by what a probe printed there, and show what sets them apart
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Hosts whose output is the same are one group. The largest is shown whole, the others by what sets them apart
+Hosts whose output is the same are one group. The largest is shown whole, the others by what sets them apart \
 from it, as `diff -u` writes it. For probes whose format is text; one that prints numbers makes a group of every host.
 
-Lines that each host has for itself would do so, too, and are left out: those that begin with boot_id, hostname or
-machine_id, and with a word behind which at least 8 hosts, and half of all, have each something else. --all keeps
+Lines that each host has for itself would do so, too, and are left out: those that begin with boot_id, hostname or \
+machine_id, and with a word behind which at least 8 hosts, and half of all, have each something else. --all keeps \
 them.
 
 Examples:
   dropsonde fold host_context
   dropsonde fold host_context -H role=web --sweep latest --json")]
 pub struct Fold {
+    /// Hosts are put together by what it printed
     #[arg(value_name = "PROBE")]
     probe: String,
     /// Only these hosts

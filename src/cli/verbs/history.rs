@@ -39,7 +39,7 @@ const BAND: usize = 5;
 /// Chart a metric of some hosts over time, beside the middle of all hosts
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Shaded is where the middle 80 % of all hosts lie (p10 to p90). A host that has several series of the metric
+Shaded is where the middle 80 % of all hosts lie (p10 to p90). A host that has several series of the metric \
 stands there with its worst; --label picks one. Of a counter, the rate from one sweep to the next.
 
 Examples:
@@ -47,6 +47,7 @@ Examples:
   dropsonde history node_disk_io_time_seconds_total -H role=db --label device=sda --since 2d
   dropsonde history node_load1 -H 'web[01-04]' --json")]
 pub struct History {
+    /// What is drawn
     #[arg(value_name = "METRIC")]
     metric: String,
     /// These hosts

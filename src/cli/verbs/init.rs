@@ -24,7 +24,7 @@ const MARK: &str = "# Hosts that other programs keep lists of;";
 /// Write a configuration to begin with
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The file is that of --config, else /etc/dropsonde/config.toml for root and ~/.config/dropsonde/config.toml for anybody
+The file is that of --config, else /etc/dropsonde/config.toml for root and ~/.config/dropsonde/config.toml for anybody \
 else. One that is there is never overwritten. A list of hosts is read once, so that its faults show now.
 
 Examples:

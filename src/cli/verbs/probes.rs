@@ -118,6 +118,7 @@ fn json_of(Shelved { probe, source }: &Shelved) -> Value {
 #[command(after_help = "\
 Without a name: the probes that come with the program, as docs/probes.md has them.")]
 struct Docs {
+    /// The probes to describe
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 }
@@ -146,6 +147,7 @@ impl Docs {
 /// Print a probe's definition and where it comes from
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// A probe of `probes list`
     #[arg(value_name = "NAME")]
     name: String,
     /// Only the script that runs on a host

@@ -18,7 +18,7 @@ use crate::store::StateDir;
 /// Take away what is over its time: bytes, then resolution, then sweeps
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-What is due is said by [retention] in the configuration; --set retention.raw=14d tries another value. It may
+What is due is said by [retention] in the configuration; --set retention.raw=14d tries another value. It may \
 be stopped at any moment, and a collector may be at work.
 
 Exit status: 0, or 1 when a sweep that is due stays because its tar is damaged, missing or cannot be read.

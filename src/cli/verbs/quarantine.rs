@@ -15,7 +15,7 @@ use crate::store::quarantine::{self, Held};
 /// Probes that took too much of a host and are not run there: list them, release them
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A reading that takes more CPU than its probe's `budget`, or that has to be killed, is an offence. Two in a
+A reading that takes more CPU than its probe's `budget`, or that has to be killed, is an offence. Two in a \
 row on a host, and the probe's readings there are skipped until it is released here or its file changes.
 
 Examples:

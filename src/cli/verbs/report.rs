@@ -26,8 +26,8 @@ const EXPLAINED: usize = 6;
 /// Write what differs, since when and what it shares as one HTML file
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The file needs nothing else: no script, no network, no font. It has the verdict, every difference with all
-hosts and its history, what the hosts share, hosts against metrics, and what was read and what was not.
+The file needs nothing else: no script, no network, no font. It has the verdict, every difference with all \
+hosts and its history, what the hosts share, hosts against metrics, and what was read and what was not. \
 A file that is there is replaced, and stays as it is when something fails.
 
 Examples:

@@ -21,6 +21,7 @@ Examples:
   dropsonde run proc kernel_log -H 'web[06,18]' --json
   dropsonde run proc --local")]
 pub struct Run {
+    /// What to run; `probes list` shows all
     #[arg(value_name = "PROBE", required = true)]
     probes: Vec<String>,
     /// Where to run them

@@ -22,8 +22,10 @@ Examples:
   dropsonde show web06 proc --sweep 20261122T23 --json
   dropsonde show web06 kernel_log --raw | less")]
 pub struct Show {
+    /// A host of that sweep
     #[arg(value_name = "HOST")]
     host: String,
+    /// What was read there
     #[arg(value_name = "PROBE")]
     probe: String,
     /// An id, the beginning of one, or `latest` [default: the newest with this host and probe]

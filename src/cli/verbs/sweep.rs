@@ -8,10 +8,12 @@ use anyhow::Result;
 use super::dry_run;
 use crate::cli::failure::Usage;
 use crate::cli::{Context, Exit, following, summary, sweeping};
-use crate::collect::{Errand, Pace, Target, complete};
+use crate::collect::{Errand, Pace, Recorder, Swept, Target, complete};
 use crate::config::{Schedule, Settings};
 use crate::model::{Host, HostName, Probe, ProbeName, SweepId, Trigger};
+use crate::render::json::SweepReport;
 use crate::select::nearest;
+use crate::store::StoreError;
 use crate::store::index::Reader;
 
 /// Run probes over many hosts and record every reading
@@ -62,16 +64,14 @@ impl Sweep {
             complete(&mut errand, &settings.state_dir)?;
             return dry_run::print(context, &errand, &settings.limits);
         }
-        let recorder = match mended {
-            Some(recorder) => recorder,
-            None => sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?,
-        };
         let scheduled = errand.trigger == Trigger::Scheduled;
-        complete(&mut errand, &settings.state_dir)?;
-        let work = (recorder, errand, self.pace(settings)?);
-        let (swept, mut report) = sweeping::conduct(context, settings, work, |kept| {
-            if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
-        })?;
+        let done = self.record(context, settings, (mended, errand));
+        if let (Err(error), Some(schedule)) = (&done, &self.schedule)
+            && error.is::<StoreError>()
+        {
+            following::failed(context, settings, schedule, error.to_string());
+        }
+        let (swept, mut report) = done?;
         let told = !context.global.json && !self.ndjson;
         if told {
             context.print(&summary::text(&report, context.out_style()))?;
@@ -93,6 +93,23 @@ impl Sweep {
             }
             _ => Ok(exit),
         }
+    }
+
+    fn record(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        (mended, mut errand): (Option<Recorder>, Errand),
+    ) -> Result<(Swept, SweepReport)> {
+        let recorder = match mended {
+            Some(recorder) => recorder,
+            None => sweeping::open_recorder(context, &settings.state_dir, &settings.retention)?,
+        };
+        complete(&mut errand, &settings.state_dir)?;
+        let work = (recorder, errand, self.pace(settings)?);
+        sweeping::conduct(context, settings, work, |kept| {
+            if self.ndjson { summary::ndjson(context, kept) } else { Ok(()) }
+        })
     }
 
     fn found_schedule<'a>(&self, settings: &'a Settings) -> Result<Option<&'a Schedule>> {

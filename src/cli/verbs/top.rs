@@ -30,11 +30,11 @@ const BAR: usize = 16;
 /// Rank hosts by a metric, the worst first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A host that has several series of the metric (one for each disk, say) stands there with its worst; --by
-splits them. Peers are the other hosts of the selection, with the same --by labels. Which direction is
+A host that has several series of the metric (one for each disk, say) stands there with its worst; --by \
+splits them. Peers are the other hosts of the selection, with the same --by labels. Which direction is \
 worse is the metric's to say; where it does not, the largest value leads.
 
-The histograms of a host are added up where they have the same buckets, and ranked by their p99; --by takes
+The histograms of a host are added up where they have the same buckets, and ranked by their p99; --by takes \
 p50, p99.9, max, mean or count, too. A quantile is a bucket: the answer says between which bounds it lies.
 
 Examples:

@@ -53,6 +53,7 @@ pub(super) fn found(model: &Model, vars: &[HostVars], wanted: &Wanted<'_>, fault
         if reach == Reach::Ssh {
             reading.connection();
         }
+        reading.privilege();
         reading.labels();
         if one.address.is_none() && name.as_str() != host.name {
             one.address = Some(host.name.clone());
@@ -100,37 +101,21 @@ pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-fn is_vault(value: &Value) -> bool {
+pub(super) fn is_vault(value: &Value) -> bool {
     value.get("__ansible_vault").is_some()
 }
 
 /// What one host's variables say.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     vars: &'a HostVars,
     wanted: &'a Wanted<'a>,
-    host: &'a mut FoundHost,
+    pub(super) host: &'a mut FoundHost,
     remarks: &'a mut Remarks,
 }
 
-/// Variables that are about logging in and privilege, which are not obeyed, and why that does no harm.
-const NOT_OBEYED: [(&str, &str); 12] = [
-    ("ansible_password", "passwords are not used: log in with a key"),
-    ("ansible_ssh_pass", "passwords are not used: log in with a key"),
-    ("ansible_ssh_password", "passwords are not used: log in with a key"),
-    ("ansible_become_pass", "passwords are not used: root is had with `sudo -n`"),
-    ("ansible_become_password", "passwords are not used: root is had with `sudo -n`"),
-    ("ansible_sudo_pass", "passwords are not used: root is had with `sudo -n`"),
-    ("ansible_sudo_password", "passwords are not used: root is had with `sudo -n`"),
-    ("ansible_su_pass", "passwords are not used: root is had with `sudo -n`"),
-    ("ansible_host_key_checking", "host keys are always checked"),
-    ("ansible_ssh_host_key_checking", "host keys are always checked"),
-    ("ansible_become_exe", "root is had with the `sudo` of the host's PATH"),
-    ("ansible_become_flags", "root is had with `sudo -n`"),
-];
-
 impl Reading<'_> {
     /// The last of `names` that is set wins, as in Ansible; `None` as well if its value is nothing.
-    fn var(&self, names: &[&str]) -> Option<(String, Var)> {
+    pub(super) fn var(&self, names: &[&str]) -> Option<(String, Var)> {
         let found =
             names.iter().rev().find_map(|name| Some(((*name).to_owned(), self.vars.get(name)?.clone())));
         found.filter(|(_, var)| !var.value.is_null())
@@ -206,7 +191,6 @@ impl Reading<'_> {
             }
         }
         self.arguments();
-        self.privilege();
     }
 
     fn key(&self, path: &str) -> Option<PathBuf> {
@@ -240,24 +224,8 @@ impl Reading<'_> {
         }
     }
 
-    fn privilege(&mut self) {
-        for (name, why) in NOT_OBEYED {
-            if let Some((_, var)) = self.var(&[name]) {
-                self.remarks.add(&var, format!("`{name}` is not obeyed: {why}"), self.host.name.as_str());
-            }
-        }
-        if let Some((name, var)) = self.var(&["ansible_become_method"])
-            && var.value.as_str().is_none_or(|method| !["sudo", "ansible.builtin.sudo"].contains(&method))
-        {
-            let title = format!("`{name}` is not obeyed: root is had with `sudo -n`");
-            self.remarks.add(&var, title, self.host.name.as_str());
-        }
-        if let Some((name, var)) = self.var(&["ansible_become_user"])
-            && var.value.as_str() != Some("root")
-        {
-            let title = format!("`{name}` is not obeyed: a probe runs as root or as who logged in");
-            self.remarks.add(&var, title, self.host.name.as_str());
-        }
+    pub(super) fn remark(&mut self, var: &Var, title: String) {
+        self.remarks.add(var, title, self.host.name.as_str());
     }
 
     fn labels(&mut self) {

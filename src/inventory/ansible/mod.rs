@@ -8,6 +8,7 @@ mod ini;
 mod literal;
 mod model;
 mod pattern;
+mod privilege;
 mod read;
 mod script;
 mod vars;

@@ -170,9 +170,13 @@ pub(super) async fn shake(
                 {
                     return Err(Unshaken::HostKey { key, verdict, certificate: seen.certificate.take() });
                 }
-                seen.refused.map_or_else(|| failure::words(&error), str::to_owned)
+                // What a server has to say for itself tells more than that the line is closed.
+                let goodbye = seen.ended.take().filter(|_| seen.said_goodbye);
+                seen.refused.map(str::to_owned).or(goodbye).unwrap_or_else(|| failure::words(&error))
             };
             let broken = ConnectError::broken_off(guard.phase(), &peer, &why);
+            let transient = broken.transient && failure::is_gone(&error);
+            let broken = ConnectError { transient, ..broken };
             let broken = explained(broken, via.as_deref(), words).await;
             Err(match error {
                 Error::NoCommonAlgo { kind: AlgorithmKind::Key, .. } => Unshaken::NoHostKey(broken),

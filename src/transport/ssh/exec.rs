@@ -21,17 +21,26 @@ pub enum Output<'a> {
     Stderr(&'a [u8]),
 }
 
-/// Runs `exec` on `channel`. `None` when the connection was lost on the way.
+/// What became of a channel.
+pub(super) enum Ran {
+    Ended(ExecEnd),
+    /// The server closed it before it had agreed to run anything on it.
+    NotBegun,
+    /// The connection is gone.
+    Lost,
+}
+
+/// Runs `exec` on `channel`, with `stdin` in place of its own.
 pub(super) async fn run(
     channel: Channel<Msg>,
-    exec: Exec<'_>,
+    (exec, stdin): (&Exec<'_>, Bytes),
     close: Duration,
     sink: impl FnMut(Output<'_>) -> Flow,
-) -> Option<ExecEnd> {
+) -> Ran {
     let (read, write) = channel.split();
-    let mut watch = Watch::new(&exec, close);
+    let mut watch = Watch::new(exec, close);
     let end = {
-        let feeding = feed(&write, exec.command, exec.stdin, exec.heartbeat);
+        let feeding = feed(&write, exec.command, stdin, exec.heartbeat);
         listen(read, feeding, &mut watch, sink).await
     };
     if !watch.closed {
@@ -39,11 +48,15 @@ pub(super) async fn run(
         // half is gone by now: what still arrives is thrown away and holds up no other channel.
         let _ = timeout(CLOSE_WAIT, write.close()).await;
     }
-    end
+    match end {
+        Some(_) if watch.closed && !watch.has_begun => Ran::NotBegun,
+        Some(end) => Ran::Ended(end),
+        None => Ran::Lost,
+    }
 }
 
 /// Sends the request, all of stdin, and then heartbeats until it is dropped or the connection is gone.
-async fn feed(write: &ChannelWriteHalf<Msg>, command: &str, stdin: Vec<u8>, heartbeat: Duration) {
+async fn feed(write: &ChannelWriteHalf<Msg>, command: &str, stdin: Bytes, heartbeat: Duration) {
     let send = async {
         // The server's answer to the request is not waited for: that would be a round trip.
         write.exec(true, command).await?;
@@ -102,6 +115,8 @@ struct Watch {
     /// The last arrival, or the request.
     since: Instant,
     has_output: bool,
+    /// The server has agreed to run it, or has said something of it.
+    has_begun: bool,
     /// The first sign of the end: an exit status, or the end of output.
     ending: Option<Instant>,
     end: Option<ExecEnd>,
@@ -118,6 +133,7 @@ impl Watch {
             close,
             since: Instant::now(),
             has_output: false,
+            has_begun: false,
             ending: None,
             end: None,
             has_eof: false,
@@ -136,6 +152,8 @@ impl Watch {
 
     /// Takes a message in; the end of the command if this was it.
     fn take(&mut self, message: ChannelMsg, sink: &mut impl FnMut(Output<'_>) -> Flow) -> Option<ExecEnd> {
+        self.has_begun |=
+            !matches!(message, ChannelMsg::Close | ChannelMsg::Eof | ChannelMsg::WindowAdjusted { .. });
         let flow = match message {
             ChannelMsg::Data { data } => self.output(Output::Stdout(&data), sink),
             ChannelMsg::ExtendedData { data, ext: 1 } => self.output(Output::Stderr(&data), sink),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use russh::{AlgorithmKind, keys};
@@ -27,11 +27,33 @@ pub struct ConnectError {
     pub transient: bool,
     /// What failed is a jump host on the way. All that are behind it are told the same.
     pub on_the_way: bool,
+    /// How that jump host answered.
+    pub jump: Option<Outcome>,
+    /// How far it came, where that is known.
+    pub phase: Option<Phase>,
+    /// The line of a known_hosts file that has another key for the host.
+    pub stale: Option<Box<StaleKey>>,
+}
+
+/// What `ssh-keygen -R` has to be given to forget a host's key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StaleKey {
+    /// As known_hosts files name the host.
+    pub name: String,
+    pub file: PathBuf,
 }
 
 impl ConnectError {
     pub fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), transient: false, on_the_way: false }
+        Self {
+            outcome,
+            detail: detail.into(),
+            transient: false,
+            on_the_way: false,
+            jump: None,
+            phase: None,
+            stale: None,
+        }
     }
 
     pub(super) fn unreachable(detail: impl Into<String>) -> Self {
@@ -41,21 +63,23 @@ impl ConnectError {
     pub(super) fn broken_off(phase: Phase, peer: &dyn fmt::Display, why: &str) -> Self {
         let transient = matches!(phase, Phase::Banner | Phase::KeyExchange);
         let detail = format!("{} {peer} failed: {why}", phase.words().0);
-        Self { transient, ..Self::unreachable(detail) }
+        Self { transient, phase: Some(phase), ..Self::unreachable(detail) }
     }
 
     pub(super) fn timed_out(phase: Phase, limit: Duration, peer: &dyn fmt::Display) -> Self {
         let (what, remedy) = phase.words();
-        Self::new(
-            Outcome::TimedOut,
-            format!("{what} {peer} took longer than {}: {remedy}", duration_text(limit)),
-        )
+        let detail = format!("{what} {peer} took longer than {}: {remedy}", duration_text(limit));
+        Self { phase: Some(phase), ..Self::new(Outcome::TimedOut, detail) }
+    }
+
+    pub(super) fn in_phase(self, phase: Phase) -> Self {
+        Self { phase: Some(phase), ..self }
     }
 }
 
 /// The phases of a connection, up to the point where commands can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub enum Phase {
     Resolve,
     Connect,
     Banner,
@@ -114,16 +138,18 @@ pub(super) fn host_key(
                 id.as_str()
             ),
         ),
-        Verdict::Changed { at, fingerprint, .. } => ConnectError::new(
-            Outcome::HostKeyChanged,
-            format!(
+        Verdict::Changed { at, fingerprint, .. } => {
+            let stale = StaleKey { name: id.as_str().to_owned(), file: at.file.clone() };
+            let detail = format!(
                 "{} shows the key {shown}, but {at} has {fingerprint}: if the host was set up anew, run \
                  ssh-keygen -R {} -f {} and then dropsonde hosts trust {name}",
                 id.as_str(),
                 shell_word(id.as_str()),
                 shell_word(&at.file.display().to_string()),
-            ),
-        ),
+            );
+            let stale = Some(Box::new(stale));
+            ConnectError { stale, ..ConnectError::new(Outcome::HostKeyChanged, detail) }
+        }
         Verdict::Unknown { authority } => {
             let searched = match known.files() {
                 [] => "no known_hosts file is configured".to_owned(),
@@ -185,6 +211,19 @@ pub(super) fn words(error: &russh::Error) -> String {
         Error::Join(_) => "its packets made the SSH library fail".to_owned(),
         Error::Keys(keys::Error::SshKey(error)) | Error::SshKey(error) => broken(error),
         other => broken(other),
+    }
+}
+
+/// Whether it just went away, as a busy server does. Whoever said something that is no SSH says it again.
+pub(super) fn is_gone(error: &russh::Error) -> bool {
+    use russh::Error;
+    match error {
+        Error::Disconnect | Error::HUP | Error::RecvError | Error::SendError => true,
+        Error::IO(error) => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ),
+        _ => false,
     }
 }
 

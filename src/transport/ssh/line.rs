@@ -148,7 +148,12 @@ fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
 struct BannerScan {
     column: usize,
     differs: bool,
+    /// What of the line fits in a banner.
+    line: Vec<u8>,
 }
+
+/// The longest banner that a server may have, with its line end.
+const BANNER_BYTES: usize = 255;
 
 impl BannerScan {
     fn ends_in(&mut self, bytes: &[u8]) -> bool {
@@ -159,6 +164,9 @@ impl BannerScan {
                 }
                 *self = Self::default();
             } else {
+                if self.line.len() < BANNER_BYTES && *byte != b'\r' {
+                    self.line.push(*byte);
+                }
                 self.differs |= b"SSH-".get(self.column).is_some_and(|expected| expected != byte);
                 self.column += 1;
             }
@@ -180,6 +188,11 @@ impl Guard {
     /// The last phase, with what a whole visit may receive.
     pub fn enter_session(&self, max_bytes: u64) {
         self.shared.enter(Phase::Session, max_bytes);
+    }
+
+    /// How the server introduced itself, without the line's end.
+    pub fn banner(&self) -> Vec<u8> {
+        self.shared.lock().banner.line.clone()
     }
 
     pub fn phase(&self) -> Phase {

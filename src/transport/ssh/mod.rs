@@ -11,6 +11,7 @@ mod connect;
 mod exec;
 mod failure;
 mod identity;
+mod inspect;
 mod jump;
 mod key;
 mod line;
@@ -25,7 +26,8 @@ mod tcp;
 
 pub use connect::connect;
 pub use exec::Output;
-pub use failure::ConnectError;
+pub use failure::{ConnectError, Phase, StaleKey};
+pub use inspect::{AgentSeen, KeySeen, inspect_agent, inspect_key};
 pub use key::KeyFault;
 pub use scan::{HostKey, Introduction, introduce, scan_host_key};
 pub use session::Session;

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use russh::client::{Handle, Msg};
 use russh::{Channel, Disconnect, Error};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::client::{Client, Witness};
 use super::connect::Shaken;
-use super::exec::{Output, run};
+use super::exec::{Output, Ran, run};
 use super::failure::{CLOSED, words};
 use super::jump::Link;
 use super::line::Guard;
 use super::settings::Timeouts;
-use super::slots::{Refusal, Slot, Slots};
+use super::slots::{Refusal, Slot, Slots, most_channels};
 use crate::transport::{Exec, Transport};
 use crate::wire::{Decoder, ExecEnd, Flow};
 
@@ -22,6 +23,9 @@ use crate::wire::{Decoder, ExecEnd, Flow};
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 /// 20 ms doubled this often: 2.5 s in all, and a probe's remains are gone after 2.4.
 const RETRIES: u32 = 7;
+
+/// How often a channel is asked for again that was closed before anything ran on it.
+const REOPENINGS: u32 = 2;
 
 /// A host that let us in. Dropping it closes the connection at once, and with it every command;
 /// [`Transport::close`] says goodbye first.
@@ -39,7 +43,8 @@ pub struct Session {
 impl Session {
     pub(super) fn new(shaken: Shaken, timeouts: Timeouts) -> Self {
         let Shaken { handle, guard, witness, peer, via } = shaken;
-        Self { handle, witness, slots: Slots::new(), timeouts, peer, guard, via }
+        let slots = Slots::new(most_channels(&guard.banner()));
+        Self { handle, witness, slots, timeouts, peer, guard, via }
     }
 
     /// The address and port at the other end.
@@ -50,11 +55,21 @@ impl Session {
     /// Runs a command and hands its output to `sink` as it arrives. A future that is dropped leaves
     /// its channel open: whoever drops it drops the session as well.
     pub async fn run(&self, exec: Exec<'_>, sink: impl FnMut(Output<'_>) -> Flow) -> ExecEnd {
-        let (_slot, channel) = match self.open(exec.deadline).await {
-            Ok(open) => open,
-            Err(end) => return end,
-        };
-        run(channel, exec, self.timeouts.close, sink).await.unwrap_or_else(|| ExecEnd::Lost(self.why_lost()))
+        let (mut exec, mut sink) = (exec, sink);
+        let stdin = Bytes::from(std::mem::take(&mut exec.stdin));
+        for _ in 0..=REOPENINGS {
+            let (_slot, channel) = match self.open(exec.deadline).await {
+                Ok(open) => open,
+                Err(end) => return end,
+            };
+            match run(channel, (&exec, stdin.clone()), self.timeouts.close, &mut sink).await {
+                Ran::Ended(end) => return end,
+                Ran::Lost => return ExecEnd::Lost(self.why_lost()),
+                // Nothing came of it, so nothing can be done twice.
+                Ran::NotBegun => {}
+            }
+        }
+        ExecEnd::NoStatus
     }
 
     async fn open(&self, deadline: Instant) -> Result<(Slot<'_>, Channel<Msg>), ExecEnd> {
@@ -105,10 +120,7 @@ impl Transport for Session {
     async fn exec(&self, exec: Exec<'_>, decoder: &mut Decoder) -> ExecEnd {
         self.run(exec, |output| match output {
             Output::Stdout(bytes) => decoder.stdout(bytes),
-            Output::Stderr(bytes) => {
-                decoder.stderr(bytes);
-                Flow::Continue
-            }
+            Output::Stderr(bytes) => decoder.stderr(bytes),
         })
         .await
     }

@@ -62,7 +62,7 @@ async fn attempt(
     match addresses {
         [] => Err(ConnectError::unreachable(format!("{} resolves to no address", host.address))),
         [first, ..] if failures.is_empty() => Err(ConnectError::timed_out(Phase::Connect, limit, first)),
-        _ => Err(ConnectError::unreachable(failures.join("; "))),
+        _ => Err(ConnectError::unreachable(failures.join("; ")).in_phase(Phase::Connect)),
     }
 }
 
@@ -106,7 +106,7 @@ async fn resolve(host: &Host, timeouts: &Timeouts) -> Result<Vec<SocketAddr>, Co
                 let name = &host.address;
                 let detail =
                     format!("resolving {name}: {error}; check the name, or give the host an address");
-                return Err(ConnectError::unreachable(detail));
+                return Err(ConnectError::unreachable(detail).in_phase(Phase::Resolve));
             }
             Err(_) => return Err(ConnectError::timed_out(Phase::Resolve, limit, &host.address)),
         }

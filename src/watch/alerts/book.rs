@@ -163,6 +163,15 @@ impl Book {
         self.queue.push(Queued { number: self.next, revision: 0, receiver, notice });
     }
 
+    /// Takes in messages that were nowhere kept.
+    pub fn queue_again(&mut self, messages: Vec<Queued>) {
+        for message in messages {
+            self.schema = 1;
+            self.next += 1;
+            self.queue.push(Queued { number: self.next, ..message });
+        }
+    }
+
     /// What waits for ever must not fill the disk.
     fn bound(&mut self, receiver: &str, most: usize) {
         let waiting = self.queue.iter().filter(|it| it.receiver == receiver).count();

@@ -40,13 +40,15 @@ struct Shared {
 }
 
 /// What became of the messages.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delivery {
     pub sent: usize,
     /// Still in the queue.
     pub waiting: usize,
     /// What a person should know, for the log or the terminal.
     pub problems: Vec<String>,
+    /// Messages that are in no queue and that nobody has taken yet.
+    pub untold: Vec<Queued>,
 }
 
 impl Delivery {
@@ -126,7 +128,12 @@ impl Courier {
         for queued in unsaved {
             match self.attempt(&queued.receiver, queued).await {
                 Ok(()) => delivery.sent += 1,
-                Err(error) => delivery.problems.push(problem(&queued.receiver, &error)),
+                Err(error) => {
+                    delivery.problems.push(problem(&queued.receiver, &error));
+                    if !error.is_final() && !self.shared.is_stale(queued) {
+                        delivery.untold.push(queued.clone());
+                    }
+                }
             }
         }
         delivery

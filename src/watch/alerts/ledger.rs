@@ -6,6 +6,7 @@ use std::path::Path;
 use super::book::{Book, Incident, Queued, Telling, hash};
 use super::notice::{Notice, State};
 use super::own::{self, Trouble};
+use super::unkept::Unkept;
 use super::{rules, shelf};
 use crate::collect::Swept;
 use crate::config::Settings;
@@ -15,7 +16,7 @@ use crate::store::index::Reader;
 use crate::watch::sight::Sight;
 
 /// What came of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::watch) struct Taken {
     pub remarks: Vec<String>,
     /// Messages that could not be kept: to be sent now or never.
@@ -31,67 +32,96 @@ pub fn book(root: &Path) -> Result<Book, StoreError> {
 pub(in crate::watch) fn take(
     settings: &Settings,
     (swept, sight): (&Swept, &Sight),
-    now: CollectorTime,
+    when: (CollectorTime, &Unkept),
 ) -> Result<Taken, StoreError> {
     let reader = Reader::open(&settings.state_dir)?;
     let mut seen = own::observations(settings, &reader, (swept, &sight.sweep))?;
     seen.push(own::space(settings)?);
-    change(settings, now, |book, telling| {
-        let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
-        book.forget(|host| known.contains(host), telling);
-        let is_own = |name: &str| OwnAlert::ALL.iter().any(|facts| facts.name == name);
-        let is_rule = |name: &str| settings.alerts.iter().any(|alert| alert.name == name);
-        let gone = |it: &Incident| {
-            (!is_rule(&it.rule) && !is_own(&it.rule)).then(|| "the rule was taken out".to_owned())
-        };
-        book.retire(gone, telling);
+    change(settings, when, |book, telling| {
         seen.extend(rules::observations(settings, sight, book)?);
         seen.iter().for_each(|seen| book.observe(seen, telling));
         Ok(())
     })
 }
 
-/// Opens incidents of the collector's own that no sweep shows: one that was missed, or that broke off.
-/// Returns what a person should know.
-pub fn raise(
+/// Opens incidents of the collector's own that no sweep shows.
+pub(in crate::watch) fn raise(
     settings: &Settings,
     troubles: &[Trouble],
-    now: CollectorTime,
-) -> Result<Vec<String>, StoreError> {
-    let taken = change(settings, now, |book, telling| {
+    when: (CollectorTime, &Unkept),
+) -> Result<Taken, StoreError> {
+    change(settings, when, |book, telling| {
         troubles.iter().for_each(|trouble| book.observe(&trouble.observation(), telling));
         Ok(())
-    })?;
-    Ok(taken.remarks)
+    })
 }
 
 fn change(
     settings: &Settings,
-    now: CollectorTime,
+    (now, unkept): (CollectorTime, &Unkept),
     work: impl FnOnce(&mut Book, Telling<'_>) -> Result<(), StoreError>,
 ) -> Result<Taken, StoreError> {
     let telling = Telling { receivers: &settings.receivers, delivery: &settings.delivery, now };
     let note = shelf::note(&settings.state_dir);
-    let mut pen = note.pen()?;
-    let (mut book, amiss) = shelf::open(&note, &mut pen)?;
+    let mut held = unkept.held();
+    let mut pen = note.pen();
+    let (on_disk, amiss) = match &mut pen {
+        Ok(pen) => shelf::open(&note, pen)?,
+        // A disk that takes no lock takes no book either, and that is when somebody should hear of it.
+        Err(_) => (note.read().unwrap_or_default(), None),
+    };
     let mut taken = Taken { remarks: amiss.into_iter().collect(), unsaved: Vec::new() };
-    let before = book.clone();
+    let mut book = on_disk.clone();
+    held.lay_over(&mut book);
     let gone = book.drop_unknown(&settings.receivers);
     if gone > 0 {
         taken
             .remarks
             .push(format!("{gone} messages waited for receivers that are no longer configured; dropped"));
     }
+    retire(settings, &mut book, telling);
     work(&mut book, telling)?;
-    if book == before {
-        return Ok(taken);
-    }
-    if let Err(error) = pen.replace(&book) {
-        taken.remarks.push(format!("alerts cannot be kept: {error}"));
-        let is_new = |it: &Queued| before.queue.iter().all(|known| known.number != it.number);
-        taken.unsaved = book.queue.into_iter().filter(is_new).collect();
+    let written = match pen {
+        _ if book == on_disk => Ok(()),
+        Ok(mut pen) => pen.replace(&book),
+        Err(error) => Err(error),
+    };
+    match written {
+        Ok(()) => held.kept(),
+        Err(error) => {
+            taken.remarks.push(format!("alerts cannot be kept: {error}"));
+            taken.unsaved = held.hold(on_disk, book);
+        }
     }
     Ok(taken)
+}
+
+/// Ends incidents of hosts, rules, schedules and lists that are no longer configured: nothing will be heard of
+/// them any more.
+fn retire(settings: &Settings, book: &mut Book, telling: Telling<'_>) {
+    let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
+    book.forget(|host| known.contains(host), telling);
+    let why = |it: &Incident| match OwnAlert::ALL.iter().find(|facts| facts.name == it.rule) {
+        None => {
+            let is_known = settings.alerts.iter().any(|alert| alert.name == it.rule);
+            (!is_known).then_some("the rule was taken out")
+        }
+        Some(facts) => match facts.alert {
+            OwnAlert::LowSpace => None,
+            OwnAlert::InventoryStale => {
+                let is_known = settings.inventories.iter().any(|list| *list.name == *it.subject);
+                (!is_known).then_some("the list of hosts was taken out")
+            }
+            OwnAlert::NoHostReached
+            | OwnAlert::LowSuccess
+            | OwnAlert::SweepFailed
+            | OwnAlert::SweepMissed => {
+                let is_known = settings.schedules.iter().any(|schedule| schedule.name == it.subject);
+                (!is_known).then_some("the schedule was taken out")
+            }
+        },
+    };
+    book.retire(|it| why(it).map(str::to_owned), telling);
 }
 
 /// What `alerts test` sends.

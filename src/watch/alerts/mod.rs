@@ -11,13 +11,15 @@ mod own;
 mod post;
 mod rules;
 mod shelf;
+mod unkept;
 
 pub use book::{Book, Incident, Queued};
 pub use courier::{Courier, Delivery, test};
-pub(super) use ledger::take;
-pub use ledger::{book, raise};
+pub use ledger::book;
+pub(super) use ledger::{raise, take};
 pub use notice::{Notice, State, Worst};
 pub use own::Trouble;
 pub use post::PostError;
+pub use unkept::Unkept;
 
 use ledger::test_notice;

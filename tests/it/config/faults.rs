@@ -103,7 +103,7 @@ fn unknown_sections_and_keys() {
     check(
         "[zebra]\n",
         &[
-            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
+            "1:2: unknown key `zebra`; expected one of state, defaults, limits, retention, hosts, access, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
         ],
     );
     check(
@@ -128,7 +128,7 @@ fn several_syntax_errors_are_told_and_nothing_that_only_follows_from_them() {
     check(
         "a = 1\na = 2\n",
         &[
-            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
+            "1:1: unknown key `a`; expected one of state, defaults, limits, retention, hosts, access, inventory, groups, schedule, escalate, alerts, alert, receiver, metrics",
             "2:1: the key `a` is here a second time",
         ],
     );
@@ -351,6 +351,15 @@ fn files_that_cannot_be_read() {
         "{}",
         machine.faults()
     );
+    // Nobody writes to it: whoever waited for that would wait for ever.
+    for path in [CONFIG, "etc/conf.d/a.toml", "etc/probes.d/a.toml"] {
+        let machine =
+            Machine::new().file("etc/config.toml", "").file("etc/conf.d/x", "").file("etc/probes.d/x", "");
+        let _ = fs::remove_file(machine.path(path));
+        let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(machine.path(path)).status();
+        assert!(made.unwrap().success());
+        assert_eq!(machine.faults(), format!("{path}: this is a pipe, not a file"));
+    }
     let machine = Machine::new().file(CONFIG, "").file("etc/probes.d", "");
     assert_eq!(machine.faults(), "etc/probes.d: this is not a folder; expected a folder of .toml files");
 }
@@ -464,7 +473,20 @@ fn alerts_and_receivers_that_cannot_be() {
         &receiver("url_file = \"credential:../x\"\ntemplate = \"{{summary}} {{hosts}}\"\n"),
         &[
             "6:12: `receiver.url_file` cannot be \"credential:../x\"; expected a credential's name of A-Z a-z 0-9 . _ -",
-            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings",
+            "7:12: the template gives no JSON once it is filled in; expected JSON, with places such as \"{{summary}}\" within its strings; {{count}} alone is a number",
         ],
     );
+    for (template, good) in [
+        (r#"{"a": {{summary}}}"#, false),
+        (r#"{"a": {{value}}, "b": {{count}}}"#, false),
+        (r#"{"a": "\{{state}}"}"#, false),
+        (r#"{"a": "\u000{{rule}}"}"#, false),
+        (r#"{"a": "{{summary}}", "b": {{count}}, "{{rule}}": [{{count}}]}"#, true),
+    ] {
+        let toml = receiver(&format!("url = \"https://a\"\ntemplate = '{template}'\n"));
+        let machine = Machine::new().file(CONFIG, format!("{hosts}{toml}"));
+        let faults = load(&machine.sources()).err().map(|faults| faults.to_string()).unwrap_or_default();
+        assert_eq!(faults.contains("gives no JSON once"), !good, "{template}: {faults}");
+        assert_eq!(faults.is_empty(), good, "{template}: {faults}");
+    }
 }

@@ -22,17 +22,17 @@ fn a_default_gives_way_to_what_is_set() {
 #[test]
 fn the_layers_win_in_their_order() {
     let machine = Machine::new()
-        .file(CONFIG, "[limits]\nconcurrency = 1\nopening = 1\nmax_ratio = 9\nmax_line = \"1KiB\"\n")
+        .file(CONFIG, "[limits]\nconcurrency = 1\nopening = 1\nmax_ratio = 9\nmax_wire = \"1KiB\"\n")
         .file("etc/conf.d/10.toml", "[limits]\nopening = 2\nmax_ratio = 8\n")
         .file("etc/conf.d/20.toml", "\n[limits]\nmax_ratio = 7\n")
         .file("etc/conf.d/30.toml.bak", "nonsense")
         .file("etc/conf.d/.40.toml", "nonsense")
         .variable("DROPSONDE_CONCURRENCY", "5")
-        .variable("DROPSONDE_MAX_LINE", "2KiB")
+        .variable("DROPSONDE_MAX_WIRE", "2KiB")
         .variable("DROPSONDE_MAX_STDERR", "")
         .flag("--concurrency", "limits.concurrency", "6");
     let settings = machine.load();
-    assert_eq!(settings.limits.max_line, ByteSize(2048));
+    assert_eq!(settings.limits.max_wire, ByteSize(2048));
     let entries = settings.entries();
     let shown = |key: &str| {
         let entry = entries.iter().find(|entry| entry.key == key).expect(key);
@@ -40,7 +40,7 @@ fn the_layers_win_in_their_order() {
         format!("{} ({origin})", entry.value_text())
     };
     assert_eq!(shown("limits.concurrency"), "6 (flag --concurrency)");
-    assert_eq!(shown("limits.max_line"), "\"2KiB\" (environment variable DROPSONDE_MAX_LINE)");
+    assert_eq!(shown("limits.max_wire"), "\"2KiB\" (environment variable DROPSONDE_MAX_WIRE)");
     assert_eq!(shown("limits.max_ratio"), "7 (etc/conf.d/20.toml:3)");
     assert_eq!(shown("limits.opening"), "2 (etc/conf.d/10.toml:2)");
     assert_eq!(shown("limits.max_stderr"), "\"16KiB\" (default)");

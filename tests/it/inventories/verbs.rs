@@ -131,6 +131,9 @@ fn hosts_of_an_ansible_inventory_are_visited_and_a_template_is_a_reading() {
     let ran = program.run(&["run", "hello", "-H", "role=web", "--json"]);
     assert_eq!(ran.adds_up(), 2);
     ran.ended(("web1", "hello"), "ok", &[]);
+    let shown = program.run(&["hosts", "show", "web1"]);
+    let address = shown.out.lines().find(|line| line.contains("address ")).unwrap_or_default();
+    assert!(address.contains("127.0.0.1") && address.ends_with("# inventory ansible"), "{}", shown.out);
     let refused = ran.reading("web2", "hello");
     let detail = refused["detail"].as_str().unwrap();
     assert_ne!(refused["outcome"], "ok");

@@ -109,3 +109,37 @@ fn every_query_of_the_dashboard_answers() {
     let few = sqlite3(&file, "SELECT count(*) FROM v_sample");
     assert!(few.lines().last().unwrap().parse::<u64>().unwrap() > 0, "{few}");
 }
+
+/// Whoever is not in the reader's group cannot give it the file, and says so instead of giving up.
+#[test]
+fn a_snapshot_for_a_group_that_we_are_not_in() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let folder = memory_folder();
+    let root = folder.path().join("state");
+    hours(&root, NOW, 1, 1);
+    let place = folder.path().join("grafana");
+    let (ours, readers) = (61_001, 61_002);
+    std::fs::create_dir(&place).unwrap();
+    let owned = Command::new("chown").arg("-R").arg(format!("{ours}:{ours}")).arg(&root).status().unwrap();
+    assert!(owned.success());
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let file = place.join("fleet.sqlite");
+    let check = |mode: u32, group: u32, said: &str| {
+        chown(&place, Some(ours), Some(readers)).unwrap();
+        std::fs::set_permissions(&place, PermissionsExt::from_mode(mode)).unwrap();
+        std::fs::write(&file, "").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+        chown(&file, Some(ours), Some(readers)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={ours}"), &format!("--regid={ours}"), "--clear-groups"]);
+        command.arg(env!("CARGO_BIN_EXE_dropsonde")).arg("snapshot").arg(&file).arg("--state").arg(&root);
+        let output = command.env("HOME", folder.path()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && err.contains(said) && err.is_empty() == said.is_empty(), "{err}");
+        let found = file.metadata().unwrap();
+        assert_eq!((found.gid(), found.mode() & 0o7777), (group, 0o640));
+        assert!(!sqlite3(&file, "SELECT count(*) FROM v_reading").is_empty());
+    };
+    check(0o755, ours, "is group 61001's and no longer group 61002's");
+    check(0o2755, readers, "");
+}

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dropsonde::model::{Host, HostName, Reach};
+use dropsonde::model::{Host, HostName, Reach, RootBy};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
@@ -128,6 +128,7 @@ impl Hostile {
             known_hosts: vec![self.dir.path().join("known_hosts")],
             ssh: Arc::default(),
             consult: None,
+            root_by: RootBy::default(),
             proc_root: None,
             sys_root: None,
         }

@@ -138,6 +138,14 @@ impl Program {
         self.within(Command::new(env!("CARGO_BIN_EXE_dropsonde")), arguments)
     }
 
+    /// The same with no more than so many bytes of memory that can be written to: beyond them the kernel
+    /// gives it none, and it dies.
+    pub fn command_with(&self, max_bytes: u64, arguments: &[&str]) -> Command {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--data={max_bytes}")).arg("--").arg(env!("CARGO_BIN_EXE_dropsonde"));
+        self.within(command, arguments)
+    }
+
     /// The same in the network of a fleet.
     pub fn command_in(&self, fleet: &Sshd, arguments: &[&str]) -> Command {
         self.within(fleet.command(env!("CARGO_BIN_EXE_dropsonde")), arguments)

@@ -140,7 +140,7 @@ impl Job {
                 let _ = client.kill();
             }
         }
-        decoder.stderr(&errors.join().expect("the reader of stderr"));
+        let _ = decoder.stderr(&errors.join().expect("the reader of stderr"));
         let status = client.wait().expect("wait");
         let end = status.code().map_or(ExecEnd::NoStatus, |code| ExecEnd::Exited(code as u32));
         decoder.finish(if stopped { ExecEnd::DecoderStopped } else { end })

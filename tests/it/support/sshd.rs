@@ -262,7 +262,10 @@ fn is_listening(child: &mut Child, log: &Path) -> bool {
 
 fn config_text(setup: &Setup, dir: &Path, port: u16) -> String {
     let listen = if setup.fleet { vec!["0.0.0.0".to_owned()] } else { addresses(setup) };
-    let listen: String = listen.iter().map(|address| format!("ListenAddress {address}:{port}\n")).collect();
+    let shown =
+        |address: &String| if address.contains(':') { format!("[{address}]") } else { address.clone() };
+    let listen: String =
+        listen.iter().map(|address| format!("ListenAddress {}:{port}\n", shown(address))).collect();
     let dir = dir.display();
     // SHLVL keeps bash from taking a login over SSH for one that wants ~/.bashrc: what stands there on the
     // machine of whoever runs the tests may take seconds, or a lock.

@@ -29,7 +29,7 @@ async fn one_host_hung_in_each_phase_changes_nothing_for_fifty_others() {
         ("no_exec", Conduct::Ssh(Act::NeverAnswersTheRequest), "timed_out", "first byte deadline"),
         ("no_byte", Conduct::Ssh(Act::SendsNoFirstByte), "timed_out", "first byte deadline"),
         ("takes_nothing", Conduct::Ssh(Act::TakesNoInput), "incomplete", ""),
-        ("no_close", Conduct::Ssh(Act::NeverCloses), "incomplete", "before the supervisor"),
+        ("no_close", Conduct::Ssh(Act::NeverCloses), "incomplete", "in place of /bin/sh"),
         ("half_said", Conduct::Ssh(Act::StallsMidStream), "timed_out", "deadline"),
     ];
     let mut servers = Vec::new();

@@ -213,7 +213,7 @@ fn two_daemons_do_not_share_a_state_directory() {
     let (_sshd, program) = program("0 * * * *", "0.1");
     let first = Daemon::start(&program, &[]);
     let second = program.run(&["daemon"]);
-    second.expect(1, &["another daemon (process ", &first.pid().to_string(), "use another --state"]);
+    second.expect(2, &["another daemon (process ", &first.pid().to_string(), "use another --state"]);
     first.stop();
     Daemon::start(&program, &[]).stop();
 }

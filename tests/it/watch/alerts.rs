@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use dropsonde::collect::Stop;
 use dropsonde::model::{CollectorTime, OwnAlert};
-use dropsonde::watch::{Courier, Trouble, raise};
+use dropsonde::watch::{Courier, Trouble, Unkept, raise};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -203,7 +203,8 @@ async fn the_daemons_courier_goes_on_until_it_is_stopped() {
     let now = CollectorTime::from_unix_s(chrono::Utc::now().timestamp());
     let happened = |alert: OwnAlert, detail: &str| {
         let trouble = Trouble { alert, schedule: "hourly".to_owned(), detail: detail.to_owned() };
-        assert_eq!(raise(&settings, &[trouble], now).unwrap(), Vec::<String>::new());
+        let raised = raise(&settings, &[trouble], now, &Unkept::default()).unwrap();
+        assert!(raised.remarks.is_empty() && raised.unsaved.is_empty());
     };
     happened(OwnAlert::SweepMissed, "due at 10:00, and down until 10:20");
     let (stop, wake) = (Stop::default(), Arc::new(Notify::new()));

@@ -8,8 +8,8 @@ use dropsonde::collect::{Finished, Swept};
 use dropsonde::config::{Settings, Sources, load};
 use dropsonde::model::{CollectorTime, SweepEnd};
 use dropsonde::store::index::Reader;
-use dropsonde::watch::after_sweep;
 use dropsonde::watch::alerts::{State, book};
+use dropsonde::watch::{Unkept, after_sweep};
 
 use crate::lenses::fleet::{SLOW, names, three_incidents};
 
@@ -67,7 +67,7 @@ fn hosts_that_changed_are_visited_and_told_of_metric_by_metric() {
         finished: Finished { end, unindexed: None },
     };
     let now = CollectorTime::from_unix_s(latest.started.unix_s() + 60);
-    let followed = after_sweep(&settings, &swept, now).unwrap();
+    let followed = after_sweep(&settings, &swept, now, &Unkept::default()).unwrap();
     let [errand] = followed.errands.as_slice() else { panic!("{followed:?}") };
     let cause = errand.cause.clone().unwrap();
     assert_eq!((cause.metric.as_str(), &cause.sweep), ("runq_latency_seconds", &latest.sweep));
@@ -94,7 +94,7 @@ fn hosts_that_changed_are_visited_and_told_of_metric_by_metric() {
     );
     assert_eq!((of("disk_await_seconds").len(), of("steal_ratio").len()), (1, 0));
     // The same sweep again is no news, and the cooldown holds.
-    let again = after_sweep(&settings, &swept, now).unwrap();
+    let again = after_sweep(&settings, &swept, now, &Unkept::default()).unwrap();
     assert!(
         again.errands.is_empty() && again.remarks[0].contains("3 visited within its cooldown"),
         "{again:?}"

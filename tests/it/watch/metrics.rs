@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Fleet;
+use crate::unattended::process::{Daemon, wait_until};
 
 /// `name{labels}` and the value of each line that is no comment; every family is announced before it.
 fn samples(text: &str) -> Vec<(String, f64)> {
@@ -69,10 +70,63 @@ fn the_newest_samples_stand_in_a_file_that_is_replaced_whole() {
     assert_eq!(value(&text, "dropsonde_hello_value{host=\"b\",probe=\"load\"}"), 5.0);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left there");
 
+    // What somebody left who was killed goes; what is still being written stays, and so does what is not ours.
+    let (dead, alive, other) =
+        (folder.join("dropsonde.prom.4711.new"), folder.join("dropsonde.prom.abc.new"), "x.new");
+    for name in [&dead, &alive, &folder.join(other)] {
+        fs::write(name, "half").unwrap();
+    }
+    let held = fs::File::open(&alive).unwrap();
+    held.lock().unwrap();
+    fleet.program.run(&["sweep", "hourly"]).expect(0, &[]);
+    assert!(!dead.exists() && alive.exists() && folder.join(other).exists());
+    drop(held);
+
     // A place that is gone is said, and the sweep is as good as ever.
     fs::rename(&folder, folder.with_extension("gone")).unwrap();
     let said = ["the textfile is that of an earlier sweep", "textfile/dropsonde.prom"];
     fleet.program.run(&["sweep", "hourly"]).expect(0, &said);
+}
+
+/// Schedules that end together, under the unit's umask: whoever reads has the whole file each time.
+#[test]
+fn schedules_that_end_together_leave_a_whole_file() {
+    let mut fleet = Fleet::new(&["a", "b"]);
+    let folder = fleet.program.dir().join("textfile");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("dropsonde.prom");
+    fleet.program.configure(&format!("[metrics]\ntextfile = {file:?}"));
+    for nth in 0..4 {
+        fleet.program.probe(
+            &format!("many{nth}"),
+            "i=0; while [ $i -lt 3000 ]; do echo \"hello_value{n=\\\"$i\\\"} 1\"; i=$((i+1)); done",
+            "format = \"openmetrics\"",
+        );
+        fleet.program.configure(&format!(
+            "[[schedule]]\nname = \"s{nth}\"\ncron = \"* * * * * *\"\nprobes = [\"many{nth}\"]"
+        ));
+    }
+    let wanted = fleet.program.command(&["daemon"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(wanted.get_program()).args(wanted.get_args());
+    command.env_clear().stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+    command.envs(wanted.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let daemon = Daemon::spawn(command, &fleet.program);
+    let swept = || (0..4).map(|nth| daemon.log().matches(&format!(" of s{nth}: 2/2 ok")).count()).min();
+    let mut largest = 0;
+    wait_until("each schedule ran four times", || {
+        if let Ok(text) = fs::read_to_string(&file) {
+            let count = samples(&text).len();
+            assert!(text.ends_with('\n') && count >= largest, "{count} after {largest}");
+            largest = count;
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+        }
+        swept() >= Some(4)
+    });
+    let log = daemon.stop();
+    assert!(!log.contains("the textfile is that of an earlier sweep"), "{log}");
+    assert!(largest >= 4 * 2 * 3_000, "{largest}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left there");
 }
 
 /// What is answered to `request`.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cli::{Context, Exit};
-use crate::model::{Host, Reach};
+use crate::model::{Host, Reach, Refusal, RootBy};
 use crate::openssh::{Asked, Compared, Difference, Machine, Oracle};
 use crate::render::{Ink, Lines, Style, escape};
 use crate::sshconfig::{Effective, Origin, Query, Settled, Standing};
@@ -116,11 +116,23 @@ fn text(settled: &Settled, style: &Style) -> String {
         let value = if one.value.is_empty() { "none".to_owned() } else { shown(&one.value) };
         let _ = writeln!(out, "  {:width$} = {value}  {note}", one.key);
     }
+    let (by, at) = becoming(&settled.host.root_by);
+    let note = at.map_or(String::new(), |at| format!("  # {}", shown(&at.to_string())));
+    let _ = writeln!(out, "  {:width$} = {by}{}", "become", style.paint(Ink::Dim, &note));
     for refusal in &settled.host.ssh.refused {
         let refusal = shown(&refusal.to_string());
         let _ = writeln!(out, "  {}", style.paint(Ink::Red, &format!("refused: {refusal}")));
     }
     out
+}
+
+/// How root is had, and where it is written that it is not.
+fn becoming(by: &RootBy) -> (&'static str, Option<&Refusal>) {
+    match by {
+        RootBy::Sudo => ("sudo", None),
+        RootBy::Doas => ("doas", None),
+        RootBy::Refused(refusal) => ("none", Some(refusal)),
+    }
 }
 
 fn told(compared: &[Compared], hosts: &[&Host], style: &Style) -> String {
@@ -157,6 +169,7 @@ fn json(settled: &[Settled], compared: Option<&[Compared]>) -> Value {
         json!({
             "name": settled.host.name,
             "local": settled.host.reach == Reach::Local,
+            "become": becoming(&settled.host.root_by).0,
             "values": settled.effective.iter().map(value).collect::<Value>(),
             "refused": refused.collect::<Value>(),
             // Null where ssh was not asked.

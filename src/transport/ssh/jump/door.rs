@@ -218,7 +218,12 @@ impl State {
         );
         // What keeps a jump host from being reached through another one is that one's to say.
         let is_told = error.on_the_way;
-        let why = if is_told { error } else { barred(name, &error.detail) };
+        let why = match is_told {
+            true => error,
+            false => {
+                ConnectError { jump: Some(error.outcome), stale: error.stale, ..barred(name, &error.detail) }
+            }
+        };
         if !std::mem::replace(&mut self.named, true) && !is_told {
             tracing::warn!("hosts are {}", escape(&why.detail, Lines::Single));
         }

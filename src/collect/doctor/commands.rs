@@ -1,0 +1,72 @@
+//! Commands for a host's root, as texts. Names in them come from the configuration, and are quoted as
+//! the program that reads them wants it.
+
+use crate::render::shell_word;
+
+/// Lets `user` run what a probe that needs root is sent to, and nothing else, without a password and
+/// without a terminal. In a file of its own, so that nobody's rules are touched.
+pub(super) fn sudoers(user: &str) -> String {
+    let name = sudoers_word(user);
+    let file = format!("/etc/sudoers.d/dropsonde-{}", file_word(user));
+    format!(
+        "printf '%s\\n' {} {} | install -m 0440 /dev/stdin {file} && visudo -cf {file}",
+        shell_word(&format!("Defaults:{name} !requiretty")),
+        shell_word(&format!("{name} ALL=(root) NOPASSWD: /bin/sh -s")),
+    )
+}
+
+/// The same for doas, whose last rule that fits counts.
+pub(super) fn doas_conf(user: &str) -> String {
+    // A backslash is special there, and domains end with one.
+    let user = user.replace('\\', "\\\\");
+    let rule = format!("permit nopass {user} as root cmd /bin/sh args -s");
+    format!("printf '%s\\n' {} >> /etc/doas.conf && doas -C /etc/doas.conf", shell_word(&rule))
+}
+
+/// Makes the account where it is missing, and lets the key in. `restrict` takes what probes do not use.
+pub(super) fn authorize(user: &str, public: &str) -> String {
+    let user = shell_word(user);
+    let line = shell_word(&format!("restrict {public}"));
+    let append = format!("umask 077; mkdir -p ~/.ssh && printf '%s\\n' {line} >> ~/.ssh/authorized_keys");
+    format!(
+        "{{ id -u {user} >/dev/null 2>&1 || useradd -m -s /bin/sh {user}; }} && su -s /bin/sh {user} -c {}",
+        shell_word(&append)
+    )
+}
+
+/// A kernel setting, now and after the next boot.
+pub(super) fn sysctl(key: &str, value: &str) -> String {
+    let file = format!("/etc/sysctl.d/60-dropsonde-{}.conf", key.rsplit('.').next().unwrap_or(key));
+    format!("echo '{key} = {value}' > {file} && sysctl -p {file}")
+}
+
+/// A user's name as sudoers has it: what has a meaning there is quoted.
+fn sudoers_word(user: &str) -> String {
+    let special = |c: char| "@!=:,()\\".contains(c);
+    user.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// sudo passes over files with a dot in their name.
+fn file_word(user: &str) -> String {
+    user.chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_for_whoever_reads_them() {
+        let rule = sudoers("ann.b@corp");
+        assert!(rule.contains("'ann.b\\@corp ALL=(root) NOPASSWD: /bin/sh -s'"), "{rule}");
+        assert!(rule.ends_with("visudo -cf /etc/sudoers.d/dropsonde-ann_b_corp"), "{rule}");
+        let key = authorize("probe", "ssh-ed25519 AAAA");
+        let inner = r"'\''restrict ssh-ed25519 AAAA'\''";
+        assert!(key.contains(inner) && key.contains("useradd -m -s /bin/sh probe"), "{key}");
+        assert_eq!(
+            sysctl("kernel.dmesg_restrict", "0"),
+            "echo 'kernel.dmesg_restrict = 0' > /etc/sysctl.d/60-dropsonde-dmesg_restrict.conf && sysctl -p \
+             /etc/sysctl.d/60-dropsonde-dmesg_restrict.conf"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! What one host's answer means: which of its ways in, its root, its clock or its tools is amiss.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::commands::{authorize, doas_conf, sudoers};
+use super::finding::{Check, Finding, Kind, Place, Remedy, Severity};
+use super::here::keep_time;
+use super::keys::Keys;
+use super::needs;
+use super::packages::install;
+use crate::collect::checkup::{Checkup, Root};
+use crate::model::{Host, HostName, Outcome, Privilege, Probe, ProbeName, Reach, Refusal, RootBy};
+use crate::render::shell_word;
+use crate::transport::ssh::{ConnectError, Phase};
+use crate::wire::Denial;
+
+/// Two clocks that are kept by NTP are never this far apart; busybox's `date` tells whole seconds only.
+const MOST_SKEW_S: f64 = 2.0;
+
+/// With this many hosts that are off by the same, it is ours that is wrong.
+const WITNESSES: usize = 3;
+
+/// Which probes were looked for, and for which of them whatever is missing is a fault.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub probes: &'a [Arc<Probe>],
+    pub asked_for: BTreeSet<ProbeName>,
+}
+
+impl Wanted<'_> {
+    pub(super) fn severity<'a>(&self, mut probes: impl Iterator<Item = &'a ProbeName>) -> Severity {
+        match probes.any(|name| self.asked_for.contains(name)) {
+            true => Severity::Fault,
+            false => Severity::Note,
+        }
+    }
+}
+
+/// All that is amiss on hosts, and with our clock as far as theirs bear witness.
+pub fn of_all(found: &[Checkup], wanted: &Wanted<'_>, keys: &Keys) -> Vec<Finding> {
+    let skews: Vec<f64> = found.iter().filter_map(|it| it.skew_s).collect();
+    let (least, most) = skews.iter().fold((f64::MAX, f64::MIN), |(a, b), skew| (a.min(*skew), b.max(*skew)));
+    let together = most - least < MOST_SKEW_S && (least > MOST_SKEW_S || most < -MOST_SKEW_S);
+    if skews.len() >= WITNESSES && together {
+        let what = format!("all hosts say that this machine's clock is {}", apart(-least));
+        let remedy = Remedy::mend(Place::HereAsRoot, keep_time());
+        let mut findings = vec![Finding::here(Check::Clock, what, remedy)];
+        let theirs = found.iter().flat_map(|it| of_host(it, wanted, keys));
+        findings.extend(theirs.filter(|finding| finding.check != Check::Time));
+        return findings;
+    }
+    found.iter().flat_map(|it| of_host(it, wanted, keys)).collect()
+}
+
+/// All that is amiss on one host.
+pub fn of_host(it: &Checkup, wanted: &Wanted<'_>, keys: &Keys) -> Vec<Finding> {
+    let host = &it.host;
+    if !host.ssh.refused.is_empty() && host.reach == Reach::Ssh {
+        return host.ssh.refused.iter().map(|refusal| refused(refusal, &host.name)).collect();
+    }
+    if let Some(error) = &it.error {
+        return vec![unconnected(host, error, keys).on(&host.name)];
+    }
+    if it.outcome != Outcome::Ok {
+        return vec![speechless(it).on(&host.name)];
+    }
+    let mut findings = Vec::new();
+    findings.extend(gzip(it));
+    findings.extend(root(it, wanted));
+    findings.extend(time(it));
+    let mut findings: Vec<Finding> = findings.into_iter().map(|finding| finding.on(&host.name)).collect();
+    findings.extend(needs::of_host(it, wanted));
+    findings
+}
+
+/// What an ssh_config or an inventory says, and is not obeyed.
+fn refused(refusal: &Refusal, name: &HostName) -> Finding {
+    let file = shell_word(&refusal.at.file);
+    let command = match refusal.at.line {
+        0 => format!("${{EDITOR:-vi}} {file}"),
+        line => format!("${{EDITOR:-vi}} +{line} {file}"),
+    };
+    let remedy = Remedy::look(Place::Here, command);
+    Finding::here(Check::SshConfig, format!("not connected to: {refusal}"), remedy).on(name)
+}
+
+fn unconnected(host: &Host, error: &ConnectError, keys: &Keys) -> Finding {
+    let name = shell_word(host.name.as_str());
+    let show = || Some(Remedy::Verb { kind: Kind::Look, arguments: format!("hosts show {name}") });
+    let address = shell_word(&host.address);
+    let talk =
+        format!("ssh -v -p {} {} true", host.port, shell_word(&format!("{}@{}", host.user, host.address)));
+    // `hosts trust` learns the jump hosts on the way, too; what else one of them lacks is not this host's.
+    let (check, remedy) = match (error.jump.unwrap_or(error.outcome), error.phase) {
+        (Outcome::AuthFailed, _) if error.on_the_way => (Check::Connect, show()),
+        (Outcome::HostKeyUnknown, _) => (Check::HostKey, Some(Remedy::Trust { forget: Vec::new() })),
+        (Outcome::HostKeyChanged, _) => {
+            let forget = error.stale.as_ref().map(|stale| Remedy::Trust { forget: vec![(**stale).clone()] });
+            (Check::HostKey, forget.or_else(show))
+        }
+        (Outcome::AuthFailed, _) => (Check::Auth, let_in(host, keys)),
+        (_, Some(Phase::Resolve)) => {
+            (Check::Resolve, Remedy::look(Place::Here, format!("getent hosts {address}")))
+        }
+        _ => (Check::Connect, Remedy::look(Place::Here, talk)),
+    };
+    Finding::here(check, error.detail.clone(), remedy)
+}
+
+/// Of our keys the first that is good is let in there; where none is, that one is mended first.
+fn let_in(host: &Host, keys: &Keys) -> Option<Remedy> {
+    if let Some(public) = keys.first_good(host) {
+        return Remedy::mend(Place::HostAsRoot, authorize(&host.user, public));
+    }
+    keys.first_remedy(host)
+}
+
+/// Connected, and the supervisor did not start or did not answer.
+fn speechless(it: &Checkup) -> Finding {
+    let host = &it.host;
+    let detail = it.detail.clone().unwrap_or_else(|| it.outcome.as_str().to_owned());
+    let talk = format!(
+        "echo 'echo it works' | ssh -T -p {} {} 'exec /bin/sh -s'",
+        host.port,
+        shell_word(&format!("{}@{}", host.user, host.address))
+    );
+    let remedy = match detail.contains("account is currently not available") {
+        true => Remedy::mend(Place::HostAsRoot, format!("usermod -s /bin/sh {}", shell_word(&host.user))),
+        false => Remedy::look(Place::Here, talk),
+    };
+    Finding::here(Check::Shell, detail, remedy)
+}
+
+fn gzip(it: &Checkup) -> Option<Finding> {
+    (it.has("gzip") == Some(false)).then(|| {
+        let what = "there is no gzip: what probes print travels as it is";
+        Finding::here(Check::Gzip, what, it_installs("gzip", it)).note()
+    })
+}
+
+/// What installs a tool on that host.
+pub(super) fn it_installs(tool: &str, it: &Checkup) -> Option<Remedy> {
+    let has = |manager: &str| it.has(manager) == Some(true);
+    install(tool, has).and_then(|command| Remedy::mend(Place::HostAsRoot, command))
+}
+
+fn root(it: &Checkup, wanted: &Wanted<'_>) -> Option<Finding> {
+    let Root::Denied(why, denial) = &it.root else { return None };
+    let host = &it.host;
+    let probes: Vec<ProbeName> = wanted
+        .probes
+        .iter()
+        .filter(|probe| probe.privilege == Privilege::Root)
+        .map(|probe| probe.name.clone())
+        .collect();
+    let severity = wanted.severity(probes.iter());
+    let remedy = root_remedy(it, *denial);
+    let what = format!("{why} (as {})", host.user);
+    Some(Finding { severity, probes, ..Finding::here(Check::Root, what, remedy) })
+}
+
+fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
+    let host = &it.host;
+    let user = shell_word(&host.user);
+    let there = |command: String| Remedy::mend(Place::HostAsRoot, command);
+    let look = |command: String| Remedy::look(Place::HostAsRoot, command);
+    let (program, rule) = match &host.root_by {
+        RootBy::Sudo => ("sudo", sudoers(&host.user)),
+        RootBy::Doas => ("doas", doas_conf(&host.user)),
+        RootBy::Refused(refusal) => {
+            let file = shell_word(&refusal.at.file);
+            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{} {file}", refusal.at.line.max(1)));
+        }
+    };
+    match denial? {
+        denial if denial.wants_rule() => there(rule),
+        Denial::Missing => {
+            let has = |manager: &str| it.has(manager) == Some(true);
+            install(program, has).and_then(|install| there(format!("{{ {install}; }} && {rule}")))
+        }
+        Denial::Broken if program == "sudo" => look("visudo -c".to_owned()),
+        Denial::Broken => look("doas -C /etc/doas.conf".to_owned()),
+        Denial::Account => look(format!("passwd -S {user}; chage -l {user}")),
+        Denial::Powerless => {
+            look(format!("ls -l \"$(command -v {program})\"; findmnt -T \"$(command -v {program})\""))
+        }
+        _ => look(format!("su -s /bin/sh {user} -c '{program} -n /bin/sh -s </dev/null'")),
+    }
+}
+
+fn time(it: &Checkup) -> Option<Finding> {
+    let skew_s = it.skew_s.filter(|skew| skew.abs() > MOST_SKEW_S)?;
+    let has = |tool: &str| it.has(tool) == Some(true);
+    let remedy = if has("timedatectl") {
+        Remedy::mend(Place::HostAsRoot, "timedatectl set-ntp true")
+    } else if has("chronyc") {
+        Remedy::mend(Place::HostAsRoot, "chronyc makestep")
+    } else {
+        it_installs("chronyc", it)
+    };
+    Some(Finding::here(Check::Time, format!("its clock is {} of this machine's", apart(skew_s)), remedy))
+}
+
+/// Coarse on purpose: hosts that are off by nearly the same are one finding.
+fn apart(ahead_s: f64) -> String {
+    let (size, way) = (ahead_s.abs(), if ahead_s > 0.0 { "ahead" } else { "behind" });
+    let number = match size {
+        size if size < 60.0 => format!("{size:.0} s"),
+        size if size < 5_400.0 => format!("{:.0} min", size / 60.0),
+        size if size < 172_800.0 => format!("{:.0} h", size / 3_600.0),
+        size => format!("{:.0} days", size / 86_400.0),
+    };
+    format!("{number} {way}")
+}

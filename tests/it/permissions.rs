@@ -1,0 +1,275 @@
+//! docs/permissions.md is true: every shipped probe stands in it, and its lines are tried as they are
+//! written against sshd, sudo and doas.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use dropsonde::config::Library;
+use dropsonde::model::{Capability, Need, Privilege, Probe};
+use tempfile::TempDir;
+
+use crate::support::program::{Program, Ran};
+use crate::support::sshd::{Setup, Sshd, Userland};
+
+fn page() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/permissions.md");
+    fs::read_to_string(path).expect("a file")
+}
+
+/// The lines of every block of that kind.
+fn blocks(kind: &str) -> Vec<String> {
+    let page = page();
+    let fence = format!("```{kind}\n");
+    let parts = page.split(&fence).skip(1);
+    let blocks: Vec<String> = parts.map(|part| part.split("```").next().expect("one").to_owned()).collect();
+    assert!(!blocks.is_empty(), "no {kind} in docs/permissions.md");
+    blocks
+}
+
+/// What the page must name for a need.
+fn word(need: &Need) -> Option<String> {
+    Some(match need {
+        Need::Tool(names) => format!("`{}`", names.split('|').next().expect("one")),
+        Need::Paranoid(level) => format!("`kernel.perf_event_paranoid` ≤ {level}"),
+        Need::Capability(Capability::Bpf) => "CAP_BPF".to_owned(),
+        Need::Capability(Capability::Perfmon) => "CAP_PERFMON".to_owned(),
+        Need::KernelLog => "`kernel.dmesg_restrict` 0".to_owned(),
+        Need::Event(_) => "tracefs".to_owned(),
+        Need::TracefsInstances => "an instance of its own in tracefs".to_owned(),
+        Need::File(_) | Need::Version { .. } => return None,
+    })
+}
+
+/// Tools that are everywhere, or are the first thing that another's absence tells.
+const EVERYWHERE: [&str; 4] = ["`awk`", "`grep`", "`unshare`", "`dmesg`"];
+
+#[test]
+fn every_probe_stands_in_the_table_with_what_it_needs() {
+    let page = page();
+    let library = Library::built_in().unwrap_or_else(|faults| panic!("{faults}"));
+    let probes: Vec<&Probe> = library.probes.values().map(|shelved| &*shelved.probe).collect();
+    let rows: Vec<&str> = page.lines().skip_while(|line| *line != "## Each probe").collect();
+    for probe in &probes {
+        let start = format!("| `{}` |", probe.name);
+        let found: Vec<&&str> = rows.iter().filter(|row| row.starts_with(&start)).collect();
+        let [row] = found[..] else { panic!("{} has {} rows", probe.name, found.len()) };
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let who = if probe.privilege == Privilege::Root { "root" } else { "account" };
+        assert_eq!(cells[1], who, "{row}");
+        for word in probe.needs.iter().filter_map(word) {
+            assert!(row.contains(&word) || EVERYWHERE.contains(&&*word), "{word} is not in {row}");
+        }
+    }
+    let table = rows.iter().filter(|row| row.starts_with("| `")).count();
+    assert_eq!(table, probes.len());
+}
+
+/// A host with the account `probe`, whose rules are its own.
+struct Host {
+    sshd: Sshd,
+    files: TempDir,
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    let _ = fs::remove_file(path);
+    fs::write(path, text).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a file");
+}
+
+impl Host {
+    fn start(lines: Vec<String>, without: Vec<&'static str>) -> Self {
+        let files = tempfile::Builder::new().prefix("dropsonde-allowed.").tempdir().expect("a folder");
+        let at = |name: &str| files.path().join(name);
+        fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
+        let home = at("home");
+        fs::create_dir_all(home.join(".ssh")).expect("a file");
+        chown(&home, Some(54_321), None).expect("chown");
+        let passwd = fs::read_to_string("/etc/passwd").expect("a file");
+        let user = format!("probe:*:54321:65534::{}:/bin/sh\n", home.display());
+        write(&at("passwd"), &(passwd + &user), 0o644);
+        // A folder of its own in place of /etc/sudoers.d, and of /etc itself but for what is put over it:
+        // doas knows one file there, which may not exist.
+        fs::create_dir(at("sudoers.d")).expect("a file");
+        write(&at("sudoers"), "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n", 0o440);
+        fs::create_dir(at("etc")).expect("a file");
+        fs::create_dir(at("work")).expect("a file");
+        let prepare = "
+            mount -t tmpfs none '@/work'
+            mkdir '@/work/upper' '@/work/work'
+            mount -t overlay -o lowerdir=/etc,upperdir='@/work/upper',workdir='@/work/work' none /etc
+            mount --bind '@/passwd' /etc/passwd
+            mount --bind '@/sudoers' /etc/sudoers
+            mount --bind '@/sudoers.d' /etc/sudoers.d"
+            .replace('@', &files.path().display().to_string());
+        let keys = "AuthorizedKeysFile .ssh/authorized_keys".to_owned();
+        let lines = [lines, vec![keys]].concat();
+        let userland = Userland { without, ..Userland::default() };
+        let sshd = Sshd::start(Setup { lines, prepare, userland: Some(userland), ..Setup::default() });
+        let host = Self { sshd, files };
+        host.authorize(&fs::read_to_string(host.sshd.dir().join("authorized_keys")).expect("a file"));
+        host
+    }
+
+    fn authorize(&self, line: &str) {
+        write(&self.files.path().join("home/.ssh/authorized_keys"), line, 0o644);
+    }
+
+    /// Within the mount namespace of sshd, as root.
+    fn inside(&self, command: &str) {
+        let mut shell = std::process::Command::new("nsenter");
+        shell.arg(format!("--mount=/proc/{}/ns/mnt", self.sshd.pid())).args(["--", "sh", "-c", command]);
+        let out = shell.stdin(Stdio::null()).output().expect("its output");
+        assert!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    fn sudoers(&self, text: &str) {
+        write(&self.files.path().join("sudoers.d/dropsonde"), text, 0o440);
+    }
+
+    fn doas(&self, text: Option<&str>) {
+        match text {
+            None => self.inside("rm -f /etc/doas.conf"),
+            Some(text) => {
+                write(&self.files.path().join("doas"), text, 0o600);
+                self.inside(&format!("cat '{}' > /etc/doas.conf", self.files.path().join("doas").display()));
+            }
+        }
+    }
+
+    fn ssh(&self, command: &str) -> Output {
+        let mut ssh = std::process::Command::new("ssh");
+        ssh.args(["-F", "/dev/null", "-T", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o"]);
+        ssh.arg(format!("UserKnownHostsFile={}", self.sshd.known_hosts().display()));
+        ssh.arg("-i").arg(self.sshd.identity()).args(["-p", &self.sshd.port().to_string()]);
+        ssh.args(["probe@127.0.0.1", command]).stdin(Stdio::null()).output().expect("its output")
+    }
+
+    /// With a probe that runs as the account and one that runs as root.
+    fn program(&self, by: &str) -> Program {
+        let mut program = Program::new();
+        program.probe("plain", "id -u", "format = \"text\"");
+        program.probe("rooted", "id -u", "format = \"text\"\nprivilege = \"root\"");
+        let known = self.sshd.known_hosts();
+        program.configure(&format!("[defaults]\nbecome = {by:?}"));
+        program.host_block(
+            "web01",
+            Some("127.0.0.1"),
+            (self.sshd.port(), "probe"),
+            (&self.sshd.identity(), &known),
+        );
+        program
+    }
+
+    fn run(&self, by: &str) -> Ran {
+        self.program(by).run(&["run", "plain", "rooted", "-H", "web01", "--json"])
+    }
+
+    /// The root probe is refused in these words; the other runs.
+    fn denies(&self, by: &str, words: &str) {
+        let ran = self.run(by);
+        ran.ended(("web01", "plain"), "ok", &[]);
+        ran.ended(("web01", "rooted"), "denied", &[words]);
+    }
+}
+
+#[test]
+fn the_rules_for_root_are_enough_and_no_more() {
+    let host = Host::start(Vec::new(), Vec::new());
+    host.denies("sudo", "sudo wants a password");
+    host.denies("doas", "doas has no rules there");
+    let [sudoers] = &blocks("sudoers")[..] else { panic!("one block of sudoers") };
+    // Requiring a terminal is what the first of the page's lines is for.
+    host.sudoers("Defaults requiretty\nprobe ALL=(root) NOPASSWD: /bin/sh -s\n");
+    host.denies("sudo", "sudo wants a terminal");
+    host.sudoers("probe ALL=(root) /bin/sh -s\n");
+    host.denies("sudo", "sudo wants a password");
+    host.sudoers("this is no rule\n");
+    host.denies("sudo", "sudo cannot read its rules");
+    host.sudoers(&format!("Defaults requiretty\n{sudoers}"));
+    host.run("sudo").ended(("web01", "rooted"), "ok", &[]);
+    for more in ["sudo -n /bin/ls", "sudo -n /bin/sh", "sudo -n /bin/sh -c id"] {
+        assert!(!host.ssh(more).status.success(), "{more}");
+    }
+
+    let [doas] = &blocks("doas")[..] else { panic!("one block of doas") };
+    host.doas(Some("permit probe as root cmd /bin/sh\n"));
+    host.denies("doas", "doas wants a password");
+    host.doas(Some("permit nopass root\n"));
+    host.denies("doas", "doas does not permit");
+    host.doas(Some("this is no rule\n"));
+    host.denies("doas", "doas cannot use its rules");
+    host.doas(Some(doas));
+    host.run("doas").ended(("web01", "rooted"), "ok", &[]);
+    for more in ["doas -n /bin/ls", "doas -n /bin/sh", "doas -n /bin/sh -c id"] {
+        assert!(!host.ssh(more).status.success(), "{more}");
+    }
+    host.denies("none", "become = \"none\": nothing runs as root on this host");
+    let dry = ["sweep", "--probe", "plain", "--probe", "rooted", "-H", "web01", "--dry-run"];
+    let dry = host.program("none").run(&dry);
+    dry.expect(0, &["rooted on web01 would be denied: the probe needs root: ", "become = \"none\""]);
+    assert!(dry.out.contains("# plain on web01") && !dry.out.contains("# rooted"), "{}", dry.out);
+}
+
+/// The processes that were started with that word.
+fn running(word: &str) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let has = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|part| part == word.as_bytes())
+    };
+    pids.filter(has).collect()
+}
+
+#[test]
+fn what_root_started_is_gone_at_the_deadline() {
+    let host = Host::start(Vec::new(), Vec::new());
+    host.sudoers(&blocks("sudoers")[0]);
+    host.doas(Some(&blocks("doas")[0]));
+    for (by, seconds) in [("sudo", "297531"), ("doas", "297532")] {
+        let program = host.program(by);
+        let script = format!("(setsid sleep {seconds} &); trap '' TERM; sleep {seconds}; sleep {seconds}");
+        program.probe("stubborn", &script, "format = \"text\"\nprivilege = \"root\"\ntimeout = \"2s\"");
+        let ran = program.run(&["run", "stubborn", "-H", "web01", "--json"]);
+        ran.ended(("web01", "stubborn"), "timed_out", &["deadline of 2s"]);
+        assert_eq!(running(seconds), Vec::<u32>::new(), "{by}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let host = Host::start(Vec::new(), vec!["sudo", "doas"]);
+    host.denies("sudo", "sudo is not on this host");
+    host.denies("doas", "doas is not on this host");
+}
+
+#[test]
+fn the_restrictions_of_a_key_let_probes_through_and_nothing_else() {
+    let host = Host::start(Vec::new(), Vec::new());
+    host.sudoers(&blocks("sudoers")[0]);
+    host.doas(Some(&blocks("doas")[0]));
+    let key = fs::read_to_string(host.sshd.dir().join("user_key.pub")).unwrap();
+    let [line] = &blocks("authorized_keys")[..] else { panic!("one line") };
+    assert!(line.contains("from=\"192.0.2.10\"") && line.trim_end().ends_with("ssh-ed25519 AAAA…"));
+    host.authorize(&line.replace("ssh-ed25519 AAAA…", &key));
+    // Not from where we come from.
+    assert!(!host.ssh("exec /bin/sh -s").status.success());
+    host.authorize(&line.replace("ssh-ed25519 AAAA…", &key).replace("192.0.2.10", "127.0.0.1"));
+    for by in ["sudo", "doas"] {
+        let ran = host.run(by);
+        ran.ended(("web01", "plain"), "ok", &[]);
+        ran.ended(("web01", "rooted"), "ok", &[]);
+    }
+    for command in ["id", "exec /bin/sh", "exec /bin/sh -s; id", "exec sudo -n /bin/ls", ""] {
+        let out = host.ssh(command);
+        assert_eq!(out.status.code(), Some(77), "{command:?}: {out:?}");
+        assert!(String::from_utf8_lossy(&out.stderr).contains("REFUSED"), "{out:?}");
+    }
+    // What the page says is run is what is run.
+    for line in blocks("commands")[0].lines() {
+        assert!(blocks("authorized_keys")[0].contains(&format!("'{line}'")), "{line}");
+        assert!(host.ssh(line).status.success(), "{line}");
+    }
+}
