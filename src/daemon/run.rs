@@ -6,19 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use super::book::Book;
 use super::keeper::Keeper;
+use super::opening::{Opened, open};
 use super::{DaemonError, Notify};
-use crate::collect::{Options, Recorder, Recovered};
 use crate::config::{Faults, Settings};
 use crate::inventory::{self, Answer};
-use crate::model::{ByteSize, CollectorTime, Fate, SweepId, Tick};
-use crate::store::{Sole, StateDir, StoreError, ticks};
-
-/// While a large state directory is opened, the manager is asked for this much time again and again.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::model::{CollectorTime, Fate, SweepId, Tick};
+use crate::store::{StateDir, StoreError, ticks};
 
 /// How the configuration is loaded again.
 pub type Load = Arc<dyn Fn() -> Result<Settings, Faults> + Send + Sync>;
@@ -48,10 +44,12 @@ pub struct Setup {
 
 /// Runs the schedules until it is told to stop.
 pub async fn run(setup: Setup) -> Result<(), DaemonError> {
-    let state = StateDir::create(&setup.settings.state_dir)?;
-    let _sole = Sole::take(&state)?;
-    let reserve = setup.settings.retention.reserve;
-    let (recorder, (decided, unbegun)) = open(&setup.notify, &state, reserve).await?;
+    let mut setup = setup;
+    let Some(Opened { state, sole: _sole, recorder, decided, unbegun }) = open(&mut setup).await? else {
+        setup.notify.stopping("stopped while it waited for room on the disk");
+        tracing::info!("stopped");
+        return Ok(());
+    };
     keep_inventories(&setup.settings);
     let book = Book::open(state)?;
     if !unbegun.is_empty() {
@@ -78,30 +76,6 @@ pub(super) struct Outside {
 /// The last tick that was decided, by schedule and timetable.
 pub(super) type Decided = HashMap<(String, String), CollectorTime>;
 
-/// Opens the state directory and mends what was left there. That may take long after a power cut with a large
-/// index; the manager is told not to give up meanwhile.
-async fn open(
-    notify: &Notify,
-    state: &StateDir,
-    reserve: ByteSize,
-) -> Result<(Recorder, (Decided, Vec<Tick>)), DaemonError> {
-    let state = state.clone();
-    let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
-        let opened = Recorder::open(state.root(), Options { reserve, ..Options::default() })?;
-        Ok((opened, decided(&state)?))
-    });
-    notify.status("opening the state directory");
-    let (opened, decided) = loop {
-        tokio::select! {
-            done = &mut opening => break done.map_err(|_| DaemonError::RecorderStopped)??,
-            () = tokio::time::sleep(PATIENCE / 6) => notify.extend(PATIENCE),
-        }
-    };
-    let (recorder, recovered) = opened;
-    recovered.iter().for_each(|what: &Recovered| tracing::warn!("{what}"));
-    Ok((recorder, decided))
-}
-
 /// Other programs' lists of hosts, for the day when they cannot be read.
 pub(super) fn keep_inventories(settings: &Settings) {
     let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
@@ -113,7 +87,7 @@ pub(super) fn keep_inventories(settings: &Settings) {
 /// What earlier daemons have decided, up to the last decision that something came of: sweeps that were
 /// written down and never began are still to be run. Where the book has gone on since, they are not, and
 /// that is to be written down.
-fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
+pub(super) fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
     let mut by_schedule: HashMap<String, Vec<Tick>> = HashMap::new();
     for tick in ticks::read(state.root())? {
         by_schedule.entry(tick.schedule.clone()).or_default().push(tick);
