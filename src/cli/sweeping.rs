@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::progress::Progress;
 use super::{Context, Exit};
-use crate::collect::clock;
+use crate::collect::clock::Clocks;
 use crate::collect::keep;
 use crate::collect::{
     Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once, memory,
@@ -80,7 +80,7 @@ fn keep_inventories(settings: &Settings, state: &Path) {
 
 /// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.
 fn look_after(context: &Context, state: &Path, retention: &Retention) {
-    match keep::upkeep(state, retention, clock::now(), &Stop::default()) {
+    match keep::upkeep(state, retention, &Clocks::now(), &Stop::default()) {
         Ok(upkeep) => {
             let remarks = upkeep.done().into_iter().chain(upkeep.warnings());
             remarks.for_each(|remark| context.remark(&format!("dropsonde: {remark}")));
