@@ -172,7 +172,7 @@ impl Mail {
     }
 
     /// Sends at once what the disk did not take; returns what nobody took either.
-    async fn unsaved(&self, settings: &Settings, followed: &Followed) -> Vec<Queued> {
+    pub async fn unsaved(&self, settings: &Settings, followed: &Followed) -> Vec<Queued> {
         if followed.unsaved.is_empty() {
             return Vec::new();
         }
