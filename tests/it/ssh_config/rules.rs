@@ -161,7 +161,8 @@ fn a_file_that_is_anothers_is_told_what_mends_it_and_no_more() {
     let included = bench.file("theirs", "Port 5\n");
     let file = bench.file("config", &format!("Include {}\n", included.display()));
     let refused = || {
-        let query = dropsonde::sshconfig::Query { destination: "web1", hostname: None, port: None, user: None };
+        let query =
+            dropsonde::sshconfig::Query { destination: "web1", hostname: None, port: None, user: None };
         let machine = super::machine();
         let sources = machine.sources(Some(std::slice::from_ref(&file)));
         dropsonde::sshconfig::evaluate(&query, &sources, (machine.here(), &machine)).unwrap_err().to_string()
