@@ -283,7 +283,7 @@ fn hosts_behind_a_mute_jump_host_do_not_keep_others_waiting() {
     let sshd = Sshd::start(Setup::default());
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut program = Program::new();
-    program.hosts("direct[1-4]", &sshd).hosts("behind[001-200]", &sshd);
+    program.hosts("behind[001-200]", &sshd).hosts("direct[1-4]", &sshd);
     let jump = format!("root@127.0.0.1:{}", mute.local_addr().unwrap().port());
     let text = std::fs::read_to_string(program.dir().join("config.toml")).unwrap();
     let behind = |line: &str| match line.starts_with("names = \"behind") {
