@@ -108,6 +108,8 @@ impl Settler<'_> {
         let mut settled = Host { consult: None, ..host.clone() };
         self.places(&mut settled, consult, &mut reading);
         self.files(&mut settled, consult, &mut reading);
+        options.has_no_own_known_hosts =
+            consult.said.known_hosts.is_none() && reading.has_no_own_known_hosts();
         path.push(query.destination.to_owned());
         options.proxy = match &consult.jump {
             Some(written) => self.said_jump(host, (consult, written), &mut reading, path),
