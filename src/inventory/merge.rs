@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Place};
 use super::fleet::HostBlock;
 use super::found::{Field, Found, FoundHost};
-use crate::model::{HostName, Labels, Reach, SshOptions};
+use crate::model::{HostName, Labels, Reach, Refusal, SshOptions};
 use crate::select;
 
 /// What `[defaults]` says outright, and sources may not say otherwise.
@@ -111,9 +111,8 @@ impl Together<'_> {
         said.map(|(value, source)| (value, format!("inventory {source}").into()))
     }
 
-    /// Fills in what our own block does not say.
-    fn under(&self, mut own: HostBlock, outright: Outright) -> HostBlock {
-        let is_elsewhere = own.address.is_some() || own.jump.is_some();
+    /// What cannot be obeyed, and nobody who counts before has said otherwise.
+    fn refused(&self, own: &HostBlock, outright: Outright) -> Vec<Refusal> {
         let mut refused = Vec::new();
         for (number, (_, host)) in self.hosts.iter().enumerate() {
             // What a source before this one says counts, and nobody needs to know what this one says.
@@ -127,7 +126,7 @@ impl Together<'_> {
                         let ours = own.identity_files.is_some() || outright.identity_files;
                         ours || before(|it| it.identity_files.is_some())
                     }
-                    Field::Reach => own.reach.is_some() || is_elsewhere || number > 0,
+                    Field::Reach => own.reach.is_some() || is_elsewhere(own) || number > 0,
                     Field::Arguments => own.jump.is_some() || before(|it| it.first.is_some()),
                     Field::Way => false,
                 };
@@ -135,6 +134,16 @@ impl Together<'_> {
                     refused.push(refusal.clone());
                 }
             }
+        }
+        refused
+    }
+
+    /// Fills in what our own block does not say.
+    fn under(&self, mut own: HostBlock, outright: Outright) -> HostBlock {
+        let refused = self.refused(&own, outright);
+        // An address, or a way to it, is another machine's.
+        if own.reach.is_none() && !is_elsewhere(&own) {
+            own.reach = self.hosts.first().map(|(_, host)| host.reach);
         }
         if own.address.is_none()
             && let Some((address, who)) = self.first(|host| &host.address)
@@ -163,10 +172,6 @@ impl Together<'_> {
         }
         if own.root_by.is_none() && !outright.root_by {
             own.root_by = self.hosts.iter().find_map(|(_, host)| host.root_by.clone());
-        }
-        // An address, or a way to it, is another machine's.
-        if own.reach.is_none() && !is_elsewhere {
-            own.reach = self.hosts.first().map(|(_, host)| host.reach);
         }
         own.first = own.first.or_else(|| self.hosts.iter().find_map(|(_, host)| host.first.clone()));
         if !refused.is_empty() {
@@ -218,6 +223,11 @@ impl Together<'_> {
             format!("{} is at {address} in {first} and at {other} in {second}: the first counts", host.name);
         Some(Fault::new(host.place.clone(), title))
     }
+}
+
+/// Whether a block says where another machine is, or the way to it.
+fn is_elsewhere(own: &HostBlock) -> bool {
+    own.address.is_some() || own.jump.is_some()
 }
 
 /// The groups of all sources; of one name, their hosts together.
