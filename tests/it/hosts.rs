@@ -94,7 +94,7 @@ fn the_list_is_a_table_json_or_a_folded_set() {
     assert_eq!(bench.run(&["--fold"]).1, "dead[1-2],here,web[1-4]\n");
     let json: Value = serde_json::from_str(&bench.run(&["list", "web2", "--json"]).1).unwrap();
     let host = serde_json::json!({
-        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {},
+        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "reach": "ssh", "labels": {},
         "from": json["hosts"][0]["from"],
     });
     assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host], "inventories": [] }));

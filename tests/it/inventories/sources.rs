@@ -290,10 +290,70 @@ fn a_program_prints_hosts() {
     let machine = program(machine, "echo '[1]'");
     check(&machine, "a host is something else; expected a name or an object");
     let machine = program(machine, "true");
-    check(&machine, "command: it names no host; if it may be empty, set believe_empty_after = 1 for it");
+    check(
+        &machine,
+        "inventory cmdb: it names no host; if it may be empty, set believe_empty_after = 1 for it",
+    );
     let machine = machine.file(CONFIG, config.replace("60s", "100ms"));
     let machine = program(machine, "sleep 1000");
     check(&machine, "it did not end within 100ms");
+}
+
+#[test]
+fn what_a_program_says_of_a_host_is_known_and_said_once() {
+    let config =
+        "[[inventory]]\nname = \"cmdb\"\nkind = \"command\"\ncommand = [\"./list.sh\"]\ntimeout = \"60s\"\n";
+    let mut machine = program(Machine::new().file(CONFIG, config), "");
+    let mut says = |text: &str| {
+        let taken = std::mem::replace(&mut machine, Machine::new());
+        machine = program(taken, &format!("cat <<'EOF'\n{text}\nEOF"));
+        machine.faults()
+    };
+    for (text, part) in [
+        (r#"[{"name":"a","adress":"10.0.0.1"}]"#, "unknown key `adress` of a; expected `name`, `address`"),
+        (r#"[{"name":"a","adress":null}]"#, "did you mean `address`?"),
+        (r#"[{"name":"a","jump":"b"}]"#, "unknown key `jump` of a"),
+        (r#"[{"name":"a","ansible_host":"b"}]"#, "unknown key `ansible_host` of a"),
+        (r#"[{"name":"a","reach":"docker"}]"#, "`reach` of a is something else"),
+        (r#"["a",{"name":"a","port":2222}]"#, "a is here a second time, reached in another way"),
+        ("a dc=eu\nb\na dc=us", "`dc` of a is \"eu\" and \"us\""),
+    ] {
+        let faults = says(text);
+        assert!(faults.contains(part), "{part:?} is not in {faults}");
+    }
+    let json = r#"{"hosts":[{"name":"a","address":"a","port":22,"user":"u","reach":"local","labels":{},"from":[]}]}"#;
+    let machine = program(machine, &format!("echo '{json}'"));
+    assert_eq!(host(&machine.load(), "a").reach, Reach::Local);
+    let machine = program(machine, "echo 'web[1-2] dc=eu'; echo web1 role=front");
+    let settings = machine.load();
+    assert_eq!(names(&settings), ["web1", "web2"]);
+    assert_eq!(labels(host(&settings, "web1")), "dc=eu role=front");
+}
+
+/// As with files: whoever can write to the program says where we connect.
+#[test]
+fn a_program_that_anyone_can_write_to_is_not_run() {
+    let open = |machine: &Machine, file: &str| {
+        fs::set_permissions(machine.path(file), fs::Permissions::from_mode(0o757)).unwrap();
+    };
+    let section = |command: &str| {
+        format!("[[inventory]]\nname = \"cmdb\"\nkind = \"command\"\ncommand = [{command}]\n")
+    };
+    for command in ["\"./list.sh\"", "\"sh\", \"list.sh\""] {
+        let machine = program(Machine::new().file(CONFIG, section(command)), "echo a");
+        assert_eq!(names(&machine.load()), ["a"]);
+        open(&machine, "etc/list.sh");
+        let faults = machine.faults();
+        assert!(
+            faults.contains("anyone on this machine can write to") && faults.contains("list.sh"),
+            "{faults}"
+        );
+    }
+    let machine = Machine::new().file(CONFIG, ANSIBLE);
+    let machine = machine.file("etc/hosts", "#!/bin/sh\necho '{\"web\": [\"a\"]}'\n");
+    open(&machine, "etc/hosts");
+    let faults = machine.faults();
+    assert!(faults.contains("anyone on this machine can write to"), "{faults}");
 }
 
 #[test]
