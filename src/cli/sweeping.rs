@@ -12,17 +12,16 @@ use tokio::sync::mpsc;
 
 use super::progress::Progress;
 use super::{Context, Exit};
-use crate::collect::clock;
+use crate::collect::clock::Clocks;
 use crate::collect::keep;
 use crate::collect::{
-    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once,
+    Errand, Event, Kept, Options, Pace, Recorder, Recovered, Stop, Sweeper, Swept, hosts_at_once, memory,
     ssh_settings,
 };
 use crate::config::{Defaults, Limits, Retention, Settings};
 use crate::inventory::{self, Answer};
 use crate::model::{Outcome, duration_text};
 use crate::render::json::{ReadingReport, SweepReport};
-use crate::wire::Budget;
 
 /// Events that may wait for the screen; past that, visits wait for it.
 const EVENTS: usize = 256;
@@ -85,7 +84,7 @@ pub fn keep_inventories(settings: &Settings, state: &Path) {
 
 /// That it cannot be looked after is no reason to record nothing: what is really amiss, the recorder finds.
 fn look_after(context: &Context, state: &Path, retention: &Retention) {
-    match keep::upkeep(state, retention, clock::now(), &Stop::default()) {
+    match keep::upkeep(state, retention, &Clocks::now(), &Stop::default()) {
         Ok(upkeep) => {
             let remarks = upkeep.done().into_iter().chain(upkeep.warnings());
             remarks.for_each(|remark| context.remark(&format!("dropsonde: {remark}")));
@@ -99,7 +98,7 @@ pub fn sweeper(limits: &Limits, defaults: &Defaults, stop: &Stop) -> Sweeper {
     let ssh = Arc::new(ssh_settings(limits, defaults, agent_socket()));
     let limits =
         Limits { concurrency: hosts_at_once(limits.concurrency, limits.channels_per_host), ..limits.clone() };
-    let memory = Budget::new(limits.max_memory);
+    let memory = memory(&limits);
     Sweeper { limits, memory, ssh, stop: stop.clone(), pace: Pace::default() }
 }
 

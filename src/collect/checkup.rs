@@ -14,14 +14,17 @@ use super::sweep::wire_limits;
 use super::visit::{patience, tokens};
 use crate::config::Limits;
 use crate::model::{
-    CollectorTime, Host, HostTime, Need, Outcome, Privilege, Probe, ProbeName, Reach, RootBy,
+    ByteSize, CollectorTime, Host, HostTime, Need, Outcome, Privilege, Probe, ProbeName, Reach, RootBy,
 };
 use crate::transport::ssh::{self, ConnectError, Settings};
 use crate::transport::{Exec, Transport, local};
-use crate::wire::{Decoded, Decoder, Denial, ExecEnd, Lack, Request, asking, refused};
+use crate::wire::{self, Decoded, Decoder, Denial, ExecEnd, Lack, Request, asking, refused};
 
 /// How long a host may take to look for everything.
 const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What an answer may take on the wire: a login's chatter, and a line that is some 2 KB at most.
+const MAX_ANSWER: ByteSize = ByteSize(256 << 10);
 
 /// Tools that no probe asks for: what the supervisor is glad of, and what a remedy can be made of.
 pub const ASIDE: [&str; 11] =
@@ -218,7 +221,10 @@ async fn ask<T: Transport>(
         host,
         tag,
         nonce,
-        limits: wire_limits(limits),
+        limits: wire::Limits {
+            max_wire: wire_limits(limits).max_wire.min(MAX_ANSWER),
+            ..wire_limits(limits)
+        },
         cursor: None,
         become_root,
         only_check: true,

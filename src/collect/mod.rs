@@ -41,5 +41,5 @@ pub use record::{Finished, Options, Recorded, Recorder, SweepHandle};
 pub use recover::Recovered;
 pub use reindex::{Progress, ReindexReport, reindex};
 pub use stop::Stop;
-pub use sweep::{Pace, Start, Sweeper, Swept, wire_limits};
+pub use sweep::{Pace, Start, Sweeper, Swept, memory, wire_limits};
 pub use totals::each_total;

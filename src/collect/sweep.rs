@@ -219,6 +219,12 @@ pub fn wire_limits(limits: &Limits) -> wire::Limits {
     }
 }
 
+/// The memory for output that the limits allow.
+pub fn memory(limits: &Limits) -> Arc<wire::Budget> {
+    let runs = u64::from(limits.concurrency) * u64::from(limits.channels_per_host);
+    wire::Budget::new(limits.max_memory, runs)
+}
+
 /// Keeps sweeps that start in the same second apart.
 fn salt() -> u32 {
     // Without randomness the process and the clock are different enough.

@@ -64,8 +64,7 @@ knobs! {
         /// What is kept of a probe's stderr.
         max_stderr: ByteSize = kib(16), between(ByteSize(256), kib(1 << 10));
 
-        /// All output that is in memory at once, of all sweeps; one reading may have a quarter of what is
-        /// left of it.
+        /// All output that is in memory at once, of all sweeps.
         max_memory: ByteSize = kib(1 << 20), between(kib(1 << 10), kib(1 << 30));
 
         /// Hosts that all escalations together go to in any hour, whatever else their rules allow.

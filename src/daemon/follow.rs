@@ -89,7 +89,11 @@ impl Follower {
                 }
                 let settings = &self.outfit.settings;
                 let untold = self.mail.unsaved(settings, &followed).await;
-                self.unkept.untold(untold, settings.delivery.queue as usize);
+                if !untold.is_empty() {
+                    // Whoever changes the book just now may be at it for a while, and the loop must turn.
+                    let (unkept, most) = (Arc::clone(&self.unkept), settings.delivery.queue as usize);
+                    let _ = spawn_blocking(move || unkept.untold(untold, most)).await;
+                }
                 self.mail.wake.notify_one();
                 Some(followed)
             }
@@ -168,7 +172,7 @@ impl Mail {
     }
 
     /// Sends at once what the disk did not take; returns what nobody took either.
-    async fn unsaved(&self, settings: &Settings, followed: &Followed) -> Vec<Queued> {
+    pub async fn unsaved(&self, settings: &Settings, followed: &Followed) -> Vec<Queued> {
         if followed.unsaved.is_empty() {
             return Vec::new();
         }

@@ -17,7 +17,8 @@ use super::renewal::Renewal;
 use super::round::{Ended, Round};
 use super::run::{Decided, Order, Outside, keep_inventories};
 use super::scrape::Scrape;
-use crate::collect::{Recorder, Start, Stop, clock, keep};
+use crate::collect::clock::{self, Clocks};
+use crate::collect::{Recorder, Start, Stop, keep};
 use crate::config::{Faults, Schedule, Settings};
 use crate::model::{CollectorTime, Fate, OwnAlert, SweepId, Tick, duration_text};
 use crate::render::counted;
@@ -281,7 +282,7 @@ impl Keeper {
         let (outfit, stop) = (Arc::clone(&self.outfit), self.stop.clone());
         self.upkeep = Some(spawn_blocking(move || {
             let settings = &outfit.settings;
-            match keep::upkeep(&settings.state_dir, &settings.retention, clock::now(), &stop) {
+            match keep::upkeep(&settings.state_dir, &settings.retention, &Clocks::now(), &stop) {
                 Ok(upkeep) => {
                     upkeep.done().iter().for_each(|done| tracing::info!("{done}"));
                     upkeep.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));

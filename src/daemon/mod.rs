@@ -9,6 +9,7 @@ mod follow;
 mod keeper;
 mod lane;
 mod notify;
+mod opening;
 mod outfit;
 mod renewal;
 mod round;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::collect::{Pace, Stop, Sweeper, hosts_at_once, ssh_settings};
+use crate::collect::{Pace, Stop, Sweeper, hosts_at_once, memory, ssh_settings};
 use crate::config::{Limits, Settings};
 use crate::wire::Budget;
 
@@ -21,7 +21,7 @@ impl Outfit {
     pub fn new(settings: Settings, agent: Option<PathBuf>) -> Self {
         let concurrency = hosts_at_once(settings.limits.concurrency, settings.limits.channels_per_host);
         let limits = Limits { concurrency, ..settings.limits.clone() };
-        let memory = Budget::new(limits.max_memory);
+        let memory = memory(&limits);
         Self { settings, limits, memory, agent }
     }
 

@@ -6,19 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use super::book::Book;
 use super::keeper::Keeper;
+use super::opening::{Opened, open};
 use super::{DaemonError, Notify};
-use crate::collect::{Options, Recorder, Recovered};
 use crate::config::{Faults, Settings};
 use crate::inventory::{self, Answer};
-use crate::model::{ByteSize, CollectorTime, Fate, SweepId, Tick};
-use crate::store::{Sole, StateDir, StoreError, ticks};
-
-/// While a large state directory is opened, the manager is asked for this much time again and again.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::model::{CollectorTime, Fate, SweepId, Tick};
+use crate::store::{StateDir, StoreError, ticks};
 
 /// How the configuration is loaded again.
 pub type Load = Arc<dyn Fn() -> Result<Settings, Faults> + Send + Sync>;
@@ -48,10 +44,12 @@ pub struct Setup {
 
 /// Runs the schedules until it is told to stop.
 pub async fn run(setup: Setup) -> Result<(), DaemonError> {
-    let state = StateDir::create(&setup.settings.state_dir)?;
-    let _sole = Sole::take(&state)?;
-    let reserve = setup.settings.retention.reserve;
-    let (recorder, (decided, unbegun)) = open(&setup.notify, &state, reserve).await?;
+    let mut setup = setup;
+    let Some(Opened { state, sole: _sole, recorder, decided, unbegun }) = open(&mut setup).await? else {
+        setup.notify.stopping("stopped while it waited for room on the disk");
+        tracing::info!("stopped");
+        return Ok(());
+    };
     keep_inventories(&setup.settings);
     let book = Book::open(state)?;
     if !unbegun.is_empty() {
@@ -78,30 +76,6 @@ pub(super) struct Outside {
 /// The last tick that was decided, by schedule and timetable.
 pub(super) type Decided = HashMap<(String, String), CollectorTime>;
 
-/// Opens the state directory and mends what was left there. That may take long after a power cut with a large
-/// index; the manager is told not to give up meanwhile.
-async fn open(
-    notify: &Notify,
-    state: &StateDir,
-    reserve: ByteSize,
-) -> Result<(Recorder, (Decided, Vec<Tick>)), DaemonError> {
-    let state = state.clone();
-    let mut opening = spawn_blocking(move || -> Result<_, StoreError> {
-        let opened = Recorder::open(state.root(), Options { reserve, ..Options::default() })?;
-        Ok((opened, decided(&state)?))
-    });
-    notify.status("opening the state directory");
-    let (opened, decided) = loop {
-        tokio::select! {
-            done = &mut opening => break done.map_err(|_| DaemonError::RecorderStopped)??,
-            () = tokio::time::sleep(PATIENCE / 6) => notify.extend(PATIENCE),
-        }
-    };
-    let (recorder, recovered) = opened;
-    recovered.iter().for_each(|what: &Recovered| tracing::warn!("{what}"));
-    Ok((recorder, decided))
-}
-
 /// Other programs' lists of hosts, for the day when they cannot be read.
 pub(super) fn keep_inventories(settings: &Settings) {
     let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
@@ -113,7 +87,7 @@ pub(super) fn keep_inventories(settings: &Settings) {
 /// What earlier daemons have decided, up to the last decision that something came of: sweeps that were
 /// written down and never began are still to be run. Where the book has gone on since, they are not, and
 /// that is to be written down.
-fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
+pub(super) fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
     let mut by_schedule: HashMap<String, Vec<Tick>> = HashMap::new();
     for tick in ticks::read(state.root())? {
         by_schedule.entry(tick.schedule.clone()).or_default().push(tick);
@@ -123,8 +97,9 @@ fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
         let exists = |tick: &Tick| sweep(tick).is_some_and(|sweep| state.tar(sweep).exists());
         // Behind it no tar was pruned: one that is missing was never made.
         let last_swept = ticks.iter().rposition(exists);
-        let began = |at: &usize| Some(*at) <= last_swept || sweep(&ticks[*at]).is_none();
-        let stands = (0..ticks.len()).rev().find(began);
+        // What is written down as not run is decided, whyever it was: it has one fate.
+        let stands = |at: &usize| Some(*at) <= last_swept || sweep(&ticks[*at]).is_none();
+        let stands = (0..ticks.len()).rev().find(stands);
         for (at, tick) in ticks.into_iter().enumerate() {
             if stands.is_some_and(|stands| at <= stands) {
                 decided.insert((tick.schedule.clone(), tick.timetable.clone()), tick.until());
@@ -142,10 +117,10 @@ fn decided(state: &StateDir) -> Result<(Decided, Vec<Tick>), StoreError> {
 
 const STOPPED: &str = "the daemon was stopped before it began";
 
-/// The sweep that was to be run for a tick.
+/// The sweep that was to be run for a tick, if that is the last word about it.
 const fn sweep(tick: &Tick) -> Option<&SweepId> {
     match &tick.fate {
-        Fate::Ran { sweep, .. } | Fate::Failed { sweep, .. } => Some(sweep),
-        Fate::Skipped { .. } | Fate::Missed { .. } => None,
+        Fate::Ran { sweep, .. } => Some(sweep),
+        Fate::Failed { .. } | Fate::Skipped { .. } | Fate::Missed { .. } => None,
     }
 }

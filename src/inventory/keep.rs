@@ -1,9 +1,9 @@
 //! The last good answer of each source, in a file below the state directory: it stands in while the source
 //! fails, also across restarts. Such a file is a help and never a must: one that cannot be read is none.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,9 +15,12 @@ use super::found::{Field, Found, FoundHost};
 use super::gather::Answer;
 use super::source::Source;
 use crate::model::{CollectorTime, FirstLines, HostName, Labels, Reach, Refusal, RootBy, Written};
+use crate::store::{StateDir, StoreError};
 
 /// A list of 100,000 hosts with labels.
 const MOST_BYTES: u64 = 256 << 20;
+
+const FOLDER: &str = "inventory";
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -77,7 +80,7 @@ const FIELDS: [Field; 7] = [
 ];
 
 fn folder(state_dir: &Path) -> PathBuf {
-    state_dir.join("inventory")
+    state_dir.join(FOLDER)
 }
 
 fn path(state_dir: &Path, name: &str) -> PathBuf {
@@ -167,8 +170,7 @@ fn kept(host: &FoundHost) -> KeptHost {
 
 /// Writes down what the sources answered, below a state directory that is there. An answer that is older than
 /// what is kept, or the same, is left alone.
-pub fn keep(state_dir: &Path, answers: &[Answer]) -> io::Result<()> {
-    let folder = folder(state_dir);
+pub fn keep(state_dir: &Path, answers: &[Answer]) -> Result<(), StoreError> {
     for answer in answers {
         let kept = Kept {
             schema: 1,
@@ -178,21 +180,13 @@ pub fn keep(state_dir: &Path, answers: &[Answer]) -> io::Result<()> {
             hosts: answer.found.hosts.iter().map(kept).collect(),
             groups: answer.found.groups.clone(),
         };
-        let text = serde_json::to_vec(&kept).map_err(io::Error::other)?;
         let path = path(state_dir, &answer.name);
+        let text = serde_json::to_vec(&kept).map_err(|error| StoreError::io("write", &path, error.into()))?;
         if newer(&path, answer) {
             continue;
         }
-        match DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        let owner = fs::metadata(state_dir)?;
-        // Root may look after somebody else's state directory.
-        if rustix::process::geteuid().is_root() && owner.uid() != 0 {
-            std::os::unix::fs::chown(&folder, Some(owner.uid()), Some(owner.gid()))?;
-        }
-        write(&folder, &path, &text, &owner)?;
+        let folder = StateDir::at(state_dir).make_folder(FOLDER)?;
+        write(&folder, &path, &text)?;
     }
     Ok(())
 }
@@ -213,20 +207,21 @@ fn newer(path: &Path, answer: &Answer) -> bool {
 }
 
 /// There whole or not at all.
-fn write(folder: &Path, path: &Path, text: &[u8], owner: &fs::Metadata) -> io::Result<()> {
+fn write(folder: &Path, path: &Path, text: &[u8]) -> Result<(), StoreError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}", std::process::id()));
-    let nofollow = OFlags::NOFOLLOW.bits().cast_signed();
-    let mut made = OpenOptions::new();
-    made.write(true).create(true).truncate(true).mode(0o600).custom_flags(nofollow);
-    let mut file: File = made.open(&temporary)?;
-    let written = file.write_all(text).and_then(|()| file.sync_all());
-    if rustix::process::geteuid().is_root() && owner.uid() != 0 {
-        std::os::unix::fs::chown(&temporary, Some(owner.uid()), Some(owner.gid()))?;
+    // What a killed process of the same number has left.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(StoreError::io("remove", &temporary, error));
+        }
+        _ => {}
     }
+    let mut file = StateDir::make_file(&temporary)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
     let kept = written.and_then(|()| fs::rename(&temporary, path));
     if kept.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    kept
+    kept.map_err(|error| StoreError::io("write", path, error))
 }

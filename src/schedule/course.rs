@@ -47,8 +47,8 @@ pub struct Course {
     until: CollectorTime,
     /// The latest tick that was decided, and when by the steady clock.
     decided: Option<(CollectorTime, Duration)>,
-    /// The wall clock when it was last looked at.
-    seen: CollectorTime,
+    /// The clocks when they were last looked at.
+    seen: Moment,
 }
 
 impl Course {
@@ -59,7 +59,7 @@ impl Course {
             until: decided.map_or(now.wall, |decided| decided.min(now.wall)),
             // When it really was is not known: as if just now, a repetition is not run at once.
             decided: decided.map(|due| (due, now.steady)),
-            seen: now.wall,
+            seen: now,
         }
     }
 
@@ -74,11 +74,12 @@ impl Course {
 
     /// What is due. Everything up to `now` counts as decided afterwards.
     pub fn look(&mut self, now: Moment) -> Option<Due> {
-        if now.wall < self.seen {
-            // Set back: the hours that come again are lived through again, in the same rhythm.
-            self.until = self.until.min(now.wall);
+        if now.wall < self.seen.wall {
+            // Set back: the hours that come again are lived through again, in the same rhythm. When since the
+            // last look it was set is not known; a tick in between was shown to nobody, before or after.
+            self.until = self.until.min(self.unwatched(now));
         }
-        self.seen = now.wall;
+        self.seen = now;
         let first = self.timetable.after(self.until).filter(|first| *first <= now.wall)?;
         let due = self.timetable.latest(now.wall).unwrap_or(first);
         let missed = self.missed(self.unseen(first, due), due);
@@ -89,6 +90,12 @@ impl Course {
         self.decided = Some((due, now.steady));
         let late = now.wall.unix_ns().saturating_sub(due.unix_ns()) > LATE_NS;
         Some(Due { due, late, missed })
+    }
+
+    /// What the wall clock would have shown at the last look, had it been set back by then.
+    fn unwatched(&self, now: Moment) -> CollectorTime {
+        let since_ns = i64::try_from(now.steady.saturating_sub(self.seen.steady).as_nanos());
+        CollectorTime::from_unix_ns(now.wall.unix_ns().saturating_sub(since_ns.unwrap_or(i64::MAX)))
     }
 
     /// Whether a clock that was set back shows a tick again that was decided a moment ago.

@@ -22,6 +22,12 @@ impl Machine {
         self.wall_ns += (by_s * 1e9) as i64;
     }
 
+    /// Nobody looks.
+    fn pass(&mut self, by_ns: i64) {
+        self.wall_ns += by_ns;
+        self.steady_ns += by_ns;
+    }
+
     /// Lives through so much time, looking every second as the daemon does; tells what was due.
     fn live(&mut self, course: &mut Course, seconds: f64) -> Vec<(String, bool, u64)> {
         let mut seen = Vec::new();
@@ -179,4 +185,24 @@ fn a_clock_that_was_wrong_at_the_start_costs_one_sweep() {
     let ahead = CollectorTime::from_unix_ns(utc_ns("2027-11-23 08:00:00"));
     let mut course = Course::new(Timetable::parse("0 * * * *", "UTC").unwrap(), Some(ahead), machine.now());
     assert_eq!(machine.live(&mut course, HOUR), on_time(&["23 10:00:00"]));
+}
+
+#[test]
+fn a_tick_that_passes_while_the_clock_is_set_back_is_not_lost() {
+    // Between two looks a second apart: the clock is set before the tick, with it, or behind it.
+    for before_ns in [100_000_000, 400_000_000, 500_000_000, 600_000_000, 900_000_000] {
+        for back_s in [10.0, HOUR, 24.0 * HOUR] {
+            let mut machine = Machine::at("2026-11-23 09:59:58");
+            let mut course = started("*/2 * * * * *", "UTC", &machine);
+            let seen = machine.live(&mut course, 9.5);
+            assert_eq!(seen.len(), 4, "{seen:?}");
+            machine.pass(before_ns);
+            machine.jump(-back_s);
+            machine.pass(1_000_000_000 - before_ns);
+            let due = course.look(machine.now());
+            assert!(due.is_some(), "{before_ns} ns before it is set back by {back_s} s");
+            // And no other one is run for it.
+            assert_eq!(machine.live(&mut course, 9.5).len(), 5, "{before_ns} ns, {back_s} s");
+        }
+    }
 }

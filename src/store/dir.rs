@@ -1,13 +1,14 @@
 //! The state directory: where things lie and how they are opened. It follows no symbolic link and
-//! makes nothing that others can read.
+//! makes nothing that others can read. What root makes in it belongs to whoever the directory belongs to.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::owner::{self, Whose};
 use super::{StoreError, crash};
 use crate::model::SweepId;
 
@@ -28,6 +29,7 @@ impl StateDir {
     /// Makes the directory and `archive/` in it where they are missing.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
         let state = Self::at(root);
+        owner::make_folders(root, Whose::Ours)?;
         make_folders(&state.archive())?;
         Ok(state)
     }
@@ -70,6 +72,13 @@ impl StateDir {
     /// A new file as a state directory has them: private to us.
     pub fn make_file(path: &Path) -> Result<File, StoreError> {
         open(path, Mode::New).map_err(|error| StoreError::io("make", path, error))
+    }
+
+    /// Makes a folder of this name beside the others, where it is missing.
+    pub fn make_folder(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let path = self.root.join(name);
+        make_folders(&path)?;
+        Ok(path)
     }
 
     /// Makes the folder of a sweep's archive.
@@ -170,23 +179,9 @@ fn collect_sweeps(
     Ok(())
 }
 
-/// Makes a folder and its parents, private to us, and makes their names durable: an acknowledged
-/// reading in a folder that a power cut forgets would be lost.
+/// Makes a folder of a state directory, and its parents.
 pub(super) fn make_folders(folder: &Path) -> Result<(), StoreError> {
-    // The parent of a relative name such as `state` is the empty one: where we are.
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder.parent() {
-        make_folders(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(StoreError::io("make the folder", folder, error));
-        }
-        _ => {}
-    }
-    folder.parent().map_or(Ok(()), sync_folder)
+    owner::make_folders(folder, Whose::TheFolders)
 }
 
 pub(super) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
@@ -205,17 +200,31 @@ pub(super) enum Mode {
     Ensure,
     /// Must not exist yet.
     New,
+    /// The same for a file that somebody wants elsewhere: ours, whoever's folder it is made in.
+    NewOutside,
 }
 
 pub(super) fn open(path: &Path, mode: Mode) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(mode != Mode::Read)
-        .create(mode == Mode::Ensure)
-        .create_new(mode == Mode::New)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path)
+    match mode {
+        Mode::Read | Mode::ReadWrite => open_there(path, mode != Mode::Read),
+        Mode::New => owner::make_file(path, Whose::TheFolders),
+        Mode::NewOutside => owner::make_file(path, Whose::Ours),
+        Mode::Ensure => loop {
+            match open_there(path, true) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return opened,
+            }
+            // Another one may make it between our two steps, and it is opened; or take it away again.
+            match owner::make_file(path, Whose::TheFolders) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made,
+            }
+        },
+    }
+}
+
+fn open_there(path: &Path, write: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(write).custom_flags(OFlags::NOFOLLOW.bits() as i32).open(path)
 }
 
 /// Whether the name still leads to the file that was opened.

@@ -14,6 +14,7 @@ mod error;
 pub mod index;
 mod journal;
 pub mod note;
+mod owner;
 pub mod quarantine;
 mod seq;
 mod sole;

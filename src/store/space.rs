@@ -50,9 +50,19 @@ impl Reserve {
         self.path.symlink_metadata().is_ok_and(|metadata| metadata.len() > 0)
     }
 
+    fn wanted_bytes(&self, space: Space) -> u64 {
+        self.size.0.min(space.total_bytes / MOST)
+    }
+
+    /// How much of the room that is free the next sweep takes for it before it begins.
+    pub fn missing_bytes(&self, space: Space) -> u64 {
+        let there = self.path.symlink_metadata().map_or(0, |metadata| metadata.len());
+        self.wanted_bytes(space).saturating_sub(there)
+    }
+
     /// Makes it where it is missing. Without room for it nothing new should begin: then this is the error.
     pub fn ensure(&self) -> Result<(), StoreError> {
-        let size = self.size.0.min(Space::of(&self.root)?.total_bytes / MOST);
+        let size = self.wanted_bytes(Space::of(&self.root)?);
         let metadata = self.path.symlink_metadata();
         if self.size.0 == 0 || metadata.is_ok_and(|metadata| metadata.len() == size) {
             return Ok(());

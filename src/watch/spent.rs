@@ -30,7 +30,7 @@ struct Visit {
 }
 
 impl Visit {
-    /// How long ago it was. What a clock that was set back puts into the future has just been.
+    /// How long ago it was.
     fn age(&self, now: CollectorTime) -> Duration {
         Duration::from_nanos(u64::try_from(now.unix_ns().saturating_sub(self.at_ns)).unwrap_or(0))
     }
@@ -64,8 +64,9 @@ pub(super) fn grant(
     let note = Note::new(StateDir::at(root), "escalations");
     let mut pen = note.pen()?;
     let mut visits = note.read::<File>()?.visits;
+    let set_back = has_been(&mut visits, now);
     let grants: Vec<Grant> = wishes.iter().map(|wish| wish.grant(&mut visits, per_hour, now)).collect();
-    if grants.iter().any(|grant| !grant.hosts.is_empty()) {
+    if set_back || grants.iter().any(|grant| !grant.hosts.is_empty()) {
         let cooldown = |rule: &str| {
             wishes.iter().find(|wish| wish.rule.name == rule).map_or(WEEK, |wish| wish.rule.cooldown)
         };
@@ -73,6 +74,15 @@ pub(super) fn grant(
         pen.replace(&File { schema: 1, visits })?;
     }
     Ok(grants)
+}
+
+/// What a clock that was ahead and is right again puts into the future has just been. That is written down:
+/// a cooldown would else begin anew at every look until that day has come. Says whether there was any.
+fn has_been(visits: &mut [Visit], now: CollectorTime) -> bool {
+    let now_ns = now.unix_ns();
+    let ahead = visits.iter().any(|visit| visit.at_ns > now_ns);
+    visits.iter_mut().for_each(|visit| visit.at_ns = visit.at_ns.min(now_ns));
+    ahead
 }
 
 /// No rule remembers longer.
@@ -172,6 +182,9 @@ mod tests {
         let a = rule("a", 600, 1);
         check((folder.path(), 9, 100_000), &a, "x", ("x", [0, 0, 0]));
         check((folder.path(), 9, 0), &a, "x y", ("", [1, 1, 0]));
+        // And holds up nothing longer than it would have, had it been right.
+        check((folder.path(), 9, 599), &a, "x y", ("", [1, 1, 0]));
+        check((folder.path(), 9, 3_600), &a, "x", ("x", [0, 0, 0]));
     }
 
     #[test]

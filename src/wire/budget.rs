@@ -7,27 +7,43 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::model::ByteSize;
 
-/// One run may hold a quarter of what is left. So few large outputs have all the room that they want, many
-/// share it evenly, and there is always some left for the next: of `n` runs that want all they can get each
-/// has at least `1 / (n + 4)` of the whole.
+/// Of what is not set apart, one run may hold a quarter of what is left: few large outputs have all the room
+/// that they want, and one alone does not take it from all others.
 const PART: u64 = 4;
 
 /// What all runs together may hold.
 #[derive(Debug)]
 pub struct Budget {
     all: ByteSize,
+    /// What each run has for itself, whatever the others do.
+    own_bytes: u64,
+    /// What is set apart for runs that have not begun yet.
+    apart_bytes: AtomicU64,
     left_bytes: AtomicU64,
 }
 
 impl Budget {
-    pub fn new(all: ByteSize) -> Arc<Self> {
-        Arc::new(Self { all, left_bytes: AtomicU64::new(all.0) })
+    /// Half of it is divided among as many runs as there can be at once, the other half is shared.
+    pub fn new(all: ByteSize, runs: u64) -> Arc<Self> {
+        let half = all.0 / 2;
+        Arc::new(Self {
+            all,
+            own_bytes: half / runs.max(1),
+            apart_bytes: AtomicU64::new(half),
+            left_bytes: AtomicU64::new(half),
+        })
     }
 
-    /// One run's part, which is nothing yet.
+    /// One run's part. One run too many has nothing of its own.
     pub fn share(self: &Arc<Self>) -> Share {
-        Share(Arc::new(Held { budget: Arc::clone(self), bytes: AtomicU64::new(0) }))
+        let has_own = take_from(&self.apart_bytes, |apart| apart.checked_sub(self.own_bytes));
+        let own_bytes = if has_own { self.own_bytes } else { 0 };
+        Share(Arc::new(Held { budget: Arc::clone(self), own_bytes, bytes: AtomicU64::new(0) }))
     }
+}
+
+fn take_from(bytes: &AtomicU64, rest: impl Fn(u64) -> Option<u64>) -> bool {
+    bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).is_ok()
 }
 
 /// What one run holds. It is given back when the last copy is dropped: keep one for as long as the bytes
@@ -38,19 +54,29 @@ pub struct Share(Arc<Held>);
 #[derive(Debug)]
 struct Held {
     budget: Arc<Budget>,
+    own_bytes: u64,
     bytes: AtomicU64,
+}
+
+impl Held {
+    /// What of so many bytes is not its own.
+    const fn shared(&self, bytes: u64) -> u64 {
+        bytes.saturating_sub(self.own_bytes)
+    }
 }
 
 impl Share {
     /// Takes room for `more` bytes; `false` when there is too little left.
     pub(super) fn take(&self, more: usize) -> bool {
-        let more = more as u64;
+        let held = &self.0;
         // Only its own run takes for a share, so nobody changes this meanwhile.
-        let wanted = self.0.bytes.load(Ordering::Relaxed).saturating_add(more);
-        let fits = |left: u64| (wanted <= left / PART).then(|| left - more);
-        let taken = self.0.budget.left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let bytes = held.bytes.load(Ordering::Relaxed);
+        let wanted = bytes.saturating_add(more as u64);
+        let (has, wants) = (held.shared(bytes), held.shared(wanted));
+        let rest = |left: u64| (wants <= left / PART).then(|| left - (wants - has));
+        let taken = wants == 0 || take_from(&held.budget.left_bytes, rest);
         if taken {
-            self.0.bytes.store(wanted, Ordering::Relaxed);
+            held.bytes.store(wanted, Ordering::Relaxed);
         }
         taken
     }
@@ -63,7 +89,9 @@ impl Share {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.budget.left_bytes.fetch_add(*self.bytes.get_mut(), Ordering::Relaxed);
+        let bytes = *self.bytes.get_mut();
+        self.budget.left_bytes.fetch_add(self.shared(bytes), Ordering::Relaxed);
+        self.budget.apart_bytes.fetch_add(self.own_bytes, Ordering::Relaxed);
     }
 }
 
@@ -71,36 +99,39 @@ impl Drop for Held {
 mod tests {
     use super::*;
 
+    fn takes_all(share: &Share) -> u64 {
+        std::iter::repeat_with(|| share.take(64)).take_while(|taken| *taken).count() as u64 * 64
+    }
+
     #[test]
-    fn many_that_want_everything_share_evenly_and_leave_some() {
-        const RUNS: usize = 100;
-        let budget = Budget::new(ByteSize(1 << 20));
+    fn whatever_others_take_each_run_has_its_own_part() {
+        const RUNS: u64 = 64;
+        let budget = Budget::new(ByteSize(1 << 20), RUNS);
+        // One after the other takes what it can get and keeps it.
         let shares: Vec<Share> = (0..RUNS).map(|_| budget.share()).collect();
-        let mut sums = vec![0_u64; RUNS];
-        // In turns, as bytes arrive, until nobody gets any more.
-        while shares.iter().zip(&mut sums).fold(false, |any, (share, sum)| {
-            let taken = share.take(64);
-            *sum += u64::from(taken) * 64;
-            any | taken
-        }) {}
-        let least = (1 << 20) / (RUNS as u64 + PART) - 64;
-        assert!(sums.iter().all(|sum| *sum >= least), "{least}: {sums:?}");
-        // Whoever comes now has as much as each of them.
-        let late = budget.share();
-        assert!((0..least / 64 - 1).all(|_| late.take(64)));
-        assert!(sums.iter().sum::<u64>() + least < 1 << 20);
+        let sums: Vec<u64> = shares.iter().map(takes_all).collect();
+        assert!(sums[0] > 100 << 10, "the first has a fifth of what is shared: {sums:?}");
+        assert!(sums.iter().all(|sum| *sum >= 8 << 10), "{sums:?}");
+        assert!(sums.iter().sum::<u64>() <= 1 << 20);
+        // One more than there can be has at most what is left.
+        assert!(takes_all(&budget.share()) < 1 << 10);
     }
 
     #[test]
     fn what_is_dropped_is_given_back() {
-        let budget = Budget::new(ByteSize(1 << 10));
-        let share = budget.share();
-        assert!(share.take(256) && !share.take(1));
-        let copy = share.clone();
-        drop(share);
-        assert_eq!(budget.left_bytes.load(Ordering::Relaxed), 768);
-        drop(copy);
-        assert_eq!(budget.left_bytes.load(Ordering::Relaxed), 1 << 10);
-        assert!(budget.share().take(256));
+        let budget = Budget::new(ByteSize(2 << 10), 4);
+        let (own, shared) = (256, 100);
+        for _ in 0..3 {
+            let share = budget.share();
+            assert!(share.take(own) && share.take(shared) && share.take(shared));
+            assert!(!share.take(shared));
+            let copy = share.clone();
+            drop(share);
+            assert_eq!(budget.left_bytes.load(Ordering::Relaxed), 824);
+            assert_eq!(budget.apart_bytes.load(Ordering::Relaxed), 768);
+            drop(copy);
+            assert_eq!(budget.left_bytes.load(Ordering::Relaxed), 1 << 10);
+            assert_eq!(budget.apart_bytes.load(Ordering::Relaxed), 1 << 10);
+        }
     }
 }

@@ -5,6 +5,7 @@ pub mod build;
 mod daemon;
 mod grafana;
 mod health;
+mod owner;
 mod prune;
 mod room;
 mod stopped;

@@ -4,6 +4,7 @@ mod boot;
 mod claims;
 mod daemon;
 mod follow;
+mod operations;
 mod pace;
 pub mod process;
 mod schedule;

@@ -5,6 +5,7 @@ mod changes;
 mod escalation;
 mod full;
 mod metrics;
+mod room;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,16 +1,19 @@
 //! `prune`: what is over its time goes.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::check::must_exist;
 use crate::cli::{Context, Exit};
-use crate::collect::clock;
+use crate::collect::clock::{self, Clocks};
 use crate::collect::keep::{self, Pruned, Pruning, Steps};
 use crate::config::Retention;
-use crate::model::duration_text;
+use crate::model::{ByteSize, duration_text};
 use crate::render::json::Schema;
 use crate::render::reports::{DamageLine, PruneAnswer, PruneDone, PruneStep};
 use crate::render::{Lines, escape, units};
+use crate::store::StateDir;
 
 /// Take away what is over its time: bytes, then resolution, then sweeps
 #[derive(Debug, clap::Args)]
@@ -18,7 +21,7 @@ use crate::render::{Lines, escape, units};
 What is due is said by [retention] in the configuration; --set retention.raw=14d tries another value. It may \
 be stopped at any moment, and a collector may be at work.
 
-Exit status: 0, or 1 when a sweep that is due is damaged; it keeps its bytes.
+Exit status: 0, or 1 when a sweep that is due stays because its tar is damaged, missing or cannot be read.
 
 Examples:
   dropsonde prune --dry-run
@@ -46,6 +49,8 @@ impl Prune {
         let result = pruning.run(retention, now, &mut done);
         let exit = self.answer(context, retention, (&steps, Some(&done)))?;
         result?;
+        // Whoever prunes by this clock says that it is right.
+        keep::vouch(&StateDir::at(state), &Clocks::now())?;
         Ok(exit)
     }
 
@@ -100,18 +105,22 @@ fn due(steps: &Steps, retention: &Retention) -> String {
             text.push_str(&format!("{count:>6} {what}\n"));
         }
     };
-    let (samples, raw) = (duration_text(retention.samples), duration_text(retention.raw));
-    line(
-        steps.drop.len(),
-        format!("sweeps would go, {} (retention.samples = {samples})", bytes(steps.drop_bytes)),
-    );
-    line(
-        steps.thin.len(),
-        format!(
-            "sweeps would lose their bytes, {}, and keep their numbers (retention.raw = {raw})",
-            bytes(steps.thin_bytes)
-        ),
-    );
+    let reason = |what: &str, age: Duration, size: ByteSize, (all, for_size): (usize, usize)| {
+        let age = format!("retention.{what} = {}", duration_text(age));
+        let size = format!("retention.{what}_size = {size}");
+        match for_size {
+            0 => age,
+            some if some == all => size,
+            some => format!("{age}; {some} of them for {size}"),
+        }
+    };
+    let (all, for_size) = (steps.drop.len(), steps.drop_for_size);
+    let why = reason("samples", retention.samples, retention.samples_size, (all, for_size));
+    line(all, format!("sweeps would go, {} ({why})", bytes(steps.drop_bytes)));
+    let (all, for_size) = (steps.thin.len(), steps.thin_for_size);
+    let why = reason("raw", retention.raw, retention.raw_size, (all, for_size));
+    let size = bytes(steps.thin_bytes);
+    line(all, format!("sweeps would lose their bytes, {size}, and keep their numbers ({why})"));
     let merged: usize = steps.merge.iter().map(Vec::len).sum();
     let to = duration_text(retention.downsample_to);
     line(
@@ -126,7 +135,7 @@ fn was_done(done: &Pruned) -> String {
     for (sweep, what) in &done.kept_back {
         let what = escape(what, Lines::Single);
         text.push_str(&format!(
-            "damaged: sweep {sweep} keeps its bytes: {what}; `dropsonde check` says more\n"
+            "kept back: sweep {sweep} is due and stays: {what}; `dropsonde check` says more\n"
         ));
     }
     let Pruned { dropped, thinned, merged, freed_bytes, .. } = done;

@@ -66,7 +66,7 @@ pub fn backup(root: &Path, target: &Path, now: CollectorTime) -> Result<BackedUp
 
 /// What is not copied: it is made again, belongs to a process, or is copied in a way of its own.
 fn is_left_out(name: &str) -> bool {
-    let own = ["archive", "seq", "reserve", "prune.json", "run", "backup.json"];
+    let own = ["archive", "seq", "reserve", "prune.json", "run", "backup.json", "clock.json"];
     own.contains(&name)
         || name.starts_with("index.sqlite")
         || name.ends_with(".lock")

@@ -10,6 +10,7 @@ mod plan;
 mod prune;
 mod room;
 mod thin;
+mod trust;
 
 pub use backup::{BackedUp, backup};
 pub(super) use finish::{finish, finish_files};
@@ -17,3 +18,4 @@ pub use health::{Health, Stock, health};
 pub use plan::Steps;
 pub use prune::{Pruned, Pruning, prune, steps};
 pub use room::{Upkeep, upkeep, wanted_free};
+pub use trust::vouch;

@@ -40,6 +40,9 @@ pub struct Steps {
     /// How large the tars to drop are, and those to thin.
     pub drop_bytes: u64,
     pub thin_bytes: u64,
+    /// How many of each are not too old, and go because the others take too much room.
+    pub drop_for_size: usize,
+    pub thin_for_size: usize,
 }
 
 impl Steps {
@@ -56,8 +59,8 @@ pub(super) fn plan(
     index_bytes: u64,
 ) -> Steps {
     let ages = ages(now, sweeps);
-    let mut dropped = by_age(retention, sweeps, &ages).max(by_size(retention, sweeps, index_bytes));
-    dropped = quiet(sweeps, dropped);
+    let too_old = by_age(retention, sweeps, &ages);
+    let dropped = quiet(sweeps, too_old.max(by_size(retention, sweeps, index_bytes)));
     let (drop, rest) = sweeps.split_at(dropped);
     let ages = &ages[dropped..];
     let thin = thinned(retention, rest, ages);
@@ -65,22 +68,47 @@ pub(super) fn plan(
         drop: drop.iter().map(|it| it.sweep.clone()).collect(),
         drop_bytes: drop.iter().map(|it| it.bytes).sum(),
         thin_bytes: thin.iter().map(|at| rest[*at].bytes).sum(),
+        drop_for_size: dropped.saturating_sub(too_old),
+        thin_for_size: thin.iter().filter(|at| ages[**at] <= retention.raw).count(),
         merge: merged(retention, (now, rest, ages), &thin),
         thin: thin.into_iter().map(|at| rest[at].sweep.clone()).collect(),
     }
 }
 
-/// How old each sweep is. One that a wrong clock dated into the future is as old as the one before it: it
-/// would else hold up all that were recorded after it.
+/// How old each sweep is. One that a wrong clock has dated, ahead or back, is as old as the one before it: it
+/// would else be held up, or go early, or hold up all that were recorded after it.
 fn ages(now: CollectorTime, sweeps: &[Candidate]) -> Vec<Duration> {
-    let mut last = Duration::ZERO;
-    let mut age = |it: &Candidate| {
-        if let Ok(age_ns) = u64::try_from(now.unix_ns().saturating_sub(it.started.unix_ns())) {
-            last = Duration::from_nanos(age_ns);
+    let mut right = in_order(sweeps).into_iter().peekable();
+    let mut last = None;
+    let mut age = |(at, it): (usize, &Candidate)| {
+        let own = u64::try_from(now.unix_ns().saturating_sub(it.started.unix_ns())).map(Duration::from_nanos);
+        let is_right = right.next_if_eq(&at).is_some();
+        if let Ok(own) = own
+            && (is_right || last.is_none())
+        {
+            last = Some(own);
         }
-        last
+        last.unwrap_or_default()
     };
-    sweeps.iter().map(&mut age).collect()
+    sweeps.iter().enumerate().map(&mut age).collect()
+}
+
+/// The places of most sweeps whose times are in the order of recording: those dated by a right clock, as long as
+/// it was right for more of them than it was wrong. Of several such rows the youngest, for what went early
+/// does not come back.
+fn in_order(sweeps: &[Candidate]) -> Vec<usize> {
+    // From the end: of all rows of so many in order that were found, the one that begins latest, by length.
+    let mut firsts: Vec<usize> = Vec::new();
+    let mut next: Vec<Option<usize>> = vec![None; sweeps.len()];
+    for (at, it) in sweeps.iter().enumerate().rev() {
+        let longer = firsts.partition_point(|first| sweeps[*first].started >= it.started);
+        next[at] = longer.checked_sub(1).map(|shorter| firsts[shorter]);
+        match firsts.get_mut(longer) {
+            Some(first) => *first = at,
+            None => firsts.push(at),
+        }
+    }
+    std::iter::successors(firsts.last().copied(), |at| next[*at]).collect()
 }
 
 /// How many of the first sweeps are too old. Only a beginning of the order of recording is dropped: what
@@ -222,8 +250,11 @@ mod tests {
         let sweeps = of(&[(40, Kept::Raw), (30, Kept::Raw), (20, Kept::Raw), (10, Kept::Raw)]);
         let small = Retention { raw_size: ByteSize(2_500), ..Retention::default() };
         assert_eq!(run(&small, &sweeps).thin, [sweeps[0].sweep.clone(), sweeps[1].sweep.clone()]);
+        assert_eq!(run(&small, &sweeps).thin_for_size, 2);
+        let both = Retention { raw: Duration::from_secs(35 * 3_600), ..small };
+        assert_eq!((run(&both, &sweeps).thin.len(), run(&both, &sweeps).thin_for_size), (2, 1));
         let small = Retention { samples_size: ByteSize(25_000), ..Retention::default() };
-        assert_eq!(run(&small, &sweeps).drop.len(), 2);
+        assert_eq!((run(&small, &sweeps).drop.len(), run(&small, &sweeps).drop_for_size), (2, 2));
         let tiny = Retention { samples_size: ByteSize(1), ..Retention::default() };
         assert_eq!(run(&tiny, &sweeps).drop.len(), 3);
     }
@@ -254,6 +285,19 @@ mod tests {
         assert_eq!(run(&Retention::default(), &sweeps).drop.len(), 3);
         // The first of all, from the future.
         assert!(run(&Retention::default(), &sweeps[1..2]).is_empty());
+    }
+
+    #[test]
+    fn a_sweep_that_was_dated_back_is_as_old_as_the_one_before_it() {
+        let mut sweeps = of(&[(30, Kept::Raw), (29, Kept::Raw), (9_600, Kept::Raw), (9_599, Kept::Raw)]);
+        sweeps.extend(of(&[(10, Kept::Raw), (9, Kept::Raw), (8, Kept::Raw)]));
+        assert!(run(&Retention::default(), &sweeps).is_empty());
+        // As many by one clock as by the other.
+        assert!(run(&Retention::default(), &sweeps[..4]).is_empty());
+        // Of one that was dated ahead, when that day has passed: the ones after it have their own age.
+        let mut sweeps = of(&[(9_900, Kept::Raw), (9_800, Kept::Raw), (100, Kept::Raw), (9_600, Kept::Raw)]);
+        sweeps.extend(of(&[(9_500, Kept::Raw), (2, Kept::Raw)]));
+        assert_eq!(run(&Retention::default(), &sweeps).drop.len(), 5);
     }
 
     #[test]

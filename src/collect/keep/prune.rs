@@ -34,8 +34,30 @@ pub struct Pruned {
     pub merged: u64,
     /// Of the archive.
     pub freed_bytes: u64,
-    /// Sweeps that would have lost their bytes and are damaged, and in what.
+    /// Sweeps that were due and whose tars are damaged, missing or cannot be read, and what is amiss.
     pub kept_back: Vec<(SweepId, String)>,
+}
+
+impl Pruned {
+    /// Goes on without a sweep whose tar cannot be read: the others' time is over none the less. What speaks
+    /// of the disk or of the index, and not of a tar of `sweeps`, is an error still. Returns which it was.
+    fn keep_back(
+        &mut self,
+        state: &StateDir,
+        sweeps: &[SweepId],
+        error: StoreError,
+    ) -> Result<SweepId, StoreError> {
+        let whose = |path: &Path| sweeps.iter().find(|sweep| state.tar(sweep) == path);
+        let (sweep, what) = match &error {
+            StoreError::NoSweep { sweep } => (Some(sweep), "its tar is missing".to_owned()),
+            StoreError::Damaged { path, what, .. } => (whose(path), what.clone()),
+            StoreError::Io { action, path, source } => (whose(path), format!("{action} its tar: {source}")),
+            _ => (None, String::new()),
+        };
+        let Some(sweep) = sweep.cloned() else { return Err(error) };
+        self.kept_back.push((sweep.clone(), what));
+        Ok(sweep)
+    }
 }
 
 /// One that has the state directory open.
@@ -121,11 +143,11 @@ impl Pruning {
         let steps = steps(self.state.root(), retention, now)?;
         let stop = self.stop.clone();
         let go_on = || !stop.is_finishing();
-        steps
-            .drop
-            .chunks(DROPPED_AT_ONCE)
-            .take_while(|_| go_on())
-            .try_for_each(|it| self.drop_sweeps(it, done))?;
+        for sweeps in steps.drop.chunks(DROPPED_AT_ONCE).take_while(|_| go_on()) {
+            if !self.drop_sweeps(sweeps, done)? {
+                break;
+            }
+        }
         steps.thin.iter().take_while(|_| go_on()).try_for_each(|it| self.thin(it, done))?;
         steps.merge.iter().take_while(|_| go_on()).try_for_each(|it| self.merge(it, done))
     }
@@ -152,7 +174,9 @@ impl Pruning {
             if enough()? || self.stop.is_finishing() {
                 return Ok(());
             }
-            self.drop_sweeps(sweeps, done)?;
+            if !self.drop_sweeps(sweeps, done)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -183,7 +207,7 @@ impl Pruning {
             Err(error) => {
                 // Half a tar in the way of a full disk would be the last straw.
                 leftovers(&self.state, sweep)?;
-                return Err(error);
+                done.keep_back(&self.state, std::slice::from_ref(sweep), error)?;
             }
         }
         Ok(())
@@ -198,33 +222,47 @@ impl Pruning {
                 return Ok(());
             }
             Ok(None) => {}
-            Err(StoreError::Damaged { what, .. }) => {
-                done.kept_back.extend(sweeps.first().map(|sweep| (sweep.clone(), what)));
-            }
             Err(error) => {
                 sweeps.iter().try_for_each(|sweep| leftovers(&self.state, sweep))?;
-                return Err(error);
+                return done.keep_back(&self.state, sweeps, error).map(drop);
             }
         }
         sweeps.iter().try_for_each(|sweep| leftovers(&self.state, sweep))
     }
 
-    /// Drops sweeps that are the first in the order of recording.
-    fn drop_sweeps(&mut self, sweeps: &[SweepId], done: &mut Pruned) -> Result<(), StoreError> {
+    /// Drops sweeps that are the first in the order of recording, up to one that cannot be read: only a
+    /// beginning may go. Says whether all of them went.
+    fn drop_sweeps(&mut self, sweeps: &[SweepId], done: &mut Pruned) -> Result<bool, StoreError> {
+        let mut baseline = match self.replayed(sweeps) {
+            Ok(baseline) => baseline,
+            Err(error) => {
+                let kept = done.keep_back(&self.state, sweeps, error)?;
+                let before = sweeps.iter().take_while(|sweep| **sweep != kept).count();
+                if before > 0 {
+                    self.drop_sweeps(&sweeps[..before], done)?;
+                }
+                return Ok(false);
+            }
+        };
         let bytes: u64 = sweeps.iter().filter_map(|sweep| self.state.tar_len(sweep).ok()).sum();
-        let mut baseline = Writer::fresh(&self.state)?;
-        let (mut silent, all) = (|_, _| {}, u64::MAX);
-        let (state, caps) = (&self.state, self.caps);
-        Replay { state, caps, below: all, only: Some(sweeps), progress: &mut silent }.run(&mut baseline)?;
         baseline.drop_sweeps(sweeps)?;
         baseline.compact()?;
         // Held to the end: an index that is being rebuilt now would still have the sweeps.
-        let Some(built) = baseline.complete()? else { return Ok(()) };
+        let Some(built) = baseline.complete()? else { return Ok(true) };
         let _building = prepare_baseline(&self.state, built)?;
         self.commit_alone(Journal::new(Act::Drop, sweeps.to_vec()))?;
         done.freed_bytes += bytes;
         done.dropped += sweeps.len() as u64;
-        Ok(())
+        Ok(true)
+    }
+
+    /// A baseline that has learnt what these sweeps say about later ones.
+    fn replayed(&self, sweeps: &[SweepId]) -> Result<Writer, StoreError> {
+        let mut baseline = Writer::fresh(&self.state)?;
+        let (mut silent, all) = (|_, _| {}, u64::MAX);
+        let (state, caps) = (&self.state, self.caps);
+        Replay { state, caps, below: all, only: Some(sweeps), progress: &mut silent }.run(&mut baseline)?;
+        Ok(baseline)
     }
 
     fn commit(&mut self, journal: Journal) -> Result<(), StoreError> {

@@ -5,18 +5,16 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::prune::{Pruned, Pruning};
+use super::trust::{self, Judged};
+use crate::collect::clock::Clocks;
 use crate::collect::{Recovered, Stop};
 use crate::config::Retention;
 use crate::model::{CollectorTime, SweepId};
 use crate::render::units;
-use crate::store::index::Reader;
 use crate::store::{Space, StateDir, StoreError};
 
 /// From one prune that nobody asked for to the next: daily, and not later each day.
 const EVERY: Duration = Duration::from_secs(20 * 3_600);
-
-/// A clock that says more than this after the newest sweep is not believed where it would cost data.
-const BELIEVED: Duration = Duration::from_secs(2 * 86_400);
 
 /// What was found and done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +26,8 @@ pub struct Upkeep {
     pub pruned: Option<Pruned>,
     /// What was found to be mended on the way.
     pub recovered: Vec<Recovered>,
+    /// Said once when the clock begins to be doubted.
+    pub doubt: Option<String>,
 }
 
 impl Upkeep {
@@ -44,10 +44,11 @@ impl Upkeep {
     /// What somebody should know, or do something about.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self.recovered.iter().map(ToString::to_string).collect();
-        let damaged = |(sweep, _): &(SweepId, String)| {
-            format!("sweep {sweep} is damaged and keeps its bytes; `dropsonde check` says more")
+        let kept_back = |(sweep, what): &(SweepId, String)| {
+            format!("sweep {sweep} is due and was not pruned: {what}; `dropsonde check` says more")
         };
-        warnings.extend(self.pruned.iter().flat_map(|pruned| &pruned.kept_back).map(damaged));
+        warnings.extend(self.doubt.clone());
+        warnings.extend(self.pruned.iter().flat_map(|pruned| &pruned.kept_back).map(kept_back));
         if self.low {
             warnings.push(format!(
                 "little room: {} of {} free; `dropsonde prune --dry-run` says what is due, \
@@ -74,26 +75,31 @@ pub fn wanted_free(retention: &Retention, space: Space) -> u64 {
 pub fn upkeep(
     root: &Path,
     retention: &Retention,
-    now: CollectorTime,
+    clocks: &Clocks,
     stop: &Stop,
 ) -> Result<Upkeep, StoreError> {
-    StateDir::create(root)?;
+    let state = StateDir::create(root)?;
     let space = Space::of(root)?;
     let wanted = wanted_free(retention, space);
-    let make_room = retention.prune_when_low && space.free_bytes < wanted;
-    let mut upkeep = Upkeep { space, low: space.free_bytes < wanted, pruned: None, recovered: Vec::new() };
-    if !(make_room || is_due(root, now)) || !root.join("index.sqlite").exists() {
+    let low = space.free_bytes < wanted;
+    let make_room = retention.prune_when_low && low;
+    let Judged { believed, doubt } = trust::look(&state, clocks)?;
+    let mut upkeep = Upkeep { space, low, pruned: None, recovered: Vec::new(), doubt };
+    let due = believed.is_some() && is_due(root, clocks.wall);
+    if !(make_room || due) || !root.join("index.sqlite").exists() {
         return Ok(upkeep);
     }
     let Some(mut pruning) = Pruning::try_open(root)? else { return Ok(upkeep) };
     upkeep.recovered = std::mem::take(&mut pruning.recovered);
     pruning.stop = stop.clone();
     let mut done = Pruned::default();
-    pruning.run(retention, believed(root, now)?, &mut done)?;
+    if let Some(now) = believed {
+        pruning.run(retention, now, &mut done)?;
+    }
     if make_room {
         pruning.make_room(wanted, &mut done)?;
     }
-    if !stop.is_finishing() {
+    if let Some(now) = believed.filter(|_| !stop.is_finishing()) {
         pruning.note_time(now)?;
     }
     upkeep.space = Space::of(root)?;
@@ -110,12 +116,4 @@ fn is_due(root: &Path, now: CollectorTime) -> bool {
     let last = last.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Duration::from_nanos(u64::try_from(now.unix_ns()).unwrap_or(0));
     now.checked_sub(last).is_none_or(|since| since >= EVERY)
-}
-
-fn believed(root: &Path, now: CollectorTime) -> Result<CollectorTime, StoreError> {
-    let newest = Reader::open(root)?.sweeps(1)?.into_iter().next().map(|row| row.started);
-    let limit_ns = i64::try_from(BELIEVED.as_nanos()).unwrap_or(i64::MAX);
-    let latest =
-        |newest: CollectorTime| CollectorTime::from_unix_ns(newest.unix_ns().saturating_add(limit_ns));
-    Ok(newest.map_or(now, |newest| now.min(latest(newest))))
 }

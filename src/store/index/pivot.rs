@@ -20,13 +20,22 @@ pub(super) fn pivot(conn: &mut Connection, sweep: &SweepId) -> Result<()> {
         .optional()?;
     // 1: ended, and not pivoted yet.
     let Some((sweep, 1)) = found else { return Ok(()) };
-    while let Some(first) = first_chunk(conn, sweep)? {
+    loop {
+        // Looked for within the transaction: another collector may be at the same sweep.
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        pivot_chunk(&tx, sweep, first)?;
+        let first = first_chunk(&tx, sweep)?;
+        match first {
+            Some(first) => pivot_chunk(&tx, sweep, first)?,
+            None => {
+                tx.prepare_cached("UPDATE sweep SET state = 2 WHERE id = ?1 AND state = 1")?
+                    .execute([sweep])?;
+            }
+        }
         tx.commit()?;
+        if first.is_none() {
+            return Ok(());
+        }
     }
-    conn.prepare_cached("UPDATE sweep SET state = 2 WHERE id = ?1 AND state = 1")?.execute([sweep])?;
-    Ok(())
 }
 
 fn first_chunk(conn: &Connection, sweep: i64) -> Result<Option<i64>> {
@@ -39,10 +48,10 @@ fn first_chunk(conn: &Connection, sweep: i64) -> Result<Option<i64>> {
 fn pivot_chunk(conn: &Connection, sweep: i64, chunk: i64) -> Result<()> {
     let first = chunk * i64::from(CHUNK);
     let hosts = [sweep, first, first + i64::from(CHUNK) - 1];
-    let staged: i64 = conn
+    let staged: Option<i64> = conn
         .prepare_cached("SELECT sum(length(data)) FROM stage WHERE sweep = ?1 AND host BETWEEN ?2 AND ?3")?
         .query_row(hosts, |row| row.get(0))?;
-    let passes = staged / MAX_PASS_BYTES + 1;
+    let passes = staged.unwrap_or(0) / MAX_PASS_BYTES + 1;
     for pass in 0..passes {
         let columns = columns(conn, hosts, |series| series % passes == pass)?;
         let mut insert =

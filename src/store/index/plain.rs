@@ -26,7 +26,7 @@ impl Reader {
     /// Writes a copy of the index as it is at this moment to `target`, which must not exist yet.
     pub fn vacuum_into(&self, target: &Path) -> Result<(), StoreError> {
         // Made by us first, so that it is private from the beginning; SQLite takes an empty one.
-        dir::open(target, Mode::New).map_err(|error| StoreError::io("make", target, error))?;
+        dir::open(target, Mode::NewOutside).map_err(|error| StoreError::io("make", target, error))?;
         let copy = || {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI;
             let conn = Connection::open_with_flags(self.path(), flags)?;
@@ -40,7 +40,7 @@ impl Reader {
     /// Writes the snapshot to `target`, which must not exist yet. It is one moment of the index, whatever
     /// is recorded meanwhile. With `since`, only of the sweeps that started at that moment or later.
     pub fn export_plain(&self, target: &Path, since: Option<CollectorTime>) -> Result<(), StoreError> {
-        dir::open(target, Mode::New).map_err(|error| StoreError::io("make", target, error))?;
+        dir::open(target, Mode::NewOutside).map_err(|error| StoreError::io("make", target, error))?;
         let written = self.copy_views(target, since);
         if written.is_err() {
             // Half a snapshot would pass for a whole one.

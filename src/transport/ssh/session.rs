@@ -98,7 +98,10 @@ impl Session {
                         return Err(ExecEnd::Lost(text));
                     }
                 },
-                Err(error) => return Err(ExecEnd::Lost(self.lost(&words(&error)))),
+                Err(error) => {
+                    let ended = self.witness.seen().ended.clone();
+                    return Err(ExecEnd::Lost(self.lost(&ended.unwrap_or_else(|| words(&error)))));
+                }
             }
         }
     }

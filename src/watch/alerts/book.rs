@@ -184,9 +184,9 @@ impl Book {
         });
     }
 
-    /// The message that a receiver gets next.
-    pub fn head(&self, receiver: &str) -> Option<&Queued> {
-        self.queue.iter().find(|queued| queued.receiver == receiver)
+    /// The message that a receiver gets next; those that are `done` with only stand there still.
+    pub fn head(&self, receiver: &str, done: &BTreeSet<u64>) -> Option<&Queued> {
+        self.queue.iter().find(|queued| queued.receiver == receiver && !done.contains(&queued.number))
     }
 
     /// Takes a message off the queue that was delivered, or given up. What was added to it on the way is

@@ -1,9 +1,10 @@
 //! Delivers what waits, each receiver's messages in their order. A message leaves the queue when its
 //! receiver has said that it has it: at least once on the wire, with the same id each time.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -37,6 +38,9 @@ struct Shared {
     delivery: Alerts,
     receivers: Vec<Receiver>,
     credentials: Option<PathBuf>,
+    /// Messages that are done with and stay in the queue on a disk that takes nothing: whether each was
+    /// delivered. Without it they would be sent again and again as long as the disk is full.
+    unsettled: Mutex<Vec<(Queued, bool)>>,
 }
 
 /// What became of the messages.
@@ -66,6 +70,7 @@ impl Courier {
             delivery: settings.delivery.clone(),
             receivers: settings.receivers.clone(),
             credentials,
+            unsettled: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -242,8 +247,9 @@ impl Shared {
 
     async fn waiting(&self) -> Result<usize, StoreError> {
         let receivers: Vec<String> = self.receivers.iter().map(|it| it.name.clone()).collect();
-        let count =
-            move |book: &Book| book.queue.iter().filter(|it| receivers.contains(&it.receiver)).count();
+        let done = self.done();
+        let waits = move |it: &&Queued| receivers.contains(&it.receiver) && !done.contains(&it.number);
+        let count = move |book: &Book| book.queue.iter().filter(waits).count();
         shelf::look(&self.root, count).await
     }
 
@@ -256,8 +262,9 @@ impl Shared {
         let mut delivery = Delivery::default();
         let mut failures = 0;
         loop {
-            let name = receiver.name.clone();
-            let head = shelf::look(&self.root, move |book| book.head(&name).cloned()).await?;
+            self.settle_rest().await;
+            let (name, done) = (receiver.name.clone(), self.done());
+            let head = shelf::look(&self.root, move |book| book.head(&name, &done).cloned()).await?;
             let Some(queued) = head else {
                 if until.more().await {
                     continue;
@@ -274,13 +281,13 @@ impl Shared {
                 }
                 failures = 0;
                 delivery.sent += 1;
-                self.settle(queued, true).await?;
+                self.settle(queued, true).await;
                 continue;
             };
             let said = problem(&receiver.name, &error);
             if error.is_final() || self.is_stale(&queued) {
                 until.tell(&mut delivery, format!("{said}; it is dropped: {}", queued.notice.summary()));
-                self.settle(queued, false).await?;
+                self.settle(queued, false).await;
                 continue;
             }
             let wait = self.backoff(failures, error.retry_after());
@@ -300,8 +307,38 @@ impl Shared {
         Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0)) > self.delivery.give_up
     }
 
-    async fn settle(&self, sent: Queued, delivered: bool) -> Result<(), StoreError> {
-        shelf::change(&self.root, move |book| book.settle(&sent, delivered)).await
+    async fn settle(&self, sent: Queued, delivered: bool) {
+        let name = sent.receiver.clone();
+        self.unsettled().push((sent, delivered));
+        if let Some(error) = self.settle_rest().await {
+            tracing::warn!("what {name} was sent cannot be taken off the queue yet: {error}");
+        }
+    }
+
+    /// Takes off the queue what is done with, if the disk lets us; or says why not.
+    async fn settle_rest(&self) -> Option<StoreError> {
+        let rest = self.unsettled().clone();
+        if rest.is_empty() {
+            return None;
+        }
+        let all = rest.clone();
+        let settle = move |book: &mut Book| all.iter().for_each(|(sent, done)| book.settle(sent, *done));
+        match shelf::change(&self.root, settle).await {
+            Ok(()) => {
+                self.unsettled().retain(|it| !rest.contains(it));
+                None
+            }
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Their numbers in the queue.
+    fn done(&self) -> BTreeSet<u64> {
+        self.unsettled().iter().map(|(sent, _)| sent.number).collect()
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Vec<(Queued, bool)>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Twice as long each time, up to the longest, and by chance half as long or half as long again: many
@@ -340,7 +377,8 @@ mod tests {
             retry_longest: Duration::from_secs(60),
             ..Alerts::default()
         };
-        let shared = Shared { root: "".into(), delivery, receivers: Vec::new(), credentials: None };
+        let (receivers, unsettled) = (Vec::new(), Mutex::default());
+        let shared = Shared { root: "".into(), delivery, receivers, credentials: None, unsettled };
         let check = |failures: u32, wanted_s: Option<u64>, middle_s: f64| {
             for _ in 0..100 {
                 let wait = shared.backoff(failures, wanted_s.map(Duration::from_secs)).as_secs_f64();

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::model::{OwnAlert, SweepId};
 use crate::render::units;
 use crate::store::index::{Reader, SweepRow};
-use crate::store::{Space, StoreError};
+use crate::store::{Reserve, Space, StateDir, StoreError};
 
 /// Something that happened to the collector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +84,15 @@ pub(super) fn observations(
     Ok(observations)
 }
 
-/// How much room the state directory's file system has left.
+/// How much room the state directory's file system has left. Where the reserve was just given up, what it held
+/// is no room that was gained: the next sweep needs it back before it begins.
 pub(super) fn space(settings: &Settings) -> Result<Observation, StoreError> {
     let space = Space::of(&settings.state_dir)?;
     let least = wanted_free(&settings.retention, space);
+    let reserve = Reserve::new(&StateDir::at(&settings.state_dir), settings.retention.reserve);
+    let left = space.free_bytes.saturating_sub(reserve.missing_bytes(space));
     let bytes = |bytes: u64| units::value(bytes as f64, "bytes");
-    let low = (space.free_bytes < least).then(|| {
-        format!("{} left, {} are wanted (retention.low_space)", bytes(space.free_bytes), bytes(least))
-    });
+    let low = (left < least)
+        .then(|| format!("{} left, {} are wanted (retention.low_space)", bytes(left), bytes(least)));
     Ok(observation(OwnAlert::LowSpace, "state", low, None))
 }

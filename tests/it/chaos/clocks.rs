@@ -112,6 +112,45 @@ fn an_hour_ahead_and_an_hour_back() {
     }
 }
 
+/// Far ahead for a while, or far back, and set right again: whatever is recorded by the wrong time, the daemon
+/// takes nothing away by it.
+#[test]
+fn four_hundred_days_ahead_and_back_take_no_history() {
+    let mut rounds = Rounds::new("clock far off", 1);
+    let mut field = field("* * * * * *", "UTC");
+    while rounds.next() {
+        field.fresh(None);
+        let mut set = Set::start(&field, 0);
+        let mut jumps = [400 * 86_400, -400 * 86_400];
+        rounds.shuffle(&mut jumps);
+        wait_until("three sweeps", || field.program.sweeps().len() >= 3);
+        for jump in jumps {
+            set.ahead(jump);
+            // Each is followed by a look after the state directory, the first of them at the latest.
+            let before = swept(&field);
+            wait_until("it sweeps by the wrong time", || swept(&field) >= before + 2);
+            std::thread::sleep(Duration::from_millis(rounds.below(1_000)));
+            set.ahead(-jump);
+            let before = swept(&field);
+            wait_until("it sweeps by the right one", || swept(&field) >= before + 2);
+        }
+        let log = set.daemon.stop();
+        field.note_log(&log);
+        assert!(!log.contains("pruned: "), "{log}");
+        assert_eq!(log.matches("which is 400d more than has passed").count(), 1, "{log}");
+        verify(&field);
+        assert_eq!(field.program.sweeps().len(), ran(&book(&field)).len());
+        // The same for the next process, whose sweeps are a day of wrong time later.
+        let again = Set::start(&field, 401 * 86_400);
+        let before = swept(&field);
+        wait_until("it sweeps by the wrong time", || swept(&field) >= before + 2);
+        let log = again.daemon.stop();
+        field.note_log(&log);
+        assert!(!log.contains("pruned: "), "{log}");
+        verify(&field);
+    }
+}
+
 /// Every tick follows the one before it, but where the clock went back.
 fn no_gap_within_a_life(ticks: &[Tick], timetable: &Timetable) {
     for pair in ticks.windows(2) {

@@ -11,6 +11,7 @@ use dropsonde::store::Space;
 use super::field::{Field, SWEEP, wait_until};
 use super::rounds::Rounds;
 use super::verify::{book, every_tick_is_written_down, verify};
+use crate::support::receiver::{Answer, Place, Request};
 use crate::unattended::process::Daemon;
 
 const CRON: &str = "* * * * * *";
@@ -168,6 +169,48 @@ fn a_daemon_on_a_disk_that_is_full_now_and_then() {
         let told = not_run.iter().filter(|tick| tick["fate"] == "failed").count();
         assert_eq!(told, failed, "{shown}");
     }
+}
+
+/// The disk is full before there is anything of ours on it.
+#[test]
+fn a_daemon_that_starts_on_a_full_disk_says_so_and_waits() {
+    let place = Place::reserve();
+    let _server = place.open(Answer::Say("204 No Content"));
+    let mut field = Field::new();
+    field.program.configure(&format!(
+        "[[schedule]]\nname = \"often\"\ncron = {CRON:?}\nprobes = [\"hello\"]\n\
+         [[receiver]]\nname = \"hook\"\nkind = \"webhook\"\nurl = {:?}\n\
+         [retention]\nreserve = \"0B\"",
+        place.url("/hook")
+    ));
+    let mut disks = Disks(Vec::new());
+    disks.add(&field.state(), "16m");
+    let crowd = Crowd::take(&field.state(), 0);
+    let daemon = Daemon::spawn(field.program.command(&["daemon"]), &field.program);
+    daemon.wait_for_log("nothing runs until there is room on the disk: ");
+    daemon.wait_for_notice("STATUS=waiting for room on the disk");
+    let told = |state: &str| {
+        let is_one = |request: &&Request| {
+            let message = request.json();
+            message["state"] == state && message["rule"] == "collector_low_space"
+        };
+        place.taken().iter().filter(is_one).count()
+    };
+    wait_until("somebody is told", || told("firing") == 1);
+    assert!(!daemon.has_notice("READY=1"));
+    drop(crowd);
+    daemon.wait_for_notice("READY=1");
+    wait_until("that is over", || told("resolved") == 1);
+    assert_eq!(told("firing"), 1);
+    field.note_log(&daemon.stop());
+    verify(&field);
+    // And one that is told to stop while it waits stops.
+    disks.drop_last();
+    disks.add(&field.state(), "16m");
+    let _crowd = Crowd::take(&field.state(), 0);
+    let daemon = Daemon::spawn(field.program.command(&["daemon"]), &field.program);
+    daemon.wait_for_notice("STATUS=waiting for room on the disk");
+    daemon.stop();
 }
 
 #[test]

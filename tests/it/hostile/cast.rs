@@ -78,6 +78,7 @@ async fn serve(listener: TcpListener, play: Play, key: Arc<HostKey>) {
 }
 
 /// Runs the program beside the servers, with so much memory and no more, and says what it took.
+#[expect(clippy::print_stderr, reason = "what it took is what a person wants to know of it")]
 pub fn run_with(program: &Program, max_bytes: u64, arguments: &[&str]) -> Ran {
     let mut command = program.command_with(max_bytes, arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,6 +1,7 @@
 //! What a hostile host answers through a server that is in order: everything that it may, and then some.
 
 use std::io::{self, Write as _};
+use std::sync::LazyLock;
 
 use dropsonde::wire::served::Payload;
 use flate2::Compression;
@@ -60,35 +61,46 @@ async fn answer(output: Output, peer: &mut Peer, Command { channel, payload }: &
     let mut window = WINDOW;
     let hello = format!("\ndropsonde/1 {} gzip\n", payload.tag);
     let mut say = async |bytes: &[u8]| peer.data_within(*channel, bytes, &mut window).await;
-    let stream = match output {
-        Output::Chatter => loop {
+    if output == Output::Chatter {
+        loop {
             say(&EVIL.repeat(100)).await?;
-        },
-        Output::Hollow | Output::Endless => {
-            say(hello.as_bytes()).await?;
-            say(&HEAD).await?;
-            let piece =
-                if output == Output::Hollow { [0, 0, 0, 0xff, 0xff].repeat(4096) } else { stored(60_000) };
-            loop {
-                say(&piece).await?;
-            }
         }
-        Output::EvilRefusal | Output::EvilFailure => whole(payload, b"", &TRAILER.replace(" 0 - ", " 3 - ")),
-        Output::Bomb => packed(&vec![0; 64 << 20], Compression::best()),
-        Output::Largest => whole(payload, &noise(LARGEST), TRAILER),
+    }
+    // At once, as a real host does: what it says takes a while to be made.
+    say(hello.as_bytes()).await?;
+    if matches!(output, Output::Hollow | Output::Endless) {
+        say(&HEAD).await?;
+        let hollow = [0, 0, 0, 0xff, 0xff].repeat(4096);
+        let piece = if output == Output::Hollow { hollow } else { stored(60_000) };
+        loop {
+            say(&piece).await?;
+        }
+    }
+    say(&stream(output, payload)).await?;
+    peer.end(*channel, 0).await
+}
+
+/// What is one stream and ends.
+fn stream(output: Output, payload: &Payload) -> Vec<u8> {
+    match output {
+        Output::Bomb => BOMB.clone(),
+        Output::Largest => packed(&[&NOISE[..], &trailer_of(payload, TRAILER)].concat(), Compression::none()),
         Output::NoStream => b"this is no stream".repeat(1000),
         Output::TwoStreams => [whole(payload, b"a 1\n", TRAILER), whole(payload, b"a 2\n", TRAILER)].concat(),
-        Output::Series => whole(payload, &series(), TRAILER),
+        Output::Series => whole(payload, &SERIES, TRAILER),
         Output::Evil => whole(payload, &words(&payload.name), TRAILER),
         Output::EvilBoot => whole(payload, b"a 1\n", &TRAILER.replace("c0ffee01", &evil().replace(' ', "_"))),
         Output::EvilLack => {
             whole(payload, b"a 1\n", &TRAILER.replace("c0ffee01 -", "c0ffee01 ,1=\u{1b}[31m"))
         }
-    };
-    say(hello.as_bytes()).await?;
-    say(&stream).await?;
-    peer.end(*channel, 0).await
+        Output::EvilFailure => whole(payload, b"", &TRAILER.replace(" 0 - ", " 3 - ")),
+        Output::EvilRefusal | Output::Chatter | Output::Hollow | Output::Endless => Vec::new(),
+    }
 }
+
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| packed(&vec![0; 64 << 20], Compression::best()));
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| noise(LARGEST));
+static SERIES: LazyLock<Vec<u8>> = LazyLock::new(series);
 
 /// What every gzip stream begins with.
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
@@ -116,8 +128,11 @@ fn packed(bytes: &[u8], level: Compression) -> Vec<u8> {
 
 /// Output and trailer as the supervisor would have sent them.
 fn whole(payload: &Payload, output: &[u8], trailer: &str) -> Vec<u8> {
-    let trailer = format!("\ndropsonde/1 {} {trailer}\n", payload.nonce);
-    packed(&[output, trailer.as_bytes()].concat(), Compression::fast())
+    packed(&[output, &trailer_of(payload, trailer)].concat(), Compression::fast())
+}
+
+fn trailer_of(payload: &Payload, trailer: &str) -> Vec<u8> {
+    format!("\ndropsonde/1 {} {trailer}\n", payload.nonce).into_bytes()
 }
 
 /// 4 MiB of series, most of them too many.

@@ -243,7 +243,12 @@ async fn opening(play: Opening, peer: &mut Peer) -> io::Result<()> {
             let kinds = ["session", "x11", "forwarded-tcpip", "auth-agent@openssh.com", "\x1b[31m"];
             for number in 0_u32.. {
                 let kind = kinds[number as usize % kinds.len()];
-                let tail = [string("a"), vec![0, 0, 0, 1], string("b"), vec![0, 0, 0, 2]].concat();
+                let origin = [string("a"), vec![0, 0, 0, 1]].concat();
+                let tail = match kind {
+                    "x11" => origin,
+                    "forwarded-tcpip" => origin.repeat(2),
+                    _ => Vec::new(),
+                };
                 let (number, window) = (number.to_be_bytes(), [0xff; 4]);
                 let parts: [&[u8]; 5] = [&string(kind), &number, &window, &window, &tail];
                 peer.send(&message(msg::CHANNEL_OPEN, &parts)).await?;

@@ -3,7 +3,6 @@
 //! nothing that any of them says reaches a person or a program as it is.
 
 use dropsonde::render::is_unprintable;
-use serde_json::Value;
 
 use super::cast::{Cast, run_with};
 use super::outputs::Output;
@@ -17,8 +16,8 @@ const BESIDE: u64 = 192 << 20;
 
 const HONEST: usize = 20;
 
-/// Half a megabyte that no compression makes small, and an end.
-const NOISE: &str = "head -c 200000 /dev/urandom | od -An -v -tx1; echo end";
+/// A hundred kilobytes and more that no compression makes small, and an end.
+const NOISE: &str = "head -c 50000 /dev/urandom | od -An -v -tx1; echo end";
 
 /// Long enough for honest hosts on a busy machine, short enough to wait for.
 const LIMITS: [&str; 10] = [
@@ -28,7 +27,7 @@ const LIMITS: [&str; 10] = [
     "limits.key_exchange_timeout=8s",
     "limits.auth_timeout=8s",
     "limits.channel_timeout=8s",
-    "limits.first_byte_timeout=10s",
+    "limits.first_byte_timeout=8s",
     "limits.idle_timeout=4s",
     "limits.close_timeout=2s",
     "limits.visit_timeout=40s",
@@ -41,11 +40,10 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(mut program: Program) -> Self {
         let sshd = Sshd::start(Setup::default());
-        let mut program = Program::alone();
         program.hosts(&format!("good[01-{HONEST}]"), &sshd);
-        program.probe("noise", NOISE, "format = \"text\"\nmax_output = \"4MiB\"\ntimeout = \"8s\"");
+        program.probe("noise", NOISE, "format = \"text\"\nmax_output = \"4MiB\"\ntimeout = \"6s\"");
         Self { program, cast: Cast::new(), sshd }
     }
 
@@ -80,7 +78,8 @@ pub(super) fn harmless(text: &str, what: &str) {
 
 /// Every host with its play has that outcome, in these words.
 fn each_ends(plays: &[(&str, Play, &str, &str)]) {
-    let mut stage = Stage::new();
+    // Floods take the time from under the deadlines of others.
+    let mut stage = Stage::new(Program::alone());
     for (name, play, ..) in plays {
         stage.add(name, *play);
     }
@@ -138,13 +137,13 @@ fn servers_that_are_hostile_when_a_channel_is_opened() {
     let opening = Play::Opening;
     each_ends(&[
         ("refusal", opening(Opening::EvilRefusal), "incomplete", "refused a channel"),
-        ("no_packet", opening(Opening::NoPacket), "incomplete", ""),
+        ("no_packet", opening(Opening::NoPacket), "incomplete", "broke the SSH protocol"),
         ("tiny_packets", opening(Opening::TinyPackets), "timed_out", "first byte"),
-        ("no_window", opening(Opening::NoWindow), "incomplete", "connection was lost"),
+        ("no_window", opening(Opening::NoWindow), "incomplete", "broke the SSH protocol"),
         ("window_overflows", opening(Opening::WindowOverflows), "timed_out", "first byte"),
-        ("another_channel", opening(Opening::AnotherChannel), "incomplete", ""),
+        ("another_channel", opening(Opening::AnotherChannel), "incomplete", "broke the SSH protocol"),
         ("granted_twice", opening(Opening::GrantedTwice), "timed_out", "first byte"),
-        ("channels", opening(Opening::Channels), "incomplete", "connection was lost"),
+        ("channels", opening(Opening::Channels), "timed_out", "open channel"),
         ("globals", opening(Opening::Globals), "timed_out", "open channel"),
     ]);
 }
@@ -165,7 +164,7 @@ fn servers_that_are_hostile_while_a_command_runs() {
         ("after_the_end", running(Running::AfterTheEnd), "timed_out|incomplete", ""),
         ("adjusts", running(Running::Adjusts), "timed_out|incomplete", ""),
         ("ignores", running(Running::Ignores), "timed_out|incomplete", ""),
-        ("rekeys", running(Running::Rekeys), "incomplete", ""),
+        ("rekeys", running(Running::Rekeys), "incomplete", "broke the SSH protocol"),
         ("rekeys_and_stops", running(Running::RekeysAndStops), "timed_out", "first byte"),
         ("goodbye", running(Running::EvilGoodbye), "incomplete", "disconnected"),
     ]);
@@ -175,7 +174,7 @@ fn servers_that_are_hostile_while_a_command_runs() {
 /// bombs and never stop.
 #[test]
 fn hosts_that_send_all_they_can_share_what_memory_there_is() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(Program::new());
     for n in 0..40 {
         stage.add(&format!("largest{n:02}"), Play::Output(Output::Largest));
     }
@@ -198,19 +197,18 @@ fn hosts_that_send_all_they_can_share_what_memory_there_is() {
             swept.ended((&format!("{kind}{n}"), "noise"), outcome, &[words]);
         }
     }
-    let largest = (0..40).map(|n| swept.reading(&format!("largest{n:02}"), "noise"));
-    let (whole, cut): (Vec<Value>, Vec<Value>) = largest.partition(|reading| reading["outcome"] == "ok");
-    // How many fit depends on how fast they are written; none is kept from being what it is.
-    eprintln!("{} of 40 whole", whole.len());
-    assert!(cut.iter().all(|reading| {
+    // How many fit depends on how fast they are written. The others are cut, and told why.
+    for n in 0..40 {
+        let reading = swept.reading(&format!("largest{n:02}"), "noise");
         let detail = reading["detail"].as_str().unwrap_or_default();
-        reading["outcome"] == "truncated" && detail.contains("limits.max_memory of 64MiB")
-    }));
+        let is_cut = reading["outcome"] == "truncated" && detail.contains("limits.max_memory of 64MiB");
+        assert!(is_cut || reading["outcome"] == "ok", "{reading}");
+    }
 }
 
 #[test]
 fn series_without_end_are_cut_and_take_no_more_memory() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(Program::new());
     for n in 0..20 {
         stage.add(&format!("series{n:02}"), Play::Output(Output::Series));
     }

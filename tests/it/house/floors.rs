@@ -20,9 +20,15 @@ const PURE: usize = 1;
 /// Those above them that do as little: they only put together what lower floors made.
 const PURE_ABOVE: [&str; 1] = ["report"];
 
-/// Neighbours on a floor that may be used: settings hold an inventory, whose lists may be fetched.
-const NEIGHBOURS: [(&str, &str); 4] =
-    [("config", "inventory"), ("config", "http"), ("inventory", "http"), ("inventory", "openssh")];
+/// Neighbours on a floor that may be used: settings hold an inventory, whose lists may be fetched, and are kept
+/// as the store keeps its files.
+const NEIGHBOURS: [(&str, &str); 5] = [
+    ("config", "inventory"),
+    ("config", "http"),
+    ("inventory", "http"),
+    ("inventory", "openssh"),
+    ("inventory", "store"),
+];
 
 /// What only one module may name.
 const DOORS: [(&str, &[&str]); 4] = [

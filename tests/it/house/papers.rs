@@ -37,8 +37,10 @@ fn commands(text: &str) -> Vec<(String, Shown)> {
             found.extend(spans.map(|span| (span.to_owned(), Shown::Named)));
         }
     }
-    let direct =
-        |(line, shown): (String, Shown)| (line.replace("cargo run --release -- ", "dropsonde "), shown);
+    let direct = |(line, shown): (String, Shown)| {
+        let line = line.replace("cargo run --release -- ", "dropsonde ");
+        (line.trim_start_matches("sudo -u dropsonde ").to_owned(), shown)
+    };
     found.into_iter().map(direct).filter(|(line, _)| line.starts_with("dropsonde ")).collect()
 }
 

@@ -54,6 +54,23 @@ fn exposure(name: &str, drop_in: Option<&str>) -> f64 {
     level.parse().unwrap()
 }
 
+/// Where each drop-in may be put.
+const DROP_INS: &[(&str, &[&str])] = &[
+    ("metrics.conf", &["dropsonde.service", "dropsonde-sweep@.service"]),
+    ("probe-itself.conf", &["dropsonde.service"]),
+];
+
+#[test]
+fn every_drop_in_is_verified() {
+    let there: Vec<String> = sources("systemd", "conf")
+        .into_iter()
+        .map(|it| it.path)
+        .filter(|path| !path.contains(".d/"))
+        .collect();
+    let known: Vec<String> = DROP_INS.iter().map(|(name, _)| format!("systemd/{name}")).collect();
+    assert_eq!(there, known);
+}
+
 #[test]
 fn systemd_takes_the_units_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
@@ -66,6 +83,13 @@ fn systemd_takes_the_units_as_they_are() {
         names.push(dir.path().join(name));
     }
     assert_eq!(names.len(), 3);
+    for (drop_in, services) in DROP_INS {
+        for service in *services {
+            let folder = dir.path().join(format!("{}.d", service.replace("@.", "@hourly.")));
+            fs::create_dir_all(&folder).unwrap();
+            fs::copy(Path::new(ROOT).join("systemd").join(drop_in), folder.join(drop_in)).unwrap();
+        }
+    }
     let output = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
         .args(&names)
@@ -113,6 +137,8 @@ fn services_are_closed_alike_and_a_drop_in_opens_little() {
     }
     let opened = exposure("dropsonde.service", Some("probe-itself.conf"));
     assert!(opened <= 2.0, "{opened}");
+    let writes = exposure("dropsonde.service", Some("metrics.conf"));
+    assert!(writes <= 1.5, "{writes}");
 }
 
 /// In an empty root: nothing of this machine is changed, and nothing of it helps.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use dropsonde::collect::clock::Clocks;
 use dropsonde::collect::keep::upkeep;
 use dropsonde::collect::{Options, Recorder, Stop};
 use dropsonde::config::Retention;
@@ -108,14 +109,14 @@ fn the_oldest_go_for_room_only_where_that_is_allowed() {
     let disk = Disk::new("8m");
     let root = disk.path();
     let sweeps = hours(root, NOW - 3_600, 12, 60);
-    let now = CollectorTime::from_unix_s(NOW);
+    let now = clocks(0);
     let wary = Retention { low_space: ByteSize(1 << 30), ..for_ever() };
     disk.crowd(400 << 10);
-    let said = upkeep(root, &wary, now, &Stop::default()).unwrap();
+    let said = upkeep(root, &wary, &now, &Stop::default()).unwrap();
     assert!(said.low, "{said:?}");
     assert_eq!(kept(root), [Kept::Raw; 12]);
     let allowed = Retention { prune_when_low: true, ..wary };
-    let done = upkeep(root, &allowed, now, &Stop::default()).unwrap();
+    let done = upkeep(root, &allowed, &now, &Stop::default()).unwrap();
     assert!(!done.low && done.space.free_bytes >= done.space.total_bytes / 10, "{done:?}");
     let left = kept(root);
     assert_eq!(*left.last().unwrap(), Kept::Raw);
@@ -127,10 +128,31 @@ fn the_oldest_go_for_room_only_where_that_is_allowed() {
     assert_reindex_is_identical(root);
     // So little that all but the newest must go.
     disk.crowd(150 << 10);
-    let done = upkeep(root, &allowed, now, &Stop::default()).unwrap();
+    let done = upkeep(root, &allowed, &now, &Stop::default()).unwrap();
     assert!(done.low, "{done:?}");
     assert_eq!(StateDir::at(root).sweeps().unwrap(), sweeps[11..]);
     assert_clean(root);
+}
+
+#[test]
+fn room_is_made_though_a_tar_is_missing() {
+    let disk = Disk::new("8m");
+    let root = disk.path();
+    let sweeps = hours(root, NOW - 3_600, 12, 60);
+    std::fs::remove_file(StateDir::at(root).tar(&sweeps[0])).unwrap();
+    let allowed = Retention { low_space: ByteSize(1 << 30), prune_when_low: true, ..for_ever() };
+    disk.crowd(400 << 10);
+    let done = upkeep(root, &allowed, &clocks(0), &Stop::default()).unwrap();
+    assert!(!done.low, "{done:?}");
+    let warnings = done.warnings();
+    let said = format!("sweep {} is due and was not pruned: its tar is missing", sweeps[0]);
+    assert!(warnings.iter().any(|warning| warning.contains(&said)), "{warnings:?}");
+}
+
+/// So many days after [`NOW`] by the wall, on a machine that has been on for as long.
+fn clocks(days: u64) -> Clocks {
+    let wall = CollectorTime::from_unix_s(NOW + days as i64 * DAY);
+    Clocks { wall, steady: std::time::Duration::from_secs(1_000 + days * DAY as u64), boot: "1".to_owned() }
 }
 
 #[test]
@@ -139,20 +161,32 @@ fn once_a_day_what_is_due_goes_and_a_clock_gone_wild_takes_nothing() {
     let root = folder.path();
     let sweeps = hours(root, NOW - 3_600, 3, 3);
     let retention = Retention { raw: days(30), samples: days(60), ..for_ever() };
-    let at = |days: i64| CollectorTime::from_unix_s(NOW + days * DAY);
-    let pruned = |days: i64| upkeep(root, &retention, at(days), &Stop::default()).unwrap().pruned;
-    assert!(pruned(0).is_some());
-    assert!(pruned(0).is_none(), "twice a day");
-    // A year later by a clock that no sweep has seen.
-    let done = pruned(400).unwrap();
-    assert_eq!((done.thinned, done.dropped), (0, 0), "{done:?}");
-    // And back.
-    assert!(pruned(1).is_some());
-    block_on(async {
-        let recorder = open(root);
-        past_sweep(&recorder, NOW + 40 * DAY, 3).await;
-        recorder.close().await.unwrap();
-    });
-    assert_eq!(pruned(40).unwrap().thinned, 3);
-    assert_eq!(kept(root).len(), sweeps.len() + 1);
+    let at = |clocks: &Clocks| upkeep(root, &retention, clocks, &Stop::default()).unwrap();
+    assert!(at(&clocks(0)).pruned.is_some());
+    assert!(at(&clocks(0)).pruned.is_none(), "twice a day");
+    // A year later by the wall, and sweeps are made by it, day after day.
+    let ahead = |hours: u64| {
+        let lived = clocks(1).steady + std::time::Duration::from_secs(hours * 3_600);
+        let wall = CollectorTime::from_unix_s(NOW + 400 * DAY + hours as i64 * 3_600);
+        Clocks { wall, steady: lived, boot: "1".to_owned() }
+    };
+    assert!(at(&clocks(1)).doubt.is_none());
+    for hours in [0, 1, 20, 40] {
+        block_on(async {
+            let recorder = open(root);
+            past_sweep(&recorder, NOW + 400 * DAY + hours as i64 * 3_600, 3).await;
+            recorder.close().await.unwrap();
+        });
+        let done = at(&ahead(hours));
+        assert!(done.pruned.is_none() && done.doubt.is_some() == (hours == 0), "{hours}: {done:?}");
+    }
+    assert_eq!(kept(root), [Kept::Raw; 7]);
+    // And back: what is due by the right time goes, and what has a wrong one with it.
+    assert!(at(&clocks(3)).pruned.is_some());
+    assert_eq!(at(&clocks(40)).pruned.unwrap().thinned, 7);
+    assert_eq!(kept(root).len(), sweeps.len() + 4);
+    // Two days by another time: it has really become that late.
+    assert!(at(&ahead(41)).pruned.is_none());
+    let done = at(&ahead(41 + 49)).pruned.unwrap();
+    assert_eq!(done.dropped, 3, "{done:?}");
 }

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use dropsonde::config::Retention;
 use dropsonde::model::Kept;
+use dropsonde::store::StateDir;
 use serde_json::Value;
 
 use super::build::*;
@@ -48,4 +49,55 @@ fn a_dry_run_says_what_the_real_one_does() {
     assert_eq!(kept(root), []);
     assert_clean(root);
     assert_eq!(Retention::default().samples, days(365));
+}
+
+#[test]
+fn a_tar_that_is_missing_or_cannot_be_read_is_told_and_holds_up_no_other() {
+    let folder = memory_folder();
+    let root = folder.path();
+    let sweeps = hours(root, NOW - 20_000 * 3_600, 8, 3);
+    let tar = |at: usize| StateDir::at(root).tar(&sweeps[at]);
+    std::fs::remove_file(tar(2)).unwrap();
+    std::fs::remove_file(tar(5)).unwrap();
+    std::fs::create_dir(tar(5)).unwrap();
+    let keep = ["prune", "--set", "retention.samples=9000d", "--set", "retention.downsample_after=9000d"];
+    let thin = [&keep[..], &["--set", "retention.raw=0s"]].concat();
+    let (code, text) = run(root, &thin);
+    assert!(code == 1 && text.contains("6 without their bytes now"), "{code} {text}");
+    assert!(text.contains(&format!("kept back: sweep {} is due and stays: its tar is missing", sweeps[2])));
+    assert!(text.contains(&format!("kept back: sweep {} is due and stays: ", sweeps[5])), "{text}");
+    let (code, json) = run(root, &[&thin[..], &["--json"]].concat());
+    let again: Value = serde_json::from_str(&json).unwrap();
+    let kept_back = again["done"]["kept_back"].as_array().unwrap();
+    let kept_back: Vec<&str> = kept_back.iter().map(|it| it["sweep"].as_str().unwrap()).collect();
+    assert_eq!((code, kept_back), (1, vec![sweeps[2].as_str(), sweeps[5].as_str()]), "{json}");
+    // Neither shares its numbers with others, and that is told as well.
+    let merge = ["prune", "--set", "retention.samples=9000d", "--set", "retention.raw=0s"];
+    let (code, text) = run(root, &merge);
+    assert!(code == 1 && text.contains("its tar is missing"), "{code} {text}");
+    // Its whole time is over: a missing one goes, and nothing at all is left.
+    std::fs::remove_dir(tar(5)).unwrap();
+    let (code, text) = run(root, &["prune"]);
+    assert!(code == 0 && text.contains("8 sweeps dropped"), "{code} {text}");
+    assert_eq!(kept(root), []);
+    assert_clean(root);
+}
+
+#[test]
+fn a_dry_run_names_the_limit_that_is_passed() {
+    let folder = memory_folder();
+    let root = folder.path();
+    hours(root, NOW - 20_000 * 3_600, 6, 3);
+    let due = |set: &[&str]| {
+        let set = set.iter().flat_map(|set| ["--set", set]);
+        let ages = ["--set", "retention.raw=9000d", "--set", "retention.downsample_after=9000d"];
+        let all = ["prune", "--dry-run", "--set", "retention.samples=9000d"];
+        run(root, &all.into_iter().chain(ages).chain(set).collect::<Vec<_>>()).1
+    };
+    let text = due(&["retention.raw_size=1KiB"]);
+    assert!(text.contains("(retention.raw_size = 1KiB)") && !text.contains("9000d"), "{text}");
+    let text = due(&["retention.samples_size=1KiB"]);
+    assert!(text.contains("5 sweeps would go") && text.contains("(retention.samples_size = 1KiB)"), "{text}");
+    let text = due(&["retention.raw=1d", "retention.raw_size=1KiB"]);
+    assert!(text.contains("(retention.raw = 1d)"), "{text}");
 }

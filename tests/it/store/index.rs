@@ -245,3 +245,37 @@ fn a_reindex_does_not_disturb_a_collector_at_work() {
     assert_clean(folder.path());
     assert_reindex_is_identical(folder.path());
 }
+
+/// Each that opens a state directory finishes what it finds unfinished in the index, beside whoever is at it.
+#[test]
+fn several_collectors_finish_the_same_sweep_beside_each_other() {
+    let folder = memory_folder();
+    let root = folder.path();
+    block_on(async { open(root).close().await.unwrap() });
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    block_on(async { open(root).close().await.unwrap() });
+                }
+            });
+        }
+        block_on(async {
+            let recorder = open(root);
+            for n in 0..60 {
+                let hosts = hosts(40);
+                let handle =
+                    recorder.begin(plan(n, START_S + i64::from(n), &hosts), vec![probe()]).await.unwrap();
+                for host in &hosts {
+                    record(&handle, host, &Said::simple(START_S, 5.0)).await;
+                }
+                let finished = handle.finish(end()).await.unwrap();
+                assert!(finished.unindexed.is_none(), "{n}: {:?}", finished.unindexed);
+            }
+            recorder.close().await.unwrap();
+        });
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_clean(root);
+}

@@ -59,16 +59,22 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$n/dev/pts"
 ln -s pts/ptmx "$n/dev/ptmx"
 mount -t tmpfs -o mode=1777 tmpfs "$n/dev/shm"
 ln -s /proc/self/fd "$n/dev/fd"
-touch "$n/usr/bin/dropsonde"
-mount --bind "$program" "$n/usr/bin/dropsonde"
 rm -rf "$n/etc/systemd/system" "$n/var/lib/dropsonde" "$n/etc/dropsonde" "$n/var/log/journal"
-mkdir -p "$n/etc/systemd/system" "$n/etc/dropsonde"
+mkdir -p "$n/etc/systemd/system"
 : > "$n/etc/fstab"
 : > "$n/etc/machine-id"
-cp "$units"/*.service "$units"/*.timer "$n/etc/systemd/system/"
-cp "$units"/sysusers.d/*.conf "$n/usr/lib/sysusers.d/"
-cp "$units"/tmpfiles.d/*.conf "$n/usr/lib/tmpfiles.d/"
-cp -r "$dir/etc/." "$n/etc/dropsonde/"
+if [ -d "$dir/sources" ]; then
+    rm -f "$n/usr/bin/dropsonde"
+    cp -r "$dir/sources" "$n/root/sources"
+else
+    touch "$n/usr/bin/dropsonde"
+    mount --bind "$program" "$n/usr/bin/dropsonde"
+    mkdir "$n/etc/dropsonde"
+    cp "$units"/*.service "$units"/*.timer "$n/etc/systemd/system/"
+    cp "$units"/sysusers.d/*.conf "$n/usr/lib/sysusers.d/"
+    cp "$units"/tmpfiles.d/*.conf "$n/usr/lib/tmpfiles.d/"
+    cp -r "$dir/etc/." "$n/etc/dropsonde/"
+fi
 for unit in $masked; do ln -s /dev/null "$n/etc/systemd/system/$unit"; done
 printf '[Unit]\nDescription=a test\nRequires=basic.target\nAfter=basic.target\n' > "$n/etc/systemd/system/trial.target"
 mkdir "$n/old"
@@ -84,13 +90,33 @@ exec env -i container=trial PATH=/usr/sbin:/usr/bin:/sbin:/bin /usr/lib/systemd/
 impl Machine {
     /// Boots, with a configuration and the key and known_hosts of `fleet` in /etc/dropsonde.
     pub fn boot(fleet: &Sshd, config: &str) -> Self {
+        Self::start(fleet, |dir| {
+            let etc = dir.join("etc");
+            fs::create_dir(&etc).expect("mkdir");
+            fs::write(etc.join("config.toml"), config).expect("config.toml");
+            fs::copy(fleet.identity(), etc.join("ssh_key")).expect("the key");
+            fs::copy(fleet.known_hosts(), etc.join("known_hosts")).expect("known_hosts");
+            fs::set_permissions(etc.join("ssh_key"), fs::Permissions::from_mode(0o600)).expect("chmod");
+        })
+    }
+
+    /// Boots with nothing installed: the sources as they are after a build are in /root/sources.
+    pub fn bare(fleet: &Sshd) -> Self {
+        Self::start(fleet, |dir| {
+            let (here, sources) = (Path::new(env!("CARGO_MANIFEST_DIR")), dir.join("sources"));
+            fs::create_dir_all(sources.join("target/release")).expect("mkdir");
+            fs::copy(here.join("config.example.toml"), sources.join("config.example.toml")).expect("a copy");
+            let run = |command: &mut Command| assert!(command.status().expect("a tool").success());
+            run(Command::new("cp").arg("-r").arg(here.join("systemd")).arg(&sources));
+            // The machine's files are in memory.
+            let program = sources.join("target/release/dropsonde");
+            run(Command::new("strip").arg("-o").arg(program).arg(env!("CARGO_BIN_EXE_dropsonde")));
+        })
+    }
+
+    fn start(fleet: &Sshd, prepare: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::Builder::new().prefix("dropsonde-machine.").tempdir().expect("a folder");
-        let etc = dir.path().join("etc");
-        fs::create_dir(&etc).expect("mkdir");
-        fs::write(etc.join("config.toml"), config).expect("config.toml");
-        fs::copy(fleet.identity(), etc.join("ssh_key")).expect("the key");
-        fs::copy(fleet.known_hosts(), etc.join("known_hosts")).expect("known_hosts");
-        fs::set_permissions(etc.join("ssh_key"), fs::Permissions::from_mode(0o600)).expect("chmod");
+        prepare(dir.path());
         fs::write(dir.path().join("name"), cgroup(dir.path())).expect("a name");
         fs::write(dir.path().join("cgroup.sh"), CGROUP).expect("a script");
         fs::write(dir.path().join("boot.sh"), BOOT).expect("a script");
@@ -115,7 +141,9 @@ impl Machine {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.arg("--target").arg(self.init.to_string());
-        command.args(["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd", "--"]).args(words);
+        command
+            .args(["--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd", "--"])
+            .args(words);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
         command
     }

@@ -169,7 +169,7 @@ impl Peer {
         let random = SystemRandom::new();
         let private = EphemeralPrivateKey::generate(&X25519, &random).expect("a key");
         let public = private.compute_public_key().expect("its public half");
-        let shared = agree_ephemeral(private, &UnparsedPublicKey::new(&X25519, init), |shared| mpint(shared));
+        let shared = agree_ephemeral(private, &UnparsedPublicKey::new(&X25519, init), mpint);
         let shared = shared.expect("a shared secret");
         let hashed = [
             string(&self.client_version),

@@ -161,6 +161,28 @@ fn a_sweep_that_never_began_has_failed_once_the_book_has_gone_on() {
 }
 
 #[test]
+fn what_failed_is_not_missed_as_well() {
+    let (_sshd, program) = program("0 * * * *", "0.1");
+    program.run(&["sweep", "--probe", "hello"]).expect(0, &[]);
+    let swept = program.sweeps().remove(0);
+    decided(&program, 3, Fate::Ran { sweep: swept, late: false });
+    // The disk was full, and is not any more when the next daemon starts.
+    let failed = |hour: i64| {
+        let sweep = SweepId::new(&format!("20200101T00000{hour}Z-00000000")).unwrap();
+        decided(&program, hour, Fate::Failed { sweep, why: "the disk is full".to_owned() })
+    };
+    let due = [2, 1, 0].map(failed);
+    let daemon = Daemon::start(&program, &[]);
+    daemon.wait_for_notice("STATUS=next: often at ");
+    let log = daemon.stop();
+    let ticks = book(&program);
+    assert!(!log.contains("missed") && !log.contains("late"), "{log}");
+    assert!(ticks[1..4].iter().map(|tick| tick.due).eq(due), "{ticks:#?}");
+    // Each has one fate.
+    assert_no_gap(&ticks, &Timetable::parse("0 * * * *", "UTC").unwrap());
+}
+
+#[test]
 fn killed_in_the_middle_it_goes_on_with_the_next_tick() {
     let (sshd, program) = program("0 * * * *", "40");
     decided(&program, 1, Fate::Skipped { why: "a test".to_owned() });

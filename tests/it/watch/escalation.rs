@@ -1,5 +1,8 @@
 //! Dear probes go where a cheap one saw trouble, nowhere else, and not too often.
 
+use std::time::{Duration, Instant};
+
+use dropsonde::collect::clock;
 use serde_json::{Value, json};
 
 use super::Fleet;
@@ -71,6 +74,29 @@ fn cooldown_and_budget_outlive_the_process_and_the_worst_goes_first() {
     std::fs::write(fleet.program.state().join("escalations.json"), "{").unwrap();
     let said = ["nothing is escalated, because what was spent is not known", "escalations.json"];
     assert_eq!(sweep(&fleet, &said), Vec::<Value>::new());
+}
+
+#[test]
+fn a_visit_that_a_wrong_clock_dated_ahead_cools_down_in_its_time() {
+    let mut fleet = Fleet::new(&["a", "b"]);
+    fleet.program.configure(&format!("{RULE}\ncooldown = \"6s\""));
+    fleet.load("b", "9");
+    fleet.program.run(&["sweep", "--probe", "load"]).expect(0, &[]);
+    let at_ns = clock::now().unix_ns() + 40 * 86_400 * 1_000_000_000;
+    let visits = json!({"schema": 1, "visits": [{"rule": "hello_value > 5", "host": "b", "at_ns": at_ns}]});
+    std::fs::write(fleet.program.state().join("escalations.json"), visits.to_string()).unwrap();
+    // As if it had just been.
+    let ran = fleet.program.run(&["sweep", "hourly", "--json"]);
+    ran.expect(0, &["goes to no host: 1 visited within its cooldown"]);
+    let limit = Instant::now() + Duration::from_secs(90);
+    loop {
+        let ran = fleet.program.run(&["sweep", "hourly", "--json"]);
+        if ran.json()["escalated"].as_array().is_some_and(|escalated| !escalated.is_empty()) {
+            break;
+        }
+        assert!(Instant::now() < limit, "it never cools down: {ran:#?}");
+    }
+    assert_eq!((fleet.visits("a"), fleet.visits("b")), (0, 1));
 }
 
 #[test]

@@ -3,7 +3,12 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
+use dropsonde::collect::Stop;
+use dropsonde::model::{CollectorTime, OwnAlert};
+use dropsonde::watch::{Courier, Trouble, Unkept, raise};
 use serde_json::json;
 
 use super::Fleet;
@@ -137,4 +142,34 @@ fn a_timers_sweep_on_a_read_only_disk_tells_it_each_time() {
     disk.remount("rw");
     fleet.program.run(&["sweep", "often"]).expect(0, &[]);
     assert_eq!(states(&place.taken()), ["firing"; 2]);
+}
+
+/// A message that was queued while there was room: it is sent, and cannot be taken off the queue.
+#[tokio::test]
+async fn a_full_disk_makes_no_message_come_twice() {
+    let place = Place::reserve();
+    let (fleet, disk) = fleet(&place);
+    disk.free();
+    let settings = fleet.settings();
+    let alert = OwnAlert::SweepFailed;
+    let trouble = Trouble { alert, schedule: "often".to_owned(), detail: "a test".to_owned() };
+    let now = CollectorTime::from_unix_s(chrono::Utc::now().timestamp());
+    raise(&settings, &[trouble], now, &Unkept::default()).unwrap();
+    let courier = Courier::new(&settings, None);
+    // The lock's file is there from then on.
+    assert_eq!(courier.deliver(Duration::ZERO).await.unwrap().waiting, 1);
+    let _server = place.open(TAKES);
+    disk.fill();
+    for _ in 0..3 {
+        let delivery = courier.deliver(Duration::from_secs(60)).await.unwrap();
+        assert_eq!((delivery.waiting, place.taken().len()), (0, 1), "{delivery:?}");
+    }
+    assert_eq!(dropsonde::watch::alerts::book(&settings.state_dir).unwrap().queue.len(), 1);
+    disk.free();
+    courier.deliver(Duration::ZERO).await.unwrap();
+    let stop = Stop::default();
+    stop.finish();
+    courier.run(&stop, Arc::default()).await.unwrap();
+    let book = dropsonde::watch::alerts::book(&settings.state_dir).unwrap();
+    assert_eq!((book.queue.len(), book.delivered, place.taken().len()), (0, 1, 1));
 }
