@@ -136,12 +136,6 @@ impl Reading<'_> {
         (!settings.is_empty()).then_some(paths)
     }
 
-    /// Whether `UserKnownHostsFile` is there and says `none`.
-    pub fn has_no_own_known_hosts(&self) -> bool {
-        let settings = self.answer.all("UserKnownHostsFile");
-        !settings.is_empty() && settings.iter().flat_map(|it| &it.values).all(|value| is_none(value))
-    }
-
     /// A path with `~`, tokens and variables replaced. A relative one starts where ssh's would: at the
     /// working directory.
     pub fn path(&self, written: &str) -> Result<PathBuf, String> {
@@ -158,6 +152,12 @@ impl Reading<'_> {
             user => self.world.home_of(user).ok_or_else(|| format!("there is no user {user}"))?,
         };
         Ok(format!("{}/{}", home.trim_end_matches('/'), below.trim_start_matches('/')))
+    }
+
+    /// Whether `UserKnownHostsFile` is there and says `none`.
+    pub fn has_no_own_known_hosts(&self) -> bool {
+        let settings = self.answer.all("UserKnownHostsFile");
+        !settings.is_empty() && settings.iter().flat_map(|it| &it.values).all(|value| is_none(value))
     }
 }
 

@@ -105,11 +105,11 @@ impl Settler<'_> {
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
         let mut options = reading.options();
+        options.has_no_own_known_hosts =
+            consult.said.known_hosts.is_none() && reading.has_no_own_known_hosts();
         let mut settled = Host { consult: None, ..host.clone() };
         self.places(&mut settled, consult, &mut reading);
         self.files(&mut settled, consult, &mut reading);
-        options.has_no_own_known_hosts =
-            consult.said.known_hosts.is_none() && reading.has_no_own_known_hosts();
         path.push(query.destination.to_owned());
         options.proxy = match &consult.jump {
             Some(written) => self.said_jump(host, (consult, written), &mut reading, path),
