@@ -206,7 +206,7 @@ fn raw_request(sshd: &Sshd, job: &Job, bytes: &[u8]) {
     let mut client = job.connect(sshd);
     client.stdin.take().expect("stdin").write_all(bytes).expect("write");
     let _ = job.decode(&mut client);
-    job.assert_gone("a request without its end", Duration::from_secs(10));
+    job.assert_gone("a request without its end", Duration::from_secs(30));
 }
 
 fn half_a_request(sshd: &Sshd) {
@@ -270,7 +270,7 @@ fn a_refusing_sudo_is_a_denial_and_a_willing_one_is_root() {
         let decoded = job.over(&sshd);
         assert_eq!(decoded.outcome, outcome, "{:?}", decoded.detail);
         assert!(decoded.detail.unwrap_or_default().contains(words), "{script}");
-        job.assert_gone("under sudo", Duration::from_secs(5));
+        job.assert_gone("under sudo", Duration::from_secs(30));
     };
     check("echo 'sudo: a password is required' >&2; exit 1", Outcome::Denied, "NOPASSWD");
     // As sudo does: it waits for the command, in the same process group.

@@ -69,7 +69,7 @@ fn a_tail_torn_at_any_byte_costs_only_what_is_not_whole() {
                 _ => None,
             });
             // Padding that should be zero is whole without having been written.
-            let (kept, skipped) = closed.unwrap();
+            let (kept, skipped) = closed.unwrap_or_else(|| panic!("{cut} {zeros}: {recovered:?}"));
             assert!(kept == whole || zeros && kept == whole + 1, "{cut} {zeros}: {recovered:?}");
             assert_eq!(skipped, 4 - kept, "{cut}: {recovered:?}");
             assert_eq!(number(folder.path(), "SELECT count(*) FROM v_reading"), 4);
