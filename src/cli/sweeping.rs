@@ -70,8 +70,12 @@ pub fn open_recorder(context: &Context, state: &Path, retention: &Retention) -> 
     Ok(recorder)
 }
 
-/// Other programs' lists of hosts, for the day when they cannot be read.
-fn keep_inventories(settings: &Settings, state: &Path) {
+/// Other programs' lists of hosts, for the day when they cannot be read. A list that is believed to be empty
+/// is kept as well, though it leaves nobody to visit: else the next failure would bring the old hosts back.
+pub fn keep_inventories(settings: &Settings, state: &Path) {
+    if settings.inventories.is_empty() || !state.is_dir() {
+        return;
+    }
     let answers: Vec<Answer> = settings.inventories.iter().map(|one| one.answer.clone()).collect();
     if let Err(error) = inventory::keep(state, &answers) {
         tracing::warn!(%error, "the lists of hosts are not kept");

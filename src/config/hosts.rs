@@ -45,7 +45,7 @@ pub(crate) struct Written {
     port: Option<u16>,
     pub(super) user: Option<String>,
     labels: Labels,
-    reach: Reach,
+    reach: Option<Reach>,
     pub(super) root_by: Option<RootBy>,
     jump: Option<String>,
     identity_files: Option<Vec<PathBuf>>,
@@ -65,8 +65,8 @@ pub(crate) fn read_all(root: &Section<'_>, faults: &mut Faults) -> Vec<Written> 
 fn read(section: &Section<'_>, faults: &mut Faults) -> Option<Written> {
     let names = section.require::<String>("names", faults);
     let address = section.read::<String>("address", faults);
-    let reach = section.word("reach", &REACHES, faults).unwrap_or(Reach::Ssh);
-    if let (Reach::Local, Some(address)) = (reach, &address) {
+    let reach = section.word("reach", &REACHES, faults);
+    if let (Some(Reach::Local), Some(address)) = (reach, &address) {
         let fault = Fault::new(address.place.clone(), "a host with `reach = \"local\"` has no address");
         faults.push(fault.help("it is this machine; leave `address` out"));
     }
@@ -187,7 +187,7 @@ pub(crate) fn build(
     };
     let Merged { blocks, whence, named_by, mut remarks } = merge(&blocks, &answers, outright);
     let nobody = |(_, block): &(&Whence, &HostBlock)| {
-        block.user.is_none() && defaults.user.is_empty() && block.reach == Reach::Ssh
+        block.user.is_none() && defaults.user.is_empty() && block.reach != Some(Reach::Local)
     };
     if let Some((whence, _)) = whence.iter().zip(&blocks).find(nobody) {
         let fault = Fault::new(place(whence, written), "no user to log in as");

@@ -128,5 +128,43 @@ fn failed(error: reqwest::Error) -> HttpError {
         }
         cause = error.source();
     }
-    HttpError::Http(text)
+    HttpError::Http(plain(text))
+}
+
+/// What is wrong with a certificate, where rustls has only the name of its checker's error for it.
+fn plain(text: String) -> String {
+    const OPENING: &str = "Other(OtherError(";
+    let Some((before, rest)) = text.split_once(OPENING) else { return text };
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+    let name = &rest[..end];
+    let words = match name {
+        "CaUsedAsEndEntity" => "the server shows a CA's certificate as its own: give it one that the CA has \
+                                signed"
+            .to_owned(),
+        // CamelCase, as all of them are called.
+        name => name.chars().fold(String::new(), |mut words, letter| {
+            if letter.is_ascii_uppercase() && !words.is_empty() {
+                words.push(' ');
+            }
+            words.push(letter.to_ascii_lowercase());
+            words
+        }),
+    };
+    format!("{before}{words}{}", rest[end..].trim_start_matches([')', ']']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_certificates_fault_is_in_words() {
+        let check = |text: &str, expected: &str| assert_eq!(plain(text.to_owned()), expected);
+        check("connect: refused", "connect: refused");
+        check(
+            "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))",
+            "invalid peer certificate: the server shows a CA's certificate as its own: give it one that the CA has signed",
+        );
+        check("x: Other(OtherError(EmptyEkuExtension)): y", "x: empty eku extension: y");
+    }
 }

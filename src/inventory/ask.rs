@@ -1,5 +1,6 @@
 //! One source, asked once.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ansible;
-use super::fault::{Fault, Faults, Place};
+use super::fault::{Fault, Faults, Place, suggestion};
 use super::fleet::is_address;
 use super::found::{Found, FoundHost, host_name, is_label_value, is_user, label_name};
 use super::process::{Job, JobError, run};
@@ -15,7 +16,7 @@ use super::prometheus::{Mapping, Targets};
 use super::source::{HttpSd, Kind, Source};
 use super::text::{Cap, Text};
 use crate::http::{Call, StatusCode};
-use crate::model::HostName;
+use crate::model::{HostName, Reach};
 use crate::openssh::Machine;
 use crate::render::{Lines, escape, escape_bytes};
 use crate::select::{self, matches_mask};
@@ -123,7 +124,11 @@ async fn get(call: Call<'_>, most: usize) -> Result<Vec<u8>, String> {
     if status != StatusCode::OK {
         let said = escape_bytes(reply.start(200).await.trim_ascii(), Lines::Single).into_owned();
         let colon = if said.is_empty() { "" } else { ": " };
-        return Err(format!("it answered {status}{colon}{said}"));
+        let redirected = match status.is_redirection() {
+            true => " (redirects are not followed: give the address that this one leads to)",
+            false => "",
+        };
+        return Err(format!("it answered {status}{redirected}{colon}{said}"));
     }
     let kind = reply.header("content-type").unwrap_or_default().to_owned();
     // A page to log in is an answer with status 200, too.
@@ -149,7 +154,8 @@ fn printed(command: &[String], folder: &Path, timeout: Duration) -> Result<Found
     let name: Arc<str> = format!("output of {program}").into();
     let text = Text { file: name, folder: folder.to_owned(), text: out.into() };
     let json = text.text.trim_start().starts_with(['[', '{']);
-    let mut answer = Answer { text: &text, found: Found::default(), faults: Faults::default() };
+    let mut answer =
+        Answer { text: &text, found: Found::default(), positions: HashMap::new(), faults: Faults::default() };
     if json {
         match serde_json::from_str(&text.text) {
             Ok(value) => answer.json(&value),
@@ -164,8 +170,12 @@ fn printed(command: &[String], folder: &Path, timeout: Duration) -> Result<Found
 struct Answer<'a> {
     text: &'a Text,
     found: Found,
+    positions: HashMap<HostName, usize>,
     faults: Faults,
 }
+
+/// What an object may say of a host.
+const KEYS: [&str; 6] = ["name", "address", "port", "user", "labels", "reach"];
 
 impl Answer<'_> {
     /// A node set, and labels for its hosts: `web[01-04] role=web dc=eu`.
@@ -194,7 +204,7 @@ impl Answer<'_> {
         for name in names {
             if let Some(mut host) = self.named(&name, place.clone()) {
                 host.labels.clone_from(&labels);
-                self.found.hosts.push(host);
+                self.join(host);
             }
         }
     }
@@ -221,7 +231,7 @@ impl Answer<'_> {
             match item {
                 Value::String(name) => {
                     let host = self.named(name, Place::whole(&*self.text.file));
-                    self.found.hosts.extend(host);
+                    host.into_iter().for_each(|host| self.join(host));
                 }
                 Value::Object(said) => self.object(said),
                 _ => self.wrong("a host", "a name or an object"),
@@ -241,7 +251,18 @@ impl Answer<'_> {
         let Some(mut host) = self.named(name, Place::whole(&*self.text.file)) else { return };
         for (key, value) in said {
             match (key.as_str(), value) {
-                (_, Value::Null) | ("name", _) => {}
+                // What `hosts --json` says beside is where it has the host from.
+                ("name" | "from", _) => {}
+                (key, _) if !KEYS.contains(&key) => {
+                    let title = format!("unknown key `{}` of {name}", escape(key, Lines::Single));
+                    let near = suggestion(key, KEYS);
+                    let fault = Fault::new(Place::whole(&*self.text.file), title);
+                    let known = "`name`, `address`, `port`, `user`, `labels` and `reach`";
+                    self.faults.push(fault.expected(known).maybe_help(near));
+                }
+                (_, Value::Null) => {}
+                ("reach", Value::String(reach)) if reach == "ssh" => host.reach = Reach::Ssh,
+                ("reach", Value::String(reach)) if reach == "local" => host.reach = Reach::Local,
                 ("address", Value::String(address)) if is_address(address) => {
                     host.address = (address != name).then(|| address.clone());
                 }
@@ -264,13 +285,32 @@ impl Answer<'_> {
                         }
                     }
                 }
-                ("address" | "port" | "user" | "labels", _) => {
-                    self.wrong(&format!("`{key}` of {name}"), "what `dropsonde hosts --json` prints");
-                }
-                // What a later version, or somebody else, has to say.
-                _ => {}
+                _ => self.wrong(&format!("`{key}` of {name}"), "what `dropsonde hosts --json` prints"),
             }
         }
-        self.found.hosts.push(host);
+        self.join(host);
+    }
+
+    /// A host that is named more than once is one, with the labels of all its lines.
+    fn join(&mut self, host: FoundHost) {
+        let Some(at) = self.positions.get(&host.name) else {
+            self.positions.insert(host.name.clone(), self.found.hosts.len());
+            return self.found.hosts.push(host);
+        };
+        let first = &mut self.found.hosts[*at];
+        let way = |host: &FoundHost| (host.address.clone(), host.port, host.user.clone(), host.reach);
+        if way(first) != way(&host) {
+            let title = format!("{} is here a second time, reached in another way", host.name);
+            let fault = Fault::new(host.place, title).also(first.place.clone(), "first here");
+            return self.faults.push(fault.expected("each host once, or the same of it each time"));
+        }
+        for (label, value) in host.labels {
+            let known = first.labels.entry(label.clone()).or_insert_with(|| value.clone());
+            if *known != value {
+                let title = format!("`{label}` of {} is {known:?} and {value:?}", first.name);
+                let fault = Fault::new(host.place.clone(), title).also(first.place.clone(), "first here");
+                self.faults.push(fault.expected("one value for each label of a host"));
+            }
+        }
     }
 }

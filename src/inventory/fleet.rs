@@ -21,7 +21,8 @@ pub struct HostBlock {
     pub port: Option<u16>,
     pub user: Option<String>,
     pub labels: Labels,
-    pub reach: Reach,
+    /// `None`: as the first source that names it has it, else over SSH.
+    pub reach: Option<Reach>,
     pub identity_files: Option<Vec<PathBuf>>,
     pub known_hosts: Option<Vec<PathBuf>>,
     /// The ssh_config files to ask; `None`: the usual ones, none of them: an empty list.
@@ -191,7 +192,7 @@ impl Common {
         let first = block.first.clone();
         let jump = block.jump.clone();
         let consult = Consult { files, destination: block.destination.clone(), jump, said, first };
-        let consult = (block.reach == Reach::Ssh).then(|| Arc::new(consult));
+        let consult = (block.reach != Some(Reach::Local)).then(|| Arc::new(consult));
         let root_by = block.root_by.as_ref().unwrap_or(&unsaid.root_by).clone();
         Self { port, user, identity_files, known_hosts, root_by, consult }
     }
@@ -219,7 +220,7 @@ fn host(block: &HostBlock, common: &Common, name: HostName) -> Host {
         port: common.port,
         user: common.user.clone(),
         labels: block.labels.clone(),
-        reach: block.reach,
+        reach: block.reach.unwrap_or(Reach::Ssh),
         identity_files: common.identity_files.clone(),
         known_hosts: common.known_hosts.clone(),
         ssh: Arc::clone(&block.ssh),

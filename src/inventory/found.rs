@@ -43,6 +43,10 @@ pub enum Field {
     Port,
     User,
     IdentityFiles,
+    /// Whether it is reached over SSH at all.
+    Reach,
+    /// All of ssh's arguments, where nobody can read them.
+    Arguments,
     /// Anything else about how the host is reached.
     Way,
 }

@@ -149,5 +149,5 @@ fn nobody(source: &Source, last: Option<&Answer>, empties: u32) -> Faults {
         }
     };
     let help = "if it may be empty, set believe_empty_after = 1 for it";
-    Fault::new(Place::whole(source.kind.word()), title).help(help).into()
+    Fault::new(Place::whole(format!("inventory {}", source.name)), title).help(help).into()
 }

@@ -68,7 +68,16 @@ struct KeptRefusal {
     reason: String,
 }
 
-const FIELDS: [Field; 5] = [Field::Address, Field::Port, Field::User, Field::IdentityFiles, Field::Way];
+/// By the numbers that files have: a further one goes to the end.
+const FIELDS: [Field; 7] = [
+    Field::Address,
+    Field::Port,
+    Field::User,
+    Field::IdentityFiles,
+    Field::Way,
+    Field::Reach,
+    Field::Arguments,
+];
 
 fn folder(state_dir: &Path) -> PathBuf {
     state_dir.join(FOLDER)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fault::{Fault, Place};
 use super::fleet::HostBlock;
 use super::found::{Field, Found, FoundHost};
-use crate::model::{HostName, Labels, Reach, SshOptions};
+use crate::model::{HostName, Labels, Reach, Refusal, SshOptions};
 use crate::select;
 
 /// What `[defaults]` says outright, and sources may not say otherwise.
@@ -111,20 +111,39 @@ impl Together<'_> {
         said.map(|(value, source)| (value, format!("inventory {source}").into()))
     }
 
+    /// What cannot be obeyed, and nobody who counts before has said otherwise.
+    fn refused(&self, own: &HostBlock, outright: Outright) -> Vec<Refusal> {
+        let mut refused = Vec::new();
+        for (number, (_, host)) in self.hosts.iter().enumerate() {
+            // What a source before this one says counts, and nobody needs to know what this one says.
+            let before = |says: fn(&FoundHost) -> bool| self.hosts[..number].iter().any(|(_, it)| says(it));
+            for (field, refusal) in &host.refused {
+                let is_said = match field {
+                    Field::Address => own.address.is_some() || before(|it| it.address.is_some()),
+                    Field::Port => own.port.is_some() || outright.port || before(|it| it.port.is_some()),
+                    Field::User => own.user.is_some() || outright.user || before(|it| it.user.is_some()),
+                    Field::IdentityFiles => {
+                        let ours = own.identity_files.is_some() || outright.identity_files;
+                        ours || before(|it| it.identity_files.is_some())
+                    }
+                    Field::Reach => own.reach.is_some() || is_elsewhere(own) || number > 0,
+                    Field::Arguments => own.jump.is_some() || before(|it| it.first.is_some()),
+                    Field::Way => false,
+                };
+                if !is_said {
+                    refused.push(refusal.clone());
+                }
+            }
+        }
+        refused
+    }
+
     /// Fills in what our own block does not say.
     fn under(&self, mut own: HostBlock, outright: Outright) -> HostBlock {
-        let mut refused = Vec::new();
-        for (field, refusal) in self.hosts.iter().flat_map(|(_, host)| &host.refused) {
-            let ours = match field {
-                Field::Address => own.address.is_some(),
-                Field::Port => own.port.is_some() || outright.port,
-                Field::User => own.user.is_some() || outright.user,
-                Field::IdentityFiles => own.identity_files.is_some() || outright.identity_files,
-                Field::Way => false,
-            };
-            if !ours {
-                refused.push(refusal.clone());
-            }
+        let refused = self.refused(&own, outright);
+        // An address, or a way to it, is another machine's.
+        if own.reach.is_none() && !is_elsewhere(&own) {
+            own.reach = self.hosts.first().map(|(_, host)| host.reach);
         }
         if own.address.is_none()
             && let Some((address, who)) = self.first(|host| &host.address)
@@ -153,9 +172,6 @@ impl Together<'_> {
         }
         if own.root_by.is_none() && !outright.root_by {
             own.root_by = self.hosts.iter().find_map(|(_, host)| host.root_by.clone());
-        }
-        if self.hosts.iter().any(|(_, host)| host.reach == Reach::Local) {
-            own.reach = Reach::Local;
         }
         own.first = own.first.or_else(|| self.hosts.iter().find_map(|(_, host)| host.first.clone()));
         if !refused.is_empty() {
@@ -187,6 +203,17 @@ impl Together<'_> {
 
     /// Two sources that mean different machines by one name.
     fn disagreement(&self) -> Option<Fault> {
+        let (first, one) = self.hosts.first()?;
+        if let Some((second, other)) = self.hosts.iter().find(|(_, other)| other.reach != one.reach) {
+            let way = |host: &FoundHost| match host.reach {
+                Reach::Ssh => "reached over SSH",
+                Reach::Local => "this machine",
+            };
+            let (one_way, other_way) = (way(one), way(other));
+            let title =
+                format!("{} is {one_way} in {first} and {other_way} in {second}: the first counts", one.name);
+            return Some(Fault::new(other.place.clone(), title));
+        }
         let mut said = self.hosts.iter().filter_map(|(source, host)| {
             Some((source, host, host.address.as_deref().filter(|address| *address != host.name.as_str())?))
         });
@@ -196,6 +223,11 @@ impl Together<'_> {
             format!("{} is at {address} in {first} and at {other} in {second}: the first counts", host.name);
         Some(Fault::new(host.place.clone(), title))
     }
+}
+
+/// Whether a block says where another machine is, or the way to it.
+fn is_elsewhere(own: &HostBlock) -> bool {
+    own.address.is_some() || own.jump.is_some()
 }
 
 /// The groups of all sources; of one name, their hosts together.

@@ -2,8 +2,9 @@
 //! behind.
 
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,11 @@ pub(super) enum JobError {
 
 /// Runs it and returns what it printed.
 pub(super) fn run(job: &Job<'_>) -> Result<Vec<u8>, JobError> {
+    if let Some(program) = anyones(job) {
+        let shown = program.display();
+        let what = format!("anyone on this machine can write to {shown}; take that away with `chmod o-w`");
+        return Err(JobError::Failed(what));
+    }
     let mut command = Command::new(job.program);
     command.args(job.arguments).current_dir(job.folder).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -74,6 +80,26 @@ pub(super) fn run(job: &Job<'_>) -> Result<Vec<u8>, JobError> {
         }
         Err(why) => Err(JobError::Failed(why)),
     }
+}
+
+/// The program's file, or that of a script among its arguments, if anyone could have written it: what it prints
+/// decides where we connect, and it runs as us.
+fn anyones(job: &Job<'_>) -> Option<PathBuf> {
+    let below = |path: &Path| job.folder.join(path);
+    let program = match job.program.components().count() {
+        // As the system looks for it: a name without a slash in PATH.
+        1 if !job.program.is_absolute() => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&path).map(|folder| folder.join(job.program)).find(|path| path.is_file())
+        }
+        _ => Some(below(job.program)),
+    };
+    let scripts = job.arguments.iter().filter(|argument| !argument.is_empty()).map(|it| below(Path::new(it)));
+    let is_anyones = |path: &PathBuf| {
+        let metadata = path.metadata();
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o002 != 0)
+    };
+    program.into_iter().chain(scripts).find(is_anyones)
 }
 
 /// `Ok(None)` if it runs still when its time is over, or printed too much.

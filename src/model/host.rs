@@ -18,6 +18,16 @@ pub enum Reach {
     Local,
 }
 
+impl Reach {
+    /// The word for it in the configuration and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ssh => "ssh",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// How a user who is not root has root on a host. No password is ever given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RootBy {

@@ -41,6 +41,8 @@ pub struct SshOptions {
     pub server_alive_interval: Option<Duration>,
     /// How many such questions may stay unanswered.
     pub server_alive_count: u32,
+    /// An ssh_config says that the user has no known_hosts file: those of the host are everybody's.
+    pub has_no_own_known_hosts: bool,
     /// A program that prints known_hosts lines, with its tokens as they are written.
     pub known_hosts_command: Option<String>,
     /// Where the directives of [`FROM`] stand.
@@ -58,6 +60,7 @@ impl Default for SshOptions {
             certificate_files: Vec::new(),
             host_key_alias: None,
             lax_host_keys: None,
+            has_no_own_known_hosts: false,
             algorithms: Algorithms::default(),
             address_family: AddressFamily::Any,
             bind_address: None,

@@ -259,6 +259,7 @@ pub struct HostReport<'a> {
     pub address: &'a str,
     pub port: u16,
     pub user: &'a str,
+    pub reach: &'static str,
     pub labels: &'a Labels,
     pub from: Vec<FromReport<'a>>,
 }
@@ -271,6 +272,7 @@ impl<'a> HostReport<'a> {
             address: &host.address,
             port: host.port,
             user: &host.user,
+            reach: host.reach.as_str(),
             labels: &host.labels,
         }
     }

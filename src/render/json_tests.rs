@@ -137,7 +137,7 @@ fn hosts() {
     };
     let expected = concat!(
         r#"{"schema":1,"hosts":[{"name":"web01","address":"192.0.2.1","port":22,"user":"probe","#,
-        r#""labels":{"role":"web"},"from":[{"inventory":null,"file":"config.toml","line":3}]}],"inventories":[]}"#,
+        r#""reach":"ssh","labels":{"role":"web"},"from":[{"inventory":null,"file":"config.toml","line":3}]}],"inventories":[]}"#,
     );
     let from = vec![FromReport { inventory: None, file: "config.toml", line: Some(3) }];
     let hosts = vec![HostReport::new(&host, from)];

@@ -173,6 +173,12 @@ impl Reading<'_> {
         };
         Ok(format!("{}/{}", home.trim_end_matches('/'), below.trim_start_matches('/')))
     }
+
+    /// Whether `UserKnownHostsFile` is there and says `none`.
+    pub fn has_no_own_known_hosts(&self) -> bool {
+        let settings = self.answer.all("UserKnownHostsFile");
+        !settings.is_empty() && settings.iter().flat_map(|it| &it.values).all(|value| is_none(value))
+    }
 }
 
 pub(super) fn refusal(name: &str, setting: &Setting, reason: &str) -> Refusal {

@@ -108,6 +108,8 @@ impl Settler<'_> {
         let mut reading =
             Reading { answer: &answer, here: self.here, world: self.world, refused: Vec::new() };
         let mut options = reading.options();
+        options.has_no_own_known_hosts =
+            consult.said.known_hosts.is_none() && reading.has_no_own_known_hosts();
         let mut settled = Host { consult: None, ..host.clone() };
         self.places(&mut settled, consult, &mut reading);
         self.files(&mut settled, consult, &mut reading);

@@ -14,7 +14,7 @@ use data_encoding::BASE64_NOPAD;
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::sshfp::{Algorithm, FingerprintType, SSHFP};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -44,6 +44,12 @@ pub enum SshfpError {
          take --fingerprint SHA256:…"
     )]
     Untrusted { path: PathBuf },
+    #[error(
+        "{}:{line}: {word:?} is no address of a name server that can be asked: give an IP address without a port \
+         or an interface, or take --fingerprint SHA256:…",
+        path.display()
+    )]
+    Nameserver { path: PathBuf, line: usize, word: String },
     #[error("an address has no SSHFP records: give the host's name as its address")]
     Address,
     #[error("not a name that DNS can have: {0}")]
@@ -84,17 +90,25 @@ impl Resolvers {
     pub fn from_file(path: &Path) -> Result<Self, SshfpError> {
         let text = fs::read_to_string(path);
         let text = text.map_err(|source| SshfpError::Unread { path: path.to_owned(), source })?;
-        Self::from_text(&text).ok_or_else(|| SshfpError::Untrusted { path: path.to_owned() })
+        Self::from_text(&text, path)
     }
 
-    /// `None` where nothing says that they are trusted.
-    fn from_text(text: &str) -> Option<Self> {
+    /// Only those of a file that says that they are trusted.
+    fn from_text(text: &str, path: &Path) -> Result<Self, SshfpError> {
         let (mut servers, mut trusted) = (Vec::new(), false);
-        for line in text.lines() {
+        for (number, line) in text.lines().enumerate() {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
-                Some("nameserver") => {
-                    servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()))
+                // One that is passed over would leave its place to another, in the end to this machine, whom
+                // nobody has said to believe.
+                Some("nameserver") if servers.len() < MOST_SERVERS => {
+                    let word = words.next().unwrap_or_default();
+                    let server = word.parse::<IpAddr>();
+                    servers.push(server.map_err(|_| SshfpError::Nameserver {
+                        path: path.to_owned(),
+                        line: number + 1,
+                        word: word.to_owned(),
+                    })?);
                 }
                 Some("options") => trusted |= words.any(|word| word == "trust-ad"),
                 _ => {}
@@ -104,8 +118,10 @@ impl Resolvers {
         if servers.is_empty() {
             servers.push(Ipv4Addr::LOCALHOST.into());
         }
-        servers.truncate(MOST_SERVERS);
-        trusted.then(|| Self(servers.into_iter().map(|server| SocketAddr::new(server, PORT)).collect()))
+        match trusted {
+            true => Ok(Self(servers.into_iter().map(|server| SocketAddr::new(server, PORT)).collect())),
+            false => Err(SshfpError::Untrusted { path: path.to_owned() }),
+        }
     }
 
     /// What DNS says of each of these names, some at a time; each server has `limit` for an answer.
@@ -142,7 +158,11 @@ impl Resolvers {
             let answer = timeout(limit, exchange(*server, &wanted)).await;
             let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
             last = match answer {
-                Ok(message) => return judged(*server, message),
+                Ok(message) => match judged(*server, &wanted, message) {
+                    // It has said nothing about the name; the next one may know it.
+                    Err(SshfpError::Refused { server, code }) => Err(SshfpError::Refused { server, code }),
+                    judged => return judged,
+                },
                 Err(why) => Err(SshfpError::NoAnswer { server: *server, why }),
             };
         }
@@ -175,14 +195,15 @@ async fn exchange(server: SocketAddr, name: &Name) -> Result<Message, String> {
     }
 }
 
-fn judged(server: SocketAddr, answer: Message) -> Result<Fingerprints, SshfpError> {
+fn judged(server: SocketAddr, wanted: &Name, answer: Message) -> Result<Fingerprints, SshfpError> {
     match answer.metadata.response_code {
         ResponseCode::NoError => {}
         ResponseCode::NXDomain => return Err(SshfpError::None),
         code => return Err(SshfpError::Refused { server, code }),
     }
-    let prints: Vec<(Algorithm, String)> =
-        answer.answers.iter().filter_map(|record| print(&record.data)).collect();
+    let owner = owner(wanted, &answer.answers);
+    let own = answer.answers.iter().filter(|record| record.name == *owner);
+    let prints: Vec<(Algorithm, String)> = own.filter_map(|record| print(&record.data)).collect();
     if prints.is_empty() {
         return Err(SshfpError::None);
     }
@@ -190,6 +211,23 @@ fn judged(server: SocketAddr, answer: Message) -> Result<Fingerprints, SshfpErro
         return Err(SshfpError::Unvalidated { server });
     }
     Ok(Fingerprints(prints))
+}
+
+/// Whose records count: the name that was asked for, or the one that it is another name of.
+fn owner<'a>(wanted: &'a Name, answers: &'a [Record]) -> &'a Name {
+    let mut owner = wanted;
+    // So many steps at most: names may be other names of each other in a circle.
+    for _ in answers {
+        let next = answers.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == *owner => Some(&target.0),
+            _ => None,
+        });
+        match next {
+            Some(next) => owner = next,
+            None => break,
+        }
+    }
+    owner
 }
 
 /// As `ssh-keygen -l` prints it. SHA-1 convinces nobody any more.
@@ -207,12 +245,28 @@ mod tests {
 
     #[test]
     fn only_a_file_that_says_so_makes_a_resolver_trusted() {
-        assert_eq!(Resolvers::from_text("nameserver 127.0.0.53\noptions edns0\n"), None);
-        let trusted = |text: &str| {
-            Resolvers::from_text(text).unwrap().0.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
+        let read = |text: &str| Resolvers::from_text(text, Path::new("resolv.conf"));
+        let refused = |text: &str| read(text).unwrap_err().to_string();
+        assert!(matches!(read("nameserver 127.0.0.53\noptions edns0\n"), Err(SshfpError::Untrusted { .. })));
+        let trusted = |text: &str| read(text).unwrap().0.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(trusted("options edns0 trust-ad\n# nameserver 1.2.3.4\n"), ["127.0.0.1:53"]);
-        let four = "nameserver ::1\nnameserver 127.0.0.2\nnameserver x\nnameserver 127.0.0.3\nnameserver 127.0.0.4\n";
+        let four = "nameserver ::1\nnameserver 127.0.0.2\nnameserver 127.0.0.3\nnameserver x\n";
         assert_eq!(trusted(&format!("{four}options trust-ad")), ["[::1]:53", "127.0.0.2:53", "127.0.0.3:53"]);
+        for bad in ["fe80::1%eth0", "127.0.0.53#53", ""] {
+            let text = refused(&format!("options trust-ad\nnameserver {bad}\n"));
+            assert!(text.starts_with(&format!("resolv.conf:2: {bad:?} is no address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_names_own_records_count() {
+        use hickory_proto::rr::rdata::CNAME;
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let alias = |from: &str, to: &str| Record::from_rdata(name(from), 60, RData::CNAME(CNAME(name(to))));
+        let records = [alias("B.test.", "c.test."), alias("a.test.", "b.test."), alias("x.test.", "y.test.")];
+        assert_eq!(owner(&name("a.test."), &records), &name("c.test."));
+        assert_eq!(owner(&name("d.test."), &records), &name("d.test."));
+        let circle = [alias("a.test.", "b.test."), alias("b.test.", "a.test.")];
+        owner(&name("a.test."), &circle);
     }
 }

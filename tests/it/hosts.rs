@@ -94,7 +94,7 @@ fn the_list_is_a_table_json_or_a_folded_set() {
     assert_eq!(bench.run(&["--fold"]).1, "dead[1-2],here,web[1-4]\n");
     let json: Value = serde_json::from_str(&bench.run(&["list", "web2", "--json"]).1).unwrap();
     let host = serde_json::json!({
-        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "labels": {},
+        "name": "web2", "address": "127.0.0.3", "port": 22, "user": "root", "reach": "ssh", "labels": {},
         "from": json["hosts"][0]["from"],
     });
     assert_eq!(json, serde_json::json!({ "schema": 1, "hosts": [host], "inventories": [] }));
@@ -193,6 +193,61 @@ fn a_changed_key_is_refused_with_its_place_and_the_remedy() {
         has(&table, &["host_key_changed", "known_hosts:2", "ssh-keygen -R 127.0.0.2"]);
     }
     assert_eq!(fs::read(bench.known_hosts()).unwrap(), before);
+}
+
+/// Each host has its own answer: one that cannot be written to keeps nobody else from being learned.
+#[test]
+fn a_file_that_cannot_be_written_to_is_its_hosts_own_trouble() {
+    let bench = Bench::new("");
+    let file = bench.dir.path().join("config.toml");
+    let elsewhere = bench.dir.path().join("elsewhere");
+    let link = bench.dir.path().join("link");
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    let mut config = fs::read_to_string(&file).unwrap();
+    for (name, known_hosts) in [("web2", link.to_str().unwrap()), ("web3", "/dev/null")] {
+        let names = format!("names = \"{name}\"\n");
+        config = config.replace(&names, &format!("{names}known_hosts = [{known_hosts:?}]\n"));
+    }
+    fs::write(&file, config).unwrap();
+    let print = bench.fingerprint();
+    let (exit, out, err) = bench.run(&["trust", "web*", "--fingerprint", &print, "--json"]);
+    assert_eq!(exit, 3, "{out}{err}");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let said: Vec<String> = json["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| format!("{} {} {}", host["name"], host["state"], host["detail"]).replace('"', ""))
+        .collect();
+    has(&said[0], &["web1 added"]);
+    has(&said[1], &["web2 unwritten", "it is a symbolic link to", "name that file instead"]);
+    has(&said[2], &["web3 unwritten", "add to /dev/null: it is not a regular file; name one"]);
+    has(&said[3], &["web4 added"]);
+    assert_eq!((lines(&bench.known_hosts()), elsewhere.exists()), (2, false));
+    let wrong = format!("SHA256:{}", "A".repeat(43));
+    let (_, table, _) = bench.run(&["trust", "web2", "--fingerprint", &wrong]);
+    has(&table, &[&format!("it showed {print} (ssh-ed25519), and given was {wrong}")]);
+}
+
+#[test]
+fn what_is_everybodys_is_not_written_to() {
+    let bench = Bench::new("");
+    let (file, ssh_config) = (bench.dir.path().join("config.toml"), bench.dir.path().join("ssh_config"));
+    let global = bench.dir.path().join("global");
+    let none = format!("UserKnownHostsFile none\nGlobalKnownHostsFile {}\n", global.display());
+    fs::write(&ssh_config, none).unwrap();
+    let config = fs::read_to_string(&file).unwrap();
+    let known = format!("known_hosts = [{:?}]", bench.known_hosts());
+    let asked = format!("ssh_config = [{ssh_config:?}]");
+    fs::write(&file, config.replace(&known, &asked)).unwrap();
+    let print = bench.fingerprint();
+    let (exit, table, err) = bench.run(&["trust", "web1", "--fingerprint", &print]);
+    assert_eq!((exit, global.exists()), (4, false), "{table}{err}");
+    has(&table, &["unwritten", "UserKnownHostsFile none"]);
+    // Where the configuration names it, it is meant.
+    fs::write(&file, config.replace(&known, &format!("{asked}\nknown_hosts = [{global:?}]"))).unwrap();
+    let (exit, table, err) = bench.run(&["trust", "web1", "--fingerprint", &print]);
+    assert_eq!((exit, lines(&global)), (0, 1), "{table}{err}");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
-use dropsonde::transport::known_hosts::{HostId, KeyTypes, KnownHosts, Verdict, append, fingerprint};
+use dropsonde::transport::known_hosts::{HostId, KeyTypes, KnownHosts, Verdict, append, fingerprint, remain};
 
 /// A key blob that is as good as any for comparing: its type, and `seed` for its bytes.
 fn blob(kind: &str, seed: u32) -> Vec<u8> {
@@ -178,6 +179,40 @@ fn an_added_line_is_found_and_removed_by_ssh_keygen() {
     let hosts = KnownHosts::load(&[file]);
     assert_eq!(judge(&hosts, "web01", 22, &blob(ED, 1)), ("known", 1));
     assert_eq!(judge(&hosts, "web01", 2222, &blob(ED, 2)), ("unknown", 0));
+}
+
+/// `ssh-keygen -R` reads the file, writes another and puts it in the first one's place, without a lock.
+#[test]
+fn what_was_added_beside_ssh_keygen_is_there_in_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("known_hosts");
+    let lines: Vec<String> = (0..40).map(|n| line(&format!("web{n}"), ED, n)).collect();
+    append(&file, &lines[..1]).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                // What it looks for must be there, or it leaves the file alone.
+                append(&file, &[line("gone", ED, 99)]).unwrap();
+                keygen(&["-R", "gone"], &file);
+            }
+        });
+        for line in &lines {
+            append(&file, std::slice::from_ref(line)).unwrap();
+        }
+        // As it does to whatever comes between its reading and its writing.
+        let text = fs::read_to_string(&file).unwrap();
+        let less: String =
+            text.lines().filter(|it| !it.starts_with("web7 ")).map(|it| format!("{it}\n")).collect();
+        fs::write(dir.path().join("new"), less).unwrap();
+        fs::rename(dir.path().join("new"), &file).unwrap();
+        remain(&file, &lines).unwrap();
+        done.store(true, Ordering::SeqCst);
+    });
+    let text = fs::read_to_string(&file).unwrap();
+    let missing: Vec<&String> = lines.iter().filter(|line| !text.lines().any(|it| it == *line)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(text.lines().filter(|it| it.starts_with("web")).count(), 40, "{text}");
 }
 
 /// A fleet's file: read once, and then a known host must cost next to nothing. The limits are ten

@@ -9,15 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::SSHFP;
 use hickory_proto::rr::rdata::sshfp::{Algorithm, FingerprintType};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::rdata::{CNAME, SSHFP};
+use hickory_proto::rr::{Name, RData, Record};
 use serde_json::Value;
 
 use crate::support::sshd::{Setup, Sshd};
 
 /// Nothing else of these tests is there. The port is that of DNS: resolv.conf cannot say another.
 const SERVER: &str = "127.53.0.53";
+
+/// One that can say nothing of any name, and is asked first.
+const LAME: &str = "127.53.0.54";
+
+/// Another name of the host that has the records.
+const ALIAS: &str = "alias.test.";
+/// The answer has records, of another name.
+const STRAY: &str = "stray.test.";
 
 /// Algorithm, type of digest, digest.
 type Records = Vec<(u8, u8, Vec<u8>)>;
@@ -26,13 +34,14 @@ type Zone = Vec<(&'static str, bool, Records)>;
 
 /// A DNS server that has SSHFP records for some names.
 struct Dns {
+    address: &'static str,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Dns {
-    fn start(zone: Zone) -> Self {
-        let listener = TcpListener::bind((SERVER, 53)).unwrap();
+    fn start(address: &'static str, zone: Zone) -> Self {
+        let listener = TcpListener::bind((address, 53)).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -51,14 +60,14 @@ impl Dns {
                 let _ = stream.shutdown(Shutdown::Both);
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self { address, stop, thread: Some(thread) }
     }
 }
 
 impl Drop for Dns {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        let _ = std::net::TcpStream::connect((SERVER, 53));
+        let _ = std::net::TcpStream::connect((self.address, 53));
         let _ = self.thread.take().unwrap().join();
     }
 }
@@ -71,12 +80,23 @@ fn answer(zone: &[(&str, bool, Records)], question: &Message) -> Message {
     match zone.iter().find(|(name, ..)| asked == format!("{name}.")) {
         Some((_, validated, records)) => {
             answer.metadata.authentic_data = *validated;
+            let owner = match asked.as_str() {
+                ALIAS => {
+                    let target = Name::from_ascii("real.test.").unwrap();
+                    let data = RData::CNAME(CNAME(target.clone()));
+                    answer.add_answer(Record::from_rdata(query.name().clone(), 60, data));
+                    target
+                }
+                STRAY => Name::from_ascii("other.test.").unwrap(),
+                _ => query.name().clone(),
+            };
             for (algorithm, digest, bytes) in records {
                 let data =
                     SSHFP::new(Algorithm::from(*algorithm), FingerprintType::from(*digest), bytes.clone());
-                answer.add_answer(Record::from_rdata(query.name().clone(), 60, RData::SSHFP(data)));
+                answer.add_answer(Record::from_rdata(owner.clone(), 60, RData::SSHFP(data)));
             }
         }
+        None if zone.is_empty() => answer.metadata.response_code = ResponseCode::ServFail,
         None => answer.metadata.response_code = ResponseCode::NXDomain,
     }
     answer
@@ -106,12 +126,14 @@ fn keys_are_believed_where_a_trusted_resolver_has_validated_their_records() {
     let only_sha1 = true_ones.iter().filter(|record| record.1 == 1).cloned().collect();
     let zone = vec![
         ("signed.test", true, true_ones.clone()),
+        ("alias.test", true, true_ones.clone()),
+        ("stray.test", true, true_ones.clone()),
         ("unsigned.test", false, true_ones),
         ("moved.test", true, other),
         ("old.test", true, only_sha1),
     ];
     let names: Vec<&str> = zone.iter().map(|(name, ..)| *name).chain(["absent.test"]).collect();
-    let dns = Dns::start(zone);
+    let (dns, _lame) = (Dns::start(SERVER, zone), Dns::start(LAME, Vec::new()));
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
     let mut config = format!(
@@ -127,7 +149,11 @@ fn keys_are_believed_where_a_trusted_resolver_has_validated_their_records() {
     let hosts: String = names.iter().map(|name| format!("127.0.0.1 {name}\n")).collect();
     fs::write(file("hosts"), hosts).unwrap();
     let trust = |options: &str| {
-        fs::write(file("resolv.conf"), format!("nameserver {SERVER}\noptions {options}\n")).unwrap();
+        fs::write(
+            file("resolv.conf"),
+            format!("nameserver {LAME}\nnameserver {SERVER}\noptions {options}\n"),
+        )
+        .unwrap();
         let script =
             "mount --bind resolv.conf /etc/resolv.conf && mount --bind hosts /etc/hosts && exec \"$@\"";
         let mut command = Command::new("unshare");
@@ -152,6 +178,8 @@ fn keys_are_believed_where_a_trusted_resolver_has_validated_their_records() {
     };
     for (name, expected) in [
         ("signed-test", "added: added to "),
+        ("alias-test", "added: added to "),
+        ("stray-test", "declined: DNS has no SSHFP records"),
         (
             "unsigned-test",
             "declined: its SSHFP records are not believed: 127.53.0.53:53 did not validate them",
@@ -164,7 +192,8 @@ fn keys_are_believed_where_a_trusted_resolver_has_validated_their_records() {
         assert!(said(name).starts_with(expected), "{name}: {}", said(name));
     }
     let known = fs::read_to_string(file("known_hosts")).unwrap();
-    assert_eq!(known, format!("[signed.test]:{} {}\n", sshd.port(), sshd.host_key()));
+    let line = |name: &str| format!("[{name}.test]:{} {}\n", sshd.port(), sshd.host_key());
+    assert_eq!(known, line("signed") + &line("alias"));
 
     drop(dns);
     let (exit, out, _) = trust("trust-ad");

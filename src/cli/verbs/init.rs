@@ -66,10 +66,18 @@ impl Init {
             false => self.text(&further_labels(&self.ansible(&sources)?)?)?,
         };
         if !self.dry_run {
-            write(&path, &text)?;
+            write(&path, &text, self.mode())?;
         }
         self.tell(context, &path, &text, &settings)?;
         Ok(Exit::Good)
+    }
+
+    /// Nobody else's to read where the address may hold a secret.
+    fn mode(&self) -> u32 {
+        match &self.from_http_sd {
+            Some(url) if may_hold_secret(url) => 0o600,
+            _ => 0o644,
+        }
     }
 
     /// The example with the lists of hosts in force. `labels` are what else of Ansible's could be labels.
@@ -134,6 +142,11 @@ impl Init {
             context.remark(&format!("dropsonde: {shown} would be written, with {hosts}"));
         } else {
             context.print(&format!("wrote {shown}, with {hosts}\n"))?;
+            if self.mode() == 0o600 {
+                context.remark(
+                    "dropsonde: only its owner can read it (0600), for the address of --from-http-sd may hold a secret",
+                );
+            }
             context.remark("dropsonde: next: dropsonde hosts, dropsonde hosts trust, dropsonde hosts check");
         }
         for remark in settings.inventories.iter().flat_map(|one| &one.wanted.remarks) {
@@ -176,6 +189,31 @@ fn section(kind: &str, lines: &[(&str, &str)]) -> String {
     format!("[[inventory]]\nname = \"{}\"\nkind = \"{kind}\"\n{lines}", kind.replace('_', "-"))
 }
 
+/// Whether an address has a part that is written for those who know it: a login, a query, or a long word in its
+/// path.
+fn may_hold_secret(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.contains(['@', '?', '#']) || rest.split('/').skip(1).any(|word| word.len() >= 20)
+}
+
+/// A fault of what a flag said stands in a file that nobody has: it is put under the flag.
+fn under_flags(mut faults: config::Faults, text: &str, written: &Path) -> config::Faults {
+    for fault in &mut faults.0 {
+        let Some(rest) = fault.place.file.strip_prefix(&*written.to_string_lossy()) else { continue };
+        // Where the line may hold a secret, its number is all that the fault has of it.
+        let line = match rest.strip_prefix(':') {
+            Some(line) => line.parse().ok(),
+            None => fault.place.line_column().map(|(line, _)| line),
+        };
+        let before = text.lines().take(line.unwrap_or_default());
+        let kinds = before.filter_map(|line| line.strip_prefix("kind = \"")?.strip_suffix('"'));
+        if let Some(kind) = kinds.last() {
+            fault.place = config::Place::whole(format!("--from-{}", kind.replace('_', "-")));
+        }
+    }
+    faults
+}
+
 /// Loads what would be written, as any verb would, out of a folder of its own.
 fn checked(text: &str, sources: &Sources) -> Result<Settings> {
     let folder = std::env::temp_dir().join(format!("dropsonde-init.{}", std::process::id()));
@@ -183,7 +221,7 @@ fn checked(text: &str, sources: &Sources) -> Result<Settings> {
     let path = folder.join("config.toml");
     let loaded = fs::write(&path, text).map_err(anyhow::Error::new).and_then(|()| {
         let sources = Sources { config: Some(path.clone()), fresh: true, ..sources.clone() };
-        Ok(config::load(&sources)?)
+        config::load(&sources).map_err(|faults| under_flags(faults, text, &path).into())
     });
     let removed = fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()));
     let settings = loaded?;
@@ -192,11 +230,11 @@ fn checked(text: &str, sources: &Sources) -> Result<Settings> {
 }
 
 /// There whole or not at all, and never in the place of another.
-fn write(path: &Path, text: &str) -> Result<()> {
+fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let temporary = folder.join(format!(".config.toml.{}", std::process::id()));
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary);
+    let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary);
     let mut file = made.with_context(|| format!("make {}", temporary.display()))?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     // A link fails where there is a file, a rename would replace it.

@@ -48,7 +48,11 @@ impl Run {
                 probes.push(probe);
             }
         }
-        let targets = self.targets(context, settings, &probes)?;
+        let targets = self.targets(context, settings, &probes);
+        if targets.is_err() {
+            sweeping::keep_inventories(settings, &settings.state_dir);
+        }
+        let targets = targets?;
         let mut errand = Errand {
             trigger: Trigger::Adhoc,
             schedule: None,

@@ -59,7 +59,11 @@ impl Sweep {
         let mended = mends
             .then(|| sweeping::open_recorder(context, &settings.state_dir, &settings.retention))
             .transpose()?;
-        let mut errand = self.errand(context, settings)?;
+        let errand = self.errand(context, settings);
+        if errand.is_err() && !self.dry_run {
+            sweeping::keep_inventories(settings, &settings.state_dir);
+        }
+        let mut errand = errand?;
         if self.dry_run {
             complete(&mut errand, &settings.state_dir)?;
             return dry_run::print(context, &errand, &settings.limits);

@@ -1,18 +1,16 @@
 //! Ansible's variables → how we reach a host, and its labels.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::arguments::Lines;
 use super::model::{Model, Var};
 use super::vars::HostVars;
-use crate::inventory::found::{
-    Field, Found, FoundHost, host_name, is_label_value, is_user, label_name, written,
-};
-use crate::inventory::{Fault, Faults, is_address};
+use super::ways;
+use crate::inventory::found::{Field, Found, FoundHost, host_name, is_label_value, label_name, written};
+use crate::inventory::{Fault, Faults};
 use crate::model::{FirstLines, HostName, Reach, Refusal};
 use crate::render::counted;
 use crate::select::{self, matches_mask};
@@ -26,16 +24,13 @@ pub(super) struct Wanted<'a> {
     pub keys_from: &'a Path,
 }
 
-/// Connections that are SSH.
-const SSH: [&str; 5] = ["ssh", "smart", "paramiko", "paramiko_ssh", "libssh"];
-
 pub(super) fn found(model: &Model, vars: &[HostVars], wanted: &Wanted<'_>, faults: &mut Faults) -> Found {
     let mut found = Found::default();
     let mut remarks = Remarks::default();
     let mut names: BTreeMap<usize, HostName> = BTreeMap::new();
     for (number, (host, vars)) in model.hosts.iter().zip(vars).enumerate() {
-        let reach = match connection(vars) {
-            Ok(reach) => reach,
+        let plugin = match ways::plugin(vars) {
+            Ok(plugin) => plugin,
             Err((var, kind)) => {
                 let title = format!("`ansible_connection` is {kind}: left out, only SSH is spoken here");
                 remarks.add(var, title, &host.name);
@@ -48,10 +43,10 @@ pub(super) fn found(model: &Model, vars: &[HostVars], wanted: &Wanted<'_>, fault
             continue;
         };
         let mut one = FoundHost::new(name.clone(), host.place.clone());
-        one.reach = reach;
+        one.reach = if plugin.is_some() { Reach::Ssh } else { Reach::Local };
         let mut reading = Reading { vars, wanted, host: &mut one, remarks: &mut remarks };
-        if reach == Reach::Ssh {
-            reading.connection();
+        if let Some(plugin) = plugin {
+            reading.connection(plugin);
         }
         reading.privilege();
         reading.labels();
@@ -84,19 +79,6 @@ fn groups(model: &Model, names: &BTreeMap<usize, HostName>, found: &mut Found) {
     }
 }
 
-/// How the host is reached, or what it would take.
-fn connection(vars: &HostVars) -> Result<Reach, (&Var, String)> {
-    let Some(var) = vars.get("ansible_connection") else { return Ok(Reach::Ssh) };
-    let Some(kind) = var.value.as_str() else { return Err((var, var.value.to_string())) };
-    match kind.strip_prefix("ansible.builtin.").unwrap_or(kind) {
-        "local" => Ok(Reach::Local),
-        kind if SSH.contains(&kind) => Ok(Reach::Ssh),
-        // What cannot be read is refused, host by host, in `Reading::connection`.
-        kind if is_template(kind) => Ok(Reach::Ssh),
-        _ => Err((var, format!("{kind:?}"))),
-    }
-}
-
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
@@ -108,9 +90,9 @@ pub(super) fn is_vault(value: &Value) -> bool {
 /// What one host's variables say.
 pub(super) struct Reading<'a> {
     vars: &'a HostVars,
-    wanted: &'a Wanted<'a>,
+    pub(super) wanted: &'a Wanted<'a>,
     pub(super) host: &'a mut FoundHost,
-    remarks: &'a mut Remarks,
+    pub(super) remarks: &'a mut Remarks,
 }
 
 impl Reading<'_> {
@@ -121,22 +103,28 @@ impl Reading<'_> {
         found.filter(|(_, var)| !var.value.is_null())
     }
 
-    fn refuse(&mut self, field: Field, (name, var): (&str, &Var), reason: &str) {
+    pub(super) fn refuse(&mut self, field: Field, (name, var): (&str, &Var), reason: &str) {
         let value = match &var.value {
             value if is_vault(value) => "an encrypted value".to_owned(),
             Value::String(text) => text.clone(),
             value => value.to_string(),
         };
-        let refusal = Refusal {
-            at: written(&var.place),
-            directive: format!("{name} = {value}"),
-            reason: reason.to_owned(),
-        };
+        self.refuse_as(field, &format!("{name} = {value}"), var, reason);
+    }
+
+    /// Without the value, which may be a key.
+    pub(super) fn refuse_unseen(&mut self, field: Field, (name, var): (&str, &Var), reason: &str) {
+        self.refuse_as(field, name, var, reason);
+    }
+
+    fn refuse_as(&mut self, field: Field, directive: &str, var: &Var, reason: &str) {
+        let refusal =
+            Refusal { at: written(&var.place), directive: directive.to_owned(), reason: reason.to_owned() };
         self.host.refused.push((field, refusal));
     }
 
     /// The variable's text, or a refusal.
-    fn text(&mut self, field: Field, names: &[&str], instead: &str) -> Option<(String, Var)> {
+    pub(super) fn text(&mut self, field: Field, names: &[&str], instead: &str) -> Option<(String, Var)> {
         let (name, var) = self.var(names)?;
         let text = match &var.value {
             Value::String(text) => Some(text.clone()),
@@ -151,77 +139,6 @@ impl Reading<'_> {
         };
         self.refuse(field, (&name, &var), &format!("{reason}; {instead}"));
         None
-    }
-
-    fn connection(&mut self) {
-        if let Some((name, var)) = self.var(&["ansible_connection"])
-            && var.value.as_str().is_some_and(is_template)
-        {
-            self.refuse(Field::Way, (&name, &var), "templates are not supported; write the connection out");
-        }
-        let own = format!("say it in [[hosts]] names = \"{}\"", self.host.name);
-        if let Some((address, var)) = self.text(Field::Address, &["ansible_host", "ansible_ssh_host"], &own) {
-            match is_address(&address) {
-                true => self.host.address = Some(address),
-                false => {
-                    self.refuse(Field::Address, ("ansible_host", &var), "this is no name and no address")
-                }
-            }
-        }
-        if let Some((port, var)) = self.text(Field::Port, &["ansible_port", "ansible_ssh_port"], &own) {
-            match port.trim().parse().ok().filter(|port: &u16| *port > 0) {
-                Some(port) => self.host.port = Some(port),
-                None => self.refuse(Field::Port, ("ansible_port", &var), "this is no port"),
-            }
-        }
-        if let Some((user, var)) = self.text(Field::User, &["ansible_user", "ansible_ssh_user"], &own) {
-            match is_user(&user) {
-                true => self.host.user = Some(user),
-                false => self.refuse(Field::User, ("ansible_user", &var), "this is no login name"),
-            }
-        }
-        let names = ["ansible_private_key_file", "ansible_ssh_private_key_file"];
-        if let Some((path, var)) = self.text(Field::IdentityFiles, &names, &own) {
-            match self.key(&path) {
-                Some(path) => self.host.identity_files = Some(vec![path]),
-                None => {
-                    let reason = "of variables and homes only ~/ is supported in a path";
-                    self.refuse(Field::IdentityFiles, (names[1], &var), reason);
-                }
-            }
-        }
-        self.arguments();
-    }
-
-    fn key(&self, path: &str) -> Option<PathBuf> {
-        if path.is_empty() || path.contains('$') {
-            return None;
-        }
-        match path.strip_prefix('~') {
-            Some(rest) => Some(self.wanted.home?.join(rest.strip_prefix('/')?)),
-            None => Some(self.wanted.keys_from.join(path)),
-        }
-    }
-
-    fn arguments(&mut self) {
-        let write_out = "write the arguments out";
-        let mut lines = Lines::default();
-        for name in ["ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"] {
-            let Some((text, var)) = self.text(Field::Way, &[name], write_out) else { continue };
-            let at = written(&var.place);
-            lines.name = format!("{at}: {name}");
-            for (argument, reason) in lines.add(&text) {
-                let refusal = Refusal { at: at.clone(), directive: format!("{name}: {argument}"), reason };
-                self.host.refused.push((Field::Way, refusal));
-            }
-        }
-        self.host.first = lines.done().map(|first| self.remarks.shared(first));
-        if let Some((program, var)) = self.text(Field::Way, &["ansible_ssh_executable"], write_out)
-            && Path::new(&program).file_name().is_none_or(|name| name != "ssh")
-        {
-            let reason = "hosts are reached without a program; take the variable away";
-            self.refuse(Field::Way, ("ansible_ssh_executable", &var), reason);
-        }
     }
 
     pub(super) fn remark(&mut self, var: &Var, title: String) {
@@ -276,14 +193,14 @@ const SECRETS: [&str; 12] =
 
 /// One remark for all hosts that one line is about.
 #[derive(Default)]
-struct Remarks {
+pub(super) struct Remarks {
     /// Arguments that many hosts have in common are kept once.
     first: BTreeSet<Arc<FirstLines>>,
     about: BTreeMap<(String, usize, String), (Var, BTreeSet<String>)>,
 }
 
 impl Remarks {
-    fn shared(&mut self, first: FirstLines) -> Arc<FirstLines> {
+    pub(super) fn shared(&mut self, first: FirstLines) -> Arc<FirstLines> {
         if let Some(known) = self.first.get(&first) {
             return Arc::clone(known);
         }

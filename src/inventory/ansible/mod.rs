@@ -12,6 +12,7 @@ mod privilege;
 mod read;
 mod script;
 mod vars;
+mod ways;
 mod words;
 mod yaml_file;
 

@@ -9,10 +9,10 @@ use crate::inventory::found::written;
 use crate::model::{Refusal, RootBy};
 
 /// What is not obeyed and does no harm, and why.
-const NOT_OBEYED: [(&str, &str); 12] = [
-    ("ansible_password", "passwords are not used: log in with a key"),
-    ("ansible_ssh_pass", "passwords are not used: log in with a key"),
-    ("ansible_ssh_password", "passwords are not used: log in with a key"),
+const NOT_OBEYED: [(&str, &str); 18] = [
+    ("ansible_password", NO_LOGIN_PASSWORD),
+    ("ansible_ssh_pass", NO_LOGIN_PASSWORD),
+    ("ansible_ssh_password", NO_LOGIN_PASSWORD),
     ("ansible_become_pass", NO_PASSWORD),
     ("ansible_become_password", NO_PASSWORD),
     ("ansible_sudo_pass", NO_PASSWORD),
@@ -20,9 +20,26 @@ const NOT_OBEYED: [(&str, &str); 12] = [
     ("ansible_doas_pass", NO_PASSWORD),
     ("ansible_doas_password", NO_PASSWORD),
     ("ansible_su_pass", NO_PASSWORD),
-    ("ansible_host_key_checking", "host keys are always checked"),
-    ("ansible_ssh_host_key_checking", "host keys are always checked"),
+    ("ansible_paramiko_pass", NO_LOGIN_PASSWORD),
+    ("ansible_paramiko_password", NO_LOGIN_PASSWORD),
+    ("ansible_libssh_pass", NO_LOGIN_PASSWORD),
+    ("ansible_libssh_password", NO_LOGIN_PASSWORD),
+    ("ansible_private_key_passphrase", NO_PASSPHRASE),
+    ("ansible_ssh_private_key_passphrase", NO_PASSPHRASE),
+    ("ansible_paramiko_private_key_passphrase", NO_PASSPHRASE),
+    ("ansible_libssh_private_key_passphrase", NO_PASSPHRASE),
 ];
+
+/// Host keys are checked, whatever these say; where they ask for it, there is nothing to say.
+const CHECKING: [&str; 4] = [
+    "ansible_host_key_checking",
+    "ansible_ssh_host_key_checking",
+    "ansible_paramiko_host_key_checking",
+    "ansible_libssh_host_key_checking",
+];
+
+const NO_LOGIN_PASSWORD: &str = "passwords are not used: log in with a key";
+const NO_PASSPHRASE: &str = "passphrases are not used: add the key to ssh-agent";
 
 const NO_PASSWORD: &str = "passwords are not used: root is had with `sudo -n` or `doas -n`";
 
@@ -34,6 +51,13 @@ impl Reading<'_> {
         for (name, why) in NOT_OBEYED {
             if let Some((_, var)) = self.var(&[name]) {
                 self.remark(&var, format!("`{name}` is not obeyed: {why}"));
+            }
+        }
+        for name in CHECKING {
+            if let Some((_, var)) = self.var(&[name])
+                && truth(&var.value) != Some(true)
+            {
+                self.remark(&var, format!("`{name}` is not obeyed: host keys are always checked"));
             }
         }
         self.host.root_by = self.root_by();

@@ -55,6 +55,23 @@ pub fn append(file: &Path, lines: &[String]) -> Result<usize, AppendError> {
     Err(AppendError::Replaced { file: file.to_owned() })
 }
 
+/// How long we wait before we look again: whoever read the file before our lines were in it needs less to
+/// put another in its place.
+const LOOK_AFTER: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 20;
+
+/// Sees to it that `lines`, which were added, are not lost to a program that had read the file before: looks
+/// again until they are all there, and adds what is missing.
+pub fn remain(file: &Path, lines: &[String]) -> Result<(), AppendError> {
+    for _ in 0..LOOKS {
+        std::thread::sleep(LOOK_AFTER);
+        if append(file, lines)? == 0 {
+            return Ok(());
+        }
+    }
+    Err(AppendError::Replaced { file: file.to_owned() })
+}
+
 fn append_to(handle: &mut File, lines: &[String]) -> io::Result<usize> {
     let mut text = Vec::new();
     handle.read_to_end(&mut text)?;

@@ -6,7 +6,7 @@ mod entry;
 mod hosts;
 mod key;
 
-pub use append::{AppendError, append};
+pub use append::{AppendError, append, remain};
 pub use entry::HostId;
 pub(super) use entry::matches_pattern;
 pub use hosts::{KnownHosts, Place, Verdict, Warning};

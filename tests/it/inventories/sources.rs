@@ -116,6 +116,106 @@ fn what_the_configuration_says_counts_before_a_list() {
     assert_eq!(from("db1"), ["Some(\"ansible\") 5"]);
 }
 
+/// The collector's own numbers would else be kept as another host's.
+#[test]
+fn no_later_list_makes_a_host_this_machine() {
+    let list = "[[inventory]]\nname = \"first\"\nkind = \"command\"\ncommand = [\"echo\", \"web[1-2]\"]\n";
+    let own = "[[hosts]]\nnames = \"web2,web3\"\nreach = \"ssh\"\naddress = \"{name}.example\"\n\
+               [[hosts]]\nnames = \"web4\"\naddress = \"10.1.1.4\"\n[[hosts]]\nnames = \"web6\"\nreach = \"local\"\n";
+    let machine = Machine::new()
+        .file(CONFIG, format!("{own}{list}{ANSIBLE}"))
+        .file("etc/hosts", "web[1:5] ansible_connection=local\nweb6\n");
+    let settings = machine.load();
+    for name in ["web1", "web2", "web3", "web4"] {
+        assert_eq!(host(&settings, name).reach, Reach::Ssh, "{name}");
+    }
+    assert_eq!(host(&settings, "web2").address, "web2.example");
+    // Nobody says otherwise of the one, and the configuration itself says it of the other.
+    assert_eq!(host(&settings, "web5").reach, Reach::Local);
+    assert_eq!(host(&settings, "web6").reach, Reach::Local);
+    let remarks = remarks(&settings);
+    let said = "web1 is reached over SSH in first and this machine in ansible: the first counts";
+    assert!(remarks.contains(said), "{remarks}");
+}
+
+/// What no list of a lower rank says, a higher one has said already; `jump` says all of the way.
+#[test]
+fn a_template_bars_only_where_nobody_says_the_value() {
+    let list = "[[inventory]]\nname = \"first\"\nkind = \"command\"\ncommand = [\"cat\", \"list.json\"]\n";
+    let own = "[[hosts]]\nnames = \"web2\"\njump = [\"gate\"]\n";
+    let template = "'{{ x }}'";
+    let hosts = format!(
+        "web1 ansible_host={template} ansible_user={template} ansible_port={template} ansible_connection={template}\n\
+         web2 ansible_ssh_common_args={template}\nweb3 ansible_ssh_common_args={template}\n\
+         web4 ansible_host={template}\n"
+    );
+    let json = r#"[{"name":"web1","address":"10.1.1.1","port":2022,"user":"u"},"web4"]"#;
+    let machine = Machine::new()
+        .file(CONFIG, format!("{own}{list}{ANSIBLE}"))
+        .file("etc/list.json", json)
+        .file("etc/hosts", hosts);
+    let settings = machine.load();
+    let refused = |name: &str| {
+        let refused = &settled(&machine, host(&settings, name)).host.ssh.refused;
+        refused.iter().map(|it| it.directive.clone()).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(refused("web1"), "");
+    assert_eq!(refused("web2"), "");
+    let web2 = settled(&machine, host(&settings, "web2")).host;
+    assert!(format!("{:?}", web2.ssh.proxy).contains("gate"), "{:?}", web2.ssh.proxy);
+    assert_eq!(refused("web3"), "ansible_ssh_common_args = {{ x }}");
+    assert_eq!(refused("web4"), "ansible_host = {{ x }}", "the list names it, and has no address");
+}
+
+#[test]
+fn each_plugin_of_ansibles_has_its_variables_obeyed_or_refused() {
+    let hosts = "\
+p1 ansible_connection=paramiko ansible_paramiko_proxy_command='nc gate %h %p' ansible_paramiko_host=10.0.0.1 ansible_paramiko_port=2022 ansible_paramiko_user=p ansible_paramiko_host_key_checking=false
+p2 ansible_connection=ansible.builtin.paramiko_ssh ansible_paramiko_proxy_command='{{ x }}'
+l1 ansible_connection=ansible.netcommon.libssh ansible_libssh_proxy_command='nc gate %h %p' ansible_libssh_user=l
+l2 ansible_connection=libssh ansible_libssh_config_file=/etc/other ansible_libssh_hostkeys=ssh-rsa
+l3 ansible_connection=libssh ansible_libssh_proxy_command='nc a' ansible_ssh_common_args='-o ProxyCommand=\"nc b\"'
+s1 ansible_ssh_pkcs11_provider=/usr/lib/p11.so ansible_ssh_private_key='BEGIN KEY' ansible_ssh_private_key_passphrase=hunter2
+s2 ansible_paramiko_proxy_command='nc gate' ansible_paramiko_host=10.0.0.9 ansible_host_key_checking=true
+s3 ansible_ssh_args='-p 77 -l x' ansible_port=2022 ansible_user=y
+s4 ansible_ssh_common_args='-p 77 -l x' ansible_port=2022 ansible_user=y
+s5 ansible_ssh_common_args='-o Host=foo -J bastion -o Include=/etc/passwd'
+";
+    let machine = Machine::new().file(CONFIG, ANSIBLE).file("etc/hosts", hosts);
+    let settings = machine.load();
+    let of = |name: &str| settled(&machine, host(&settings, name)).host;
+    let refused = |name: &str| {
+        let refused = &of(name).ssh.refused;
+        refused.iter().map(|it| it.directive.clone()).collect::<Vec<_>>().join("; ")
+    };
+    let proxy = |name: &str| format!("{:?}", of(name).ssh.proxy);
+    let p1 = of("p1");
+    assert_eq!((p1.address.as_str(), p1.port, p1.user.as_str()), ("10.0.0.1", 2022, "p"));
+    assert!(proxy("p1").contains("nc gate") && refused("p1").is_empty(), "{} {}", proxy("p1"), refused("p1"));
+    assert_eq!(refused("p2"), "ansible_paramiko_proxy_command = {{ x }}");
+    assert_eq!(of("l1").user, "l");
+    assert!(proxy("l1").contains("nc gate"), "{}", proxy("l1"));
+    assert_eq!(refused("l2"), "ansible_libssh_config_file; ansible_libssh_hostkeys");
+    assert!(proxy("l3").contains("nc b"), "{}", proxy("l3"));
+    assert_eq!(refused("s1"), "ansible_ssh_pkcs11_provider; ansible_ssh_private_key");
+    // The plugin of these is another one.
+    assert_eq!((of("s2").address.as_str(), refused("s2").as_str()), ("s2", ""));
+    assert!(proxy("s2").contains("Direct"), "{}", proxy("s2"));
+    assert_eq!((of("s3").port, of("s3").user.as_str()), (77, "x"));
+    assert_eq!((of("s4").port, of("s4").user.as_str()), (2022, "y"));
+    assert!(proxy("s5").contains("bastion"), "{}", proxy("s5"));
+    assert!(
+        refused("s5").contains("-o Host=foo") && refused("s5").contains("-o Include="),
+        "{}",
+        refused("s5")
+    );
+    let remarks = remarks(&settings);
+    for said in ["`ansible_paramiko_host_key_checking` is not obeyed", "_passphrase` is not obeyed"] {
+        assert!(remarks.contains(said), "{remarks}");
+    }
+    assert!(!remarks.contains("hunter2") && !remarks.contains("`ansible_host_key_checking`"), "{remarks}");
+}
+
 #[test]
 fn an_ssh_config_knows_more_of_what_a_list_names() {
     let config = "[[inventory]]\nname = \"ssh\"\nkind = \"ssh_config\"\n[[inventory]]\nname = \"list\"\nkind = \"command\"\ncommand = [\"echo\", \"web1\", \"dc=eu\"]\n";
@@ -190,10 +290,70 @@ fn a_program_prints_hosts() {
     let machine = program(machine, "echo '[1]'");
     check(&machine, "a host is something else; expected a name or an object");
     let machine = program(machine, "true");
-    check(&machine, "command: it names no host; if it may be empty, set believe_empty_after = 1 for it");
+    check(
+        &machine,
+        "inventory cmdb: it names no host; if it may be empty, set believe_empty_after = 1 for it",
+    );
     let machine = machine.file(CONFIG, config.replace("60s", "100ms"));
     let machine = program(machine, "sleep 1000");
     check(&machine, "it did not end within 100ms");
+}
+
+#[test]
+fn what_a_program_says_of_a_host_is_known_and_said_once() {
+    let config =
+        "[[inventory]]\nname = \"cmdb\"\nkind = \"command\"\ncommand = [\"./list.sh\"]\ntimeout = \"60s\"\n";
+    let mut machine = program(Machine::new().file(CONFIG, config), "");
+    let mut says = |text: &str| {
+        let taken = std::mem::replace(&mut machine, Machine::new());
+        machine = program(taken, &format!("cat <<'EOF'\n{text}\nEOF"));
+        machine.faults()
+    };
+    for (text, part) in [
+        (r#"[{"name":"a","adress":"10.0.0.1"}]"#, "unknown key `adress` of a; expected `name`, `address`"),
+        (r#"[{"name":"a","adress":null}]"#, "did you mean `address`?"),
+        (r#"[{"name":"a","jump":"b"}]"#, "unknown key `jump` of a"),
+        (r#"[{"name":"a","ansible_host":"b"}]"#, "unknown key `ansible_host` of a"),
+        (r#"[{"name":"a","reach":"docker"}]"#, "`reach` of a is something else"),
+        (r#"["a",{"name":"a","port":2222}]"#, "a is here a second time, reached in another way"),
+        ("a dc=eu\nb\na dc=us", "`dc` of a is \"eu\" and \"us\""),
+    ] {
+        let faults = says(text);
+        assert!(faults.contains(part), "{part:?} is not in {faults}");
+    }
+    let json = r#"{"hosts":[{"name":"a","address":"a","port":22,"user":"u","reach":"local","labels":{},"from":[]}]}"#;
+    let machine = program(machine, &format!("echo '{json}'"));
+    assert_eq!(host(&machine.load(), "a").reach, Reach::Local);
+    let machine = program(machine, "echo 'web[1-2] dc=eu'; echo web1 role=front");
+    let settings = machine.load();
+    assert_eq!(names(&settings), ["web1", "web2"]);
+    assert_eq!(labels(host(&settings, "web1")), "dc=eu role=front");
+}
+
+/// As with files: whoever can write to the program says where we connect.
+#[test]
+fn a_program_that_anyone_can_write_to_is_not_run() {
+    let open = |machine: &Machine, file: &str| {
+        fs::set_permissions(machine.path(file), fs::Permissions::from_mode(0o757)).unwrap();
+    };
+    let section = |command: &str| {
+        format!("[[inventory]]\nname = \"cmdb\"\nkind = \"command\"\ncommand = [{command}]\n")
+    };
+    for command in ["\"./list.sh\"", "\"sh\", \"list.sh\""] {
+        let machine = program(Machine::new().file(CONFIG, section(command)), "echo a");
+        assert_eq!(names(&machine.load()), ["a"]);
+        open(&machine, "etc/list.sh");
+        let faults = machine.faults();
+        assert!(
+            faults.contains("anyone on this machine can write to") && faults.contains("list.sh"),
+            "{faults}"
+        );
+    }
+    let machine = Machine::new().file(CONFIG, ANSIBLE);
+    let machine = machine.file("etc/hosts", "#!/bin/sh\necho '{\"web\": [\"a\"]}'\n");
+    open(&machine, "etc/hosts");
+    let faults = machine.faults();
+    assert!(faults.contains("anyone on this machine can write to"), "{faults}");
 }
 
 #[test]

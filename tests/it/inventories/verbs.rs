@@ -55,7 +55,7 @@ fn a_list_that_fails_leaves_its_last_good_one_in_force() {
         ("200 OK", "text/html", "<p>Log in</p>", "it answered with \"text/html\" as its type"),
         ("200 OK", "application/json", "[{", "this is no YAML"),
         ("200 OK", "application/json", "{\"targets\": []}", "targets cannot be a mapping"),
-        ("302 Found", "application/json", "", "it answered 302"),
+        ("302 Found", "application/json", "", "it answered 302 Found (redirects are not followed"),
     ] {
         served.answers((status, kind, body.to_owned()));
         let ran = program.run(&["hosts", "--json"]);
@@ -77,6 +77,24 @@ fn a_list_that_fails_leaves_its_last_good_one_in_force() {
     assert_eq!(list(&program), ALL);
 }
 
+/// Nobody is left to be visited, and no sweep is recorded: the answer counts all the same.
+#[test]
+fn an_empty_list_that_was_believed_outlives_the_next_failure() {
+    for verb in [&["run", "hello", "-H", "a"][..], &["sweep"]] {
+        let mut program = Program::new();
+        let inventory = "name = \"list\"\nkind = \"command\"\ncommand = [\"cat\", \"list.json\"]";
+        program
+            .configure(&format!("[[inventory]]\n{inventory}\nrefresh = \"0s\"\nbelieve_empty_after = 1\n"));
+        let file = program.dir().join("list.json");
+        fs::write(&file, r#"[{"name": "a", "reach": "local"}]"#).unwrap();
+        program.run(&["run", "hello", "-H", "a"]).expect(0, &[]);
+        fs::write(&file, "[]").unwrap();
+        program.run(verb).expect(2, &[]);
+        fs::remove_file(&file).unwrap();
+        program.run(&["hosts"]).expect(2, &["with 0 hosts stays in force", "names no host"]);
+    }
+}
+
 #[test]
 fn a_young_answer_is_taken_again_and_one_to_another_question_is_not() {
     let (served, mut program) = served(THREE, "refresh = \"1h\"\nmax_size = \"1KiB\"");
@@ -90,7 +108,7 @@ fn a_young_answer_is_taken_again_and_one_to_another_question_is_not() {
     let other = Served::start("[]");
     let text = fs::read_to_string(program.dir().join("config.toml")).unwrap();
     fs::write(program.dir().join("config.toml"), text.replace(&served.url(), &other.url())).unwrap();
-    program.run(&["hosts"]).expect(2, &["it names no host"]);
+    program.run(&["hosts"]).expect(2, &["it names no host", "--> inventory sd\n"]);
     program.configure("");
 }
 
@@ -220,12 +238,20 @@ fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
     check(&["--from-ssh-config"], "2 hosts");
     check(&["--from-ssh-config", &home.join(".ssh/config").display().to_string()], "2 hosts");
     check(&["--from-http-sd", &served.url()], "3 hosts");
+    let mode = || fs::metadata(&config).unwrap().permissions().mode() & 0o777;
+    let secret = served.url().contains('?');
+    assert_eq!(mode(), if secret { 0o600 } else { 0o644 });
+    check(&["--from-http-sd", &format!("{}?key=s3cret", served.url())], "3 hosts");
+    assert_eq!(mode(), 0o600);
     let all = ["--from-http-sd", &served.url(), "--from-ssh-config", "--from-ansible", &inventory];
     // web1, web2 and db1 are in two of them.
     check(&all, "10 hosts");
     fs::remove_file(&config).unwrap();
     served.answers(("404 Not Found", "text/plain", String::new()));
     program.run(&["init", "--from-http-sd", &served.url()]).expect(2, &["it answered 404"]);
+    program
+        .run(&["init", "--from-http-sd", "ftp://inventory.example/x"])
+        .expect(2, &["`inventory.url` cannot be used", "--> --from-http-sd\n"]);
     program
         .run(&["init", "--from-ansible", "/no/such"])
         .expect(2, &["no inventory: No such file", "/no/such"]);

@@ -14,7 +14,7 @@ use crate::cli::{Context, Exit, sweeping};
 use crate::collect::{contact, ssh_settings};
 use crate::model::{Host, HostName, Proxy, Reach, SshOptions};
 use crate::render::{Cell, Column, Ink, Table};
-use crate::transport::known_hosts::{Place, append};
+use crate::transport::known_hosts::{AppendError, Place, append, remain};
 use crate::transport::ssh::{ConnectError, HostKey, Introduction};
 use crate::transport::sshfp::{Fingerprints, RESOLV_CONF, Resolvers, SshfpError};
 
@@ -55,6 +55,8 @@ enum State {
     Added(Vec<HostKey>, PathBuf),
     /// And why, where a person did not say so.
     Declined(Vec<HostKey>, Option<String>),
+    /// They are believed, and could not be added.
+    Unwritten(Vec<HostKey>, String),
     Failed(ConnectError),
 }
 
@@ -66,13 +68,16 @@ impl State {
             Self::New(_) => "new",
             Self::Added(..) => "added",
             Self::Declined(..) => "declined",
+            Self::Unwritten(..) => "unwritten",
             Self::Failed(error) => error.outcome.as_str(),
         }
     }
 
     fn keys(&self) -> &[HostKey] {
         match self {
-            Self::New(keys) | Self::Added(keys, _) | Self::Declined(keys, _) => keys,
+            Self::New(keys) | Self::Added(keys, _) | Self::Declined(keys, _) | Self::Unwritten(keys, _) => {
+                keys
+            }
             Self::Local | Self::Known(_) | Self::Failed(_) => &[],
         }
     }
@@ -84,6 +89,7 @@ impl State {
             Self::New(_) => String::new(),
             Self::Added(_, file) => format!("added to {}", file.display()),
             Self::Declined(_, why) => why.clone().unwrap_or_else(|| "not added".to_owned()),
+            Self::Unwritten(_, why) => why.clone(),
             Self::Failed(error) => error.detail.clone(),
         }
     }
@@ -96,6 +102,7 @@ impl Trust {
         for hosts in in_the_order_of_the_way(context.select_settled(&self.selector)?) {
             states.extend(self.learn(hosts, resolvers.as_ref(), context)?);
         }
+        look_again(&mut states);
         if context.global.json {
             context.print_json(&json_of(&states))?;
         } else {
@@ -126,7 +133,7 @@ impl Trust {
             };
             for (host, state) in &mut states {
                 if let State::New(keys) = state {
-                    *state = word.on(host, std::mem::take(keys))?;
+                    *state = word.on(host, std::mem::take(keys));
                 }
             }
         }
@@ -167,27 +174,82 @@ enum Word<'a> {
 }
 
 impl Word<'_> {
-    fn on(&self, host: &Host, keys: Vec<HostKey>) -> Result<State> {
+    fn on(&self, host: &Host, keys: Vec<HostKey>) -> State {
         let (believed, others): (Vec<HostKey>, Vec<HostKey>) = match self {
             Self::All => (keys, Vec::new()),
             Self::None => (Vec::new(), keys),
             Self::Named(prints) => keys.into_iter().partition(|key| prints.contains(&key.fingerprint_sha256)),
             Self::Dns(answers) => match answers.get(&host.address) {
                 Some(Ok(prints)) => keys.into_iter().partition(|key| prints.have(key)),
-                Some(Err(error)) => return Ok(State::Declined(keys, Some(error.to_string()))),
+                Some(Err(error)) => return State::Declined(keys, Some(error.to_string())),
                 None => (Vec::new(), keys),
             },
         };
         if believed.is_empty() {
-            let dns = matches!(self, Self::Dns(_)).then(|| NOT_THOSE_OF_DNS.to_owned());
-            return Ok(State::Declined(others, dns));
+            let why = match self {
+                Self::Dns(_) => Some(NOT_THOSE_OF_DNS.to_owned()),
+                Self::Named(given) => Some(not_those(&others, given)),
+                Self::All | Self::None => None,
+            };
+            return State::Declined(others, why);
         }
-        let Some(file) = host.known_hosts.first() else {
-            return Err(Usage(format!("{} has no known_hosts file to add to", host.name)).into());
-        };
-        let lines: Vec<String> = believed.iter().map(|key| key.line.clone()).collect();
-        append(file, &lines)?;
-        Ok(State::Added(believed, file.clone()))
+        match file_of(host).and_then(|file| add(file, &believed)) {
+            Ok(file) => State::Added(believed, file),
+            Err(why) => State::Unwritten(believed, why),
+        }
+    }
+}
+
+/// What a host showed, against the fingerprints that were given.
+fn not_those(shown: &[HostKey], given: &[String]) -> String {
+    let shown: Vec<String> =
+        shown.iter().map(|key| format!("{} ({})", key.fingerprint_sha256, key.algorithm)).collect();
+    format!("not added: it showed {}, and given was {}", shown.join(", "), given.join(", "))
+}
+
+/// The file that new keys of this host go to.
+fn file_of(host: &Host) -> Result<&Path, String> {
+    if host.ssh.has_no_own_known_hosts {
+        let why = "an ssh_config says UserKnownHostsFile none, and what is everybody's is not written to";
+        return Err(format!("{why}; {NAME_A_FILE}"));
+    }
+    let first = host.known_hosts.first().map(PathBuf::as_path);
+    first.ok_or_else(|| format!("it has no known_hosts file to add to; {NAME_A_FILE}"))
+}
+
+fn add(file: &Path, keys: &[HostKey]) -> Result<PathBuf, String> {
+    let lines: Vec<String> = keys.iter().map(|key| key.line.clone()).collect();
+    append(file, &lines).map(|_| file.to_owned()).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &AppendError) -> String {
+    match error {
+        AppendError::NotAFile { .. } => format!("{error}; {NAME_A_FILE}"),
+        error => error.to_string(),
+    }
+}
+
+const NAME_A_FILE: &str =
+    "name one: `known_hosts` of [[hosts]] or [defaults], or UserKnownHostsFile of an ssh_config";
+
+/// Another program that read a file before we wrote to it, and puts its own in its place afterwards, takes
+/// away what we added: that is added again.
+fn look_again(states: &mut [(Host, State)]) {
+    let mut files: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for (_, state) in states.iter() {
+        if let State::Added(keys, file) = state {
+            files.entry(file.clone()).or_default().extend(keys.iter().map(|key| key.line.clone()));
+        }
+    }
+    for (file, lines) in files {
+        let Err(error) = remain(&file, &lines) else { continue };
+        for (_, state) in states.iter_mut() {
+            if let State::Added(keys, added) = state
+                && *added == file
+            {
+                *state = State::Unwritten(std::mem::take(keys), unwritten(&error));
+            }
+        }
     }
 }
 
