@@ -56,11 +56,14 @@ pub(super) fn close_holes(state: &StateDir, vouched: &HashMap<SweepId, u64>) -> 
         let tar = unclosed.tar()?;
         let len = tar.size()?;
         let Some(opening) = Opening::read(&tar, len)?.filter(|opening| opening.kept == Kept::Raw) else {
+            unclosed.release();
             continue;
         };
         let Whole { pieces, .. } = whole(&tar, &opening, len, vouched.get(&sweep).copied().unwrap_or(0))?;
         if pieces.len() > 1 {
-            unclosed.keep(&pieces)?;
+            unclosed.keep(&pieces)?.release();
+        } else {
+            unclosed.release();
         }
     }
     Ok(())

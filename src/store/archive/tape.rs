@@ -56,6 +56,11 @@ impl Tape {
         Ok(tape)
     }
 
+    /// Lets go of the tar at once, as [`Unclosed::release`] does.
+    pub fn release(self) {
+        let _ = self.file.unlock();
+    }
+
     /// Takes away the tar of a sweep that could not begin, which would else stand there empty until the next
     /// start. The caller has the turn.
     pub fn discard(self) {
@@ -119,7 +124,17 @@ impl Unclosed {
             return Ok(None);
         }
         let unclosed = Self { sweep: sweep.clone(), path, file };
-        Ok(if ends_whole(&*unclosed.tar()?)? { None } else { Some(unclosed) })
+        if ends_whole(&*unclosed.tar()?)? {
+            unclosed.release();
+            return Ok(None);
+        }
+        Ok(Some(unclosed))
+    }
+
+    /// Lets go of it at once. To close the file is not enough: a process that another thread is just starting
+    /// has a copy of it, and with that the lock, until it runs its own program.
+    pub fn release(self) {
+        let _ = self.file.unlock();
     }
 
     pub fn tar(&self) -> Result<Arc<TarFile>, StoreError> {
