@@ -60,20 +60,26 @@ fn split_port(text: &str) -> Option<(&str, u64)> {
     (!inside).then_some((name, port))
 }
 
-/// Labels with dots between them; a range stands for a letter or a number.
-fn is_name(text: &str) -> bool {
+/// A range stands for one of what it gives: `0` is as good as any. `None` where one is no range.
+fn without_ranges(text: &str) -> Option<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('[') {
-        let Some((range, behind)) = after.split_once(']') else { return false };
+        let (range, behind) = after.split_once(']')?;
         if !is_range(range) {
-            return false;
+            return None;
         }
         plain.push_str(before);
         plain.push('0');
         rest = behind;
     }
     plain.push_str(rest);
+    Some(plain)
+}
+
+/// Labels with dots between them; a range stands for a letter or a number.
+fn is_name(text: &str) -> bool {
+    let Some(plain) = without_ranges(text) else { return false };
     let label = |label: &str| {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         label.starts_with(word) && !label.ends_with(['_', '-']) && label.chars().all(|c| word(c) || c == '-')
@@ -96,18 +102,7 @@ fn is_range(text: &str) -> bool {
 
 /// Ranges of numbers may stand between the colons.
 fn is_ipv6(text: &str) -> bool {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('[') {
-        let Some((range, behind)) = after.split_once(']') else { return false };
-        if !is_range(range) {
-            return false;
-        }
-        plain.push_str(before);
-        plain.push('0');
-        rest = behind;
-    }
-    plain.push_str(rest);
+    let Some(plain) = without_ranges(text) else { return false };
     plain.parse::<std::net::Ipv6Addr>().is_ok()
 }
 
