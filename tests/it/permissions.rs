@@ -94,11 +94,11 @@ impl Host {
         fs::create_dir(at("sudoers.d")).expect("a file");
         write(&at("sudoers"), "root ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n", 0o440);
         fs::create_dir(at("etc")).expect("a file");
-        fs::create_dir(at("work")).expect("a file");
+        fs::create_dir(at("layer")).expect("a file");
         let prepare = "
-            mount -t tmpfs none '@/work'
-            mkdir '@/work/upper' '@/work/work'
-            mount -t overlay -o lowerdir=/etc,upperdir='@/work/upper',workdir='@/work/work' none /etc
+            mount -t tmpfs none '@/layer'
+            mkdir '@/layer/changed' '@/layer/scratch'
+            mount -t overlay -o lowerdir=/etc,upperdir='@/layer/changed',workdir='@/layer/scratch' none /etc
             mount --bind '@/passwd' /etc/passwd
             mount --bind '@/sudoers' /etc/sudoers
             mount --bind '@/sudoers.d' /etc/sudoers.d"

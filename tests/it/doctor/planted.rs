@@ -63,11 +63,11 @@ impl Patient {
         write(&at("dmesg_restrict"), "1\n", 0o644);
         write(&at("ahead"), "+900\n", 0o644);
         write(&at("paranoid"), "4\n", 0o644);
-        fs::create_dir(at("work")).expect("a folder");
+        fs::create_dir(at("layer")).expect("a folder");
         let prepare = "
-            mount -t tmpfs none '@/work'
-            mkdir '@/work/upper' '@/work/work'
-            mount -t overlay -o lowerdir=/etc,upperdir='@/work/upper',workdir='@/work/work' none /etc
+            mount -t tmpfs none '@/layer'
+            mkdir '@/layer/changed' '@/layer/scratch'
+            mount -t overlay -o lowerdir=/etc,upperdir='@/layer/changed',workdir='@/layer/scratch' none /etc
             rm -rf /etc/sudoers.d /etc/sysctl.d /etc/apt
             mkdir /etc/sudoers.d /etc/sysctl.d
             cp -p '@/passwd' '@/sudoers' /etc
