@@ -169,8 +169,9 @@ pub async fn check(
     settings: Arc<Settings>,
     limits: &Limits,
 ) -> Vec<Checkup> {
+    let shared = Arc::clone(&settings);
     let visit = |host: Host| {
-        let (settings, limits) = (Arc::clone(&settings), limits.clone());
+        let (settings, limits) = (Arc::clone(&shared), limits.clone());
         let question = Question::new(&host, probes);
         async move {
             match host.reach {
@@ -184,7 +185,7 @@ pub async fn check(
             }
         }
     };
-    let answers = each(hosts, limits, visit).await;
+    let answers = each(hosts, (&settings, limits), visit).await;
     settings.close().await;
     answers.into_iter().map(|(host, heard, elapsed)| checkup(host, heard, elapsed, probes)).collect()
 }
