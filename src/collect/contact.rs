@@ -114,7 +114,7 @@ async fn in_turn<T>(
     (settings, gate): (&Settings, &Arc<Gate>),
     limit: Duration,
     visit: impl Future<Output = Result<T, ConnectError>>,
-) -> (Result<T, ConnectError>, Duration) {
+) -> Visited<T> {
     let start = Instant::now();
     let approach = async {
         match host.reach {
@@ -133,14 +133,17 @@ async fn in_turn<T>(
     (answer, approached + start.elapsed())
 }
 
+/// How a visit ended, and how long it took.
+type Visited<T> = (Result<T, ConnectError>, Duration);
+
 struct Visits<T> {
-    running: JoinSet<(Result<T, ConnectError>, Duration)>,
+    running: JoinSet<Visited<T>>,
     index_of: HashMap<Id, usize>,
-    answers: HashMap<usize, (Result<T, ConnectError>, Duration)>,
+    answers: HashMap<usize, Visited<T>>,
 }
 
 impl<T: Send + 'static> Visits<T> {
-    fn settle(&mut self, joined: Result<(Id, (Result<T, ConnectError>, Duration)), JoinError>) {
+    fn settle(&mut self, joined: Result<(Id, Visited<T>), JoinError>) {
         let (id, answer) = match joined {
             Ok((id, answer)) => (id, answer),
             Err(error) => (error.id(), (Err(lost(&words(error))), Duration::ZERO)),
