@@ -220,6 +220,6 @@ async fn a_client_that_says_nothing_does_not_delay_shutdown() {
     let silent = tokio::net::TcpStream::connect(served.host.address).await.unwrap();
     let half = served.with_key().arg(COMMAND).spawn().unwrap();
     sleep(Duration::from_millis(500)).await;
-    timeout(Duration::from_secs(3), served.host.shutdown()).await.expect("shutdown is bounded");
+    timeout(PATIENCE, served.host.shutdown()).await.expect("shutdown is bounded");
     drop((silent, half));
 }
