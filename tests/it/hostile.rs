@@ -1,6 +1,7 @@
 //! Servers that stall, flood, lie and break off, at every phase: each visit to one ends within its
 //! deadline, with the right outcome, and leaves no socket behind; and nobody else notices.
 
+mod behind;
 mod cast;
 mod odd;
 mod outputs;
