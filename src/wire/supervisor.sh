@@ -1,5 +1,5 @@
 # Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce
-# name secs grace beat cap ecap size heavy tracer only needs proc sys cursor script before this text,
+# name secs grace beat cap ecap size heavy tracer only rooted needs proc sys cursor script before this text,
 # wraps both in one compound command, and drops comment lines and indentation; so no line here may
 # depend on either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
 # what could be `cat`, `date` or `grep` is a `read` wherever that is as good.
@@ -30,6 +30,11 @@ PROC=$proc SYS=$sys
 # / belongs to root: a way to ask for our uid without running `id`.
 root=
 [ ! -O / ] || root=1
+# A login that runs something else than it was asked to would have root's probe run without root.
+if [ -n "$rooted" ] && [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
+echo "REFUSED: this is not root, though it was asked for: something else ran in place of it" >&6
+exit 77
+fi
 # stat PID: sets $pgrp and $born (clock ticks since boot), and fails for what is dead already. A
 # command's name may hold anything, so fields count from its end.
 stat() {
@@ -40,7 +45,7 @@ pgrp=$3
 shift 19
 born=$1
 }
-stat self
+stat self || { echo "there is no /proc, or it cannot be read" >&6; exit 70; }
 birth=$born base=$$
 # sshd gives each channel a group of its own, and we lead it; under sudo or a gate we do not.
 leader=

@@ -73,7 +73,7 @@ impl List {
 }
 
 /// Says which hosts an ssh_config keeps us from, each reason once.
-fn remark_refusals(context: &Context, hosts: &[Host]) {
+pub(super) fn remark_refusals(context: &Context, hosts: &[Host]) {
     let mut barred: BTreeMap<String, Vec<&HostName>> = BTreeMap::new();
     for host in hosts {
         for refusal in &host.ssh.refused {
