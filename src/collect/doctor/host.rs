@@ -173,14 +173,17 @@ fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
             return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{} {file}", refusal.at.line.max(1)));
         }
     };
-    match denial? {
+    // One that did not answer at all is tried by hand.
+    match denial.unwrap_or(Denial::Other) {
         denial if denial.wants_rule() => there(rule),
         Denial::Missing => {
             let has = |manager: &str| it.has(manager) == Some(true);
             install(program, has).and_then(|install| there(format!("{{ {install}; }} && {rule}")))
         }
         Denial::Broken if program == "sudo" => look("visudo -c".to_owned()),
-        Denial::Broken => look("doas -C /etc/doas.conf".to_owned()),
+        Denial::Broken => look("ls -l /etc/doas.conf; doas -C /etc/doas.conf".to_owned()),
+        Denial::Pam => look(format!("cat /etc/pam.d/{program}")),
+        Denial::NotRoot | Denial::Confined => look(format!("{program} -l -U {user}")),
         Denial::Account => look(format!("passwd -S {user}; chage -l {user}")),
         Denial::Powerless => {
             look(format!("ls -l \"$(command -v {program})\"; findmnt -T \"$(command -v {program})\""))
