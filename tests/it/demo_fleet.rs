@@ -212,7 +212,11 @@ async fn a_killed_client_leaves_no_process_and_no_tree() {
     stdin.write_all(&request.stdin()).await.unwrap();
     let mut stderr = BufReader::new(client.stderr.take().unwrap());
     let mut proc = String::new();
-    timeout(PATIENCE, stderr.read_line(&mut proc)).await.unwrap().unwrap();
+    // Before it stands the supervisor's own line.
+    while !proc.starts_with('/') {
+        proc.clear();
+        assert_ne!(timeout(PATIENCE, stderr.read_line(&mut proc)).await.unwrap().unwrap(), 0);
+    }
     let root = PathBuf::from(proc.trim_end()).parent().unwrap().to_owned();
     let pids = std::fs::read_to_string(root.join("pids")).unwrap();
     let processes: Vec<PathBuf> = pids.split_whitespace().map(|pid| Path::new("/proc").join(pid)).collect();

@@ -41,6 +41,8 @@ pub struct Job {
     pub cursor: Option<String>,
     pub become_root: bool,
     pub only_check: bool,
+    /// What the login shell is asked for in place of the request's own command.
+    pub command: Option<&'static str>,
 }
 
 impl Job {
@@ -61,6 +63,7 @@ impl Job {
             cursor: None,
             become_root: false,
             only_check: false,
+            command: None,
         }
     }
 
@@ -121,7 +124,8 @@ impl Job {
     /// The client, about to be fed. sshd is to have `AcceptEnv CELL`.
     pub fn connect(&self, sshd: &Sshd) -> Child {
         let mut ssh = sshd.ssh("127.0.0.1");
-        ssh.arg("-o").arg(format!("SetEnv=CELL={}", self.tag)).arg(self.request().command());
+        let command = self.command.unwrap_or_else(|| self.request().command());
+        ssh.arg("-o").arg(format!("SetEnv=CELL={}", self.tag)).arg(command);
         spawn(&mut ssh)
     }
 
