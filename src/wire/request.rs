@@ -125,7 +125,7 @@ impl Request<'_> {
             ("heavy", flag(probe.cost > Cost::Cheap && !self.only_check)),
             ("tracer", flag(probe.tracer && !self.only_check)),
             ("only", flag(self.only_check)),
-            ("rooted", flag(self.become_root)),
+            ("become", flag(self.become_root)),
             ("needs", &needs.join(" ")),
             ("proc", host.proc_root.as_deref().unwrap_or_default()),
             ("sys", host.sys_root.as_deref().unwrap_or_default()),

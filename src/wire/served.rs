@@ -31,7 +31,7 @@ pub enum Refused {
 /// The values' names, in the order that they are sent in.
 const NAMES: [&str; 19] = [
     "tag", "nonce", "name", "secs", "grace", "beat", "cap", "ecap", "size", "heavy", "tracer", "only",
-    "rooted", "needs", "proc", "sys", "cursor", "contract", "script",
+    "become", "needs", "proc", "sys", "cursor", "contract", "script",
 ];
 
 impl Payload {

@@ -1,5 +1,5 @@
-# Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce
-# name secs grace beat cap ecap size heavy tracer only rooted needs proc sys cursor script before this text,
+# Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce name
+# secs grace beat cap ecap size heavy tracer only become needs proc sys cursor script before this text,
 # wraps both in one compound command, and drops comment lines and indentation; so no line here may
 # depend on either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
 # what could be `cat`, `date` or `grep` is a `read` wherever that is as good.
@@ -30,10 +30,15 @@ PROC=$proc SYS=$sys
 # / belongs to root: a way to ask for our uid without running `id`.
 root=
 [ ! -O / ] || root=1
-# A login that runs something else than it was asked to would have root's probe run without root.
-if [ -n "$rooted" ] && [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
-echo "REFUSED: this is not root, though it was asked for: something else ran in place of it" >&6
+# Sudo's rules may lead to somebody else, and a login may run something else than it was asked to. Who
+# has / in a container is not always known, so that is no proof.
+if [ -n "$become" ] && [ -z "$root" ]; then
+key= uid=
+while [ "$key" != Uid: ] && read -r key _ uid _; do :; done </proc/self/status
+case $uid in [1-9]*)
+echo "dropsonde: not root but uid $uid${SUDO_USER+ by sudo}${DOAS_USER+ by doas}" >&6
 exit 77
+;; esac
 fi
 # stat PID: sets $pgrp and $born (clock ticks since boot), and fails for what is dead already. A
 # command's name may hold anything, so fields count from its end.
@@ -443,9 +448,10 @@ times
 
 # Passes the probe's stderr on, up to a limit, and closes with the trailer. `head` keeps fd 5 open
 # while it lives, so the end of this input means that all output is in gzip's pipe before the trailer.
+# Before the probe's first word stands a line of ours: what a login shell or sudo said is not the probe's.
 finish() {
 ulimit -v 262144
-report= left=$ecap blank=
+report= left=$ecap blank= first=1
 while IFS= read -r line || [ -n "$line" ]; do
 case $line in
 "$nonce "*)
@@ -455,10 +461,12 @@ read -r cpu
 ;;
 '')
 # The report starts with a newline, in case the probe's last line has none: not to be passed on.
-[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+[ -z "$blank" ] || [ -n "$first" ] || [ $left -le 0 ] || printf '\n' >&6
 left=$((left - 1)) blank=1
 ;;
 *)
+[ -z "$first" ] || printf '\ndropsonde/1 %s\n' "$tag" >&6
+first=
 [ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
 left=$((left - ${#line} - 1)) blank=
 [ $left -lt 0 ] || printf '%s\n' "$line" >&6
@@ -587,15 +595,21 @@ pipe=$!
 
 while :; do
 wait "$pipe"
+ended=$?
 if [ -n "$gone" ]; then
 reap
 abandon
+wait "$pipe"
+ended=$?
 break
 fi
 [ -n "$late" ] || break
 late=
 reap
 done
+# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started. Where `sleep` cannot be
+# started either, the heartbeat seemed to be missing before.
+[ "$ended" -ne 126 ] || echo "dropsonde: nothing can be started" >&6
 kill $watchers
 wait
 clear

@@ -39,6 +39,8 @@ pub(super) struct Evidence<'a> {
     /// What came instead of the supervisor's first line.
     pub preamble: Option<&'a [u8]>,
     pub bytes_raw: u64,
+    /// What is on stderr and not the script's.
+    pub chatter: &'a str,
     pub stderr: &'a str,
     pub end: &'a ExecEnd,
 }
@@ -58,7 +60,7 @@ impl Decoder {
             (Some(trailer), _) => self.judge_trailer(trailer, evidence),
             (None, Some(preamble)) => self.judge_silence(preamble, evidence),
             (None, None) if !self.only_check && evidence.bytes_raw > self.max_output.0 => self.too_much(),
-            (None, None) => judge_cut(evidence.end),
+            (None, None) => self.judge_stump(evidence),
         }
     }
 
@@ -154,7 +156,33 @@ impl Decoder {
             ExecEnd::NoStatus | ExecEnd::DecoderStopped => {
                 because(Outcome::Incomplete, "channel was closed before the supervisor started")
             }
+            ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, self.waiting(phase)),
             end => judge_cut(end),
+        }
+    }
+
+    /// That nothing was heard of the supervisor, and whom it waited for.
+    fn waiting(&self, phase: &str) -> String {
+        match self.root_by.as_ref().and_then(denial::program) {
+            Some(by) => {
+                format!("{phase} deadline passed, and {by} had not started /bin/sh: it waits for something")
+            }
+            None => format!("{phase} deadline passed"),
+        }
+    }
+
+    /// The supervisor began, and its stream stopped short of its trailer.
+    fn judge_stump(&self, evidence: &Evidence<'_>) -> Verdict {
+        let words = [evidence.stderr, evidence.chatter];
+        if !starts_nothing(&words) {
+            let (outcome, detail) = judge_cut(evidence.end);
+            // Nothing else tells why.
+            let is_quiet = matches!(evidence.end, ExecEnd::Exited(_) | ExecEnd::NoStatus);
+            return (outcome, detail.map(|what| if is_quiet { with_words(&what, &words) } else { what }));
+        }
+        match self.root_by.as_ref().and_then(denial::confined) {
+            Some((_, detail)) => because(Outcome::Denied, detail),
+            None => because(Outcome::Incomplete, "/bin/sh may start no other program there"),
         }
     }
 
@@ -164,9 +192,13 @@ impl Decoder {
         denial::read(by, status, words)
     }
 
-    /// The kind of a refusal to give root; `None` where the supervisor did answer, or nobody.
+    /// The kind of a refusal to give root; `None` where the script ran, or nobody answered.
     pub(super) fn denied(&self, evidence: &Evidence<'_>) -> Option<Denial> {
-        let printed = String::from_utf8_lossy(evidence.preamble?);
+        let Some(preamble) = evidence.preamble else {
+            let confined = self.root_by.as_ref().and_then(denial::confined);
+            return confined.map(|(denial, _)| denial);
+        };
+        let printed = String::from_utf8_lossy(preamble);
         let ExecEnd::Exited(status) = evidence.end else { return None };
         self.denial(*status, &[evidence.stderr, &printed]).map(|(denial, _)| denial)
     }
@@ -198,6 +230,11 @@ impl Decoder {
         };
         because(Outcome::Incomplete, with_words(&what, words))
     }
+}
+
+/// What the supervisor says where its shell may run builtins only.
+fn starts_nothing(words: &[&str; 2]) -> bool {
+    words.iter().any(|word| word.contains("dropsonde: nothing can be started"))
 }
 
 /// The stream stopped short of its trailer.

@@ -226,9 +226,14 @@ fn running(word: &str) -> Vec<u32> {
 #[test]
 fn what_root_started_is_gone_at_the_deadline() {
     let host = Host::start(Vec::new(), Vec::new());
-    host.sudoers(&blocks("sudoers")[0]);
+    let sudoers = &blocks("sudoers")[0];
+    // With a terminal of its own between, sudo passes on what is said, and what it is told to end.
+    let through_a_terminal = format!("Defaults use_pty, log_output, iolog_dir=/etc/io\n{sudoers}");
     host.doas(Some(&blocks("doas")[0]));
-    for (by, seconds) in [("sudo", "297531"), ("doas", "297532")] {
+    for (by, rules, seconds) in
+        [("sudo", sudoers, "297531"), ("doas", sudoers, "297532"), ("sudo", &through_a_terminal, "297533")]
+    {
+        host.sudoers(rules);
         let program = host.program(by);
         let script = format!("(setsid sleep {seconds} &); trap '' TERM; sleep {seconds}; sleep {seconds}");
         program.probe("stubborn", &script, "format = \"text\"\nprivilege = \"root\"\ntimeout = \"2s\"");
@@ -236,6 +241,37 @@ fn what_root_started_is_gone_at_the_deadline() {
         ran.ended(("web01", "stubborn"), "timed_out", &["deadline of 2s"]);
         assert_eq!(running(seconds), Vec::<u32>::new(), "{by}");
     }
+}
+
+#[test]
+fn what_sudo_says_beside_is_no_reason_of_a_scripts() {
+    let host = Host::start(Vec::new(), Vec::new());
+    // sudo complains of this line each time, and goes on.
+    host.sudoers("Defaults no_such_setting\nprobe ALL=(root) NOPASSWD: /bin/sh -s\n");
+    let program = host.program("sudo");
+    program.probe("lacking", "echo no NFS here >&2; exit 69", "format = \"text\"\nprivilege = \"root\"");
+    let ran = program.run(&["run", "lacking", "-H", "web01", "--json"]);
+    let reading = ran.reading("web01", "lacking");
+    assert_eq!((&reading["outcome"], &reading["detail"]), (&"unsupported".into(), &"no NFS here".into()));
+}
+
+#[test]
+fn rules_that_give_something_else_than_root_are_told_from_those_that_do() {
+    let host = Host::start(Vec::new(), Vec::new());
+    let allowed = "probe ALL=(ALL) NOPASSWD: /bin/sh -s\n";
+    host.sudoers(&format!("Defaults runas_default=nobody\n{allowed}"));
+    host.denies("sudo", "sudo runs /bin/sh as uid 65534, not as root: take `runas_default` off");
+    for defaults in ["Defaults noexec", "Defaults intercept"] {
+        host.sudoers(&format!("{defaults}\n{}", blocks("sudoers")[0]));
+        host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
+    }
+    host.sudoers("probe ALL=(root) NOPASSWD: NOEXEC: /bin/sh -s\n");
+    host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
+    host.sudoers(&blocks("sudoers")[0]);
+    host.inside("echo 'account required pam_deny.so' > /etc/pam.d/sudo");
+    host.denies("sudo", "account is locked or expired");
+    host.inside("echo 'account required pam_no_such.so' > /etc/pam.d/sudo");
+    host.denies("sudo", "sudo fails in PAM");
 }
 
 #[test]

@@ -147,27 +147,25 @@ fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
         }
     };
     let has = |tool: &str| it.has(tool) == Some(true);
-    match denial {
-        Some(denial) if denial.wants_rule() => there(rule),
+    // One that did not answer at all is tried by hand.
+    match denial.unwrap_or(Denial::Other) {
+        denial if denial.wants_rule() => there(rule),
         // It was asked for as the account, whose rules and profile are what is looked at.
-        Some(Denial::Missing) if has(program) => Remedy::look(Place::Here, talk(host, "echo \"$PATH\"", &[])),
-        Some(Denial::Missing) => {
+        Denial::Missing if has(program) => Remedy::look(Place::Here, talk(host, "echo \"$PATH\"", &[])),
+        Denial::Missing => {
             install(program, has).and_then(|install| there(format!("{{ {install}; }} && {rule}")))
         }
-        Some(Denial::Broken) if program == "sudo" => look("visudo -c".to_owned()),
-        Some(Denial::Broken) => look("doas -C /etc/doas.conf".to_owned()),
-        Some(Denial::Account) => look(format!("passwd -S {user}; chage -l {user}")),
-        Some(Denial::Powerless) => {
+        Denial::Elsewhere => look(in_its_place(host)),
+        Denial::Broken if program == "sudo" => look("visudo -c".to_owned()),
+        Denial::Broken => look("ls -l /etc/doas.conf; doas -C /etc/doas.conf".to_owned()),
+        Denial::Pam => look(format!("cat /etc/pam.d/{program}")),
+        Denial::NotRoot | Denial::Confined => look(format!("{program} -l -U {user}")),
+        Denial::Account => look(format!("passwd -S {user}; chage -l {user}")),
+        Denial::Powerless => {
             look(format!("ls -l \"$(command -v {program})\"; findmnt -T \"$(command -v {program})\""))
         }
-        None if is_elsewhere(it) => look(in_its_place(host)),
         _ => look(format!("su -s /bin/sh {user} -c 'echo id | {program} -n /bin/sh -s'")),
     }
-}
-
-/// Whether something else answered than what was asked for.
-fn is_elsewhere(it: &Checkup) -> bool {
-    matches!(&it.root, Root::Denied(why, _) if why.contains("REFUSED"))
 }
 
 /// What the tasks of others are kept from. The group of the account alone is let in: who hid them from
