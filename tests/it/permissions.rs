@@ -80,6 +80,10 @@ fn write(path: &Path, text: &str, mode: u32) {
 
 impl Host {
     fn start(lines: Vec<String>, without: Vec<&'static str>) -> Self {
+        Self::with(lines, Userland { without, ..Userland::default() })
+    }
+
+    fn with(lines: Vec<String>, userland: Userland) -> Self {
         let files = tempfile::Builder::new().prefix("dropsonde-allowed.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
         fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
@@ -105,7 +109,6 @@ impl Host {
             .replace('@', &files.path().display().to_string());
         let keys = "AuthorizedKeysFile .ssh/authorized_keys".to_owned();
         let lines = [lines, vec![keys]].concat();
-        let userland = Userland { without, ..Userland::default() };
         let sshd = Sshd::start(Setup { lines, prepare, userland: Some(userland), ..Setup::default() });
         let host = Self { sshd, files };
         host.authorize(&fs::read_to_string(host.sshd.dir().join("authorized_keys")).expect("a file"));
@@ -241,6 +244,41 @@ fn what_root_started_is_gone_at_the_deadline() {
         ran.ended(("web01", "stubborn"), "timed_out", &["deadline of 2s"]);
         assert_eq!(running(seconds), Vec::<u32>::new(), "{by}");
     }
+}
+
+/// A refusal may be mailed to somebody, and a sudo that hangs leaves a process there.
+#[test]
+fn a_host_is_asked_for_root_once_in_a_visit() {
+    let notes = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(notes.path(), fs::Permissions::from_mode(0o755)).expect("a folder");
+    let asked = notes.path().join("asked");
+    let check = |then: &str, outcome: &str, words: &str, times: usize| {
+        write(&asked, "", 0o666);
+        let script = format!("#!/bin/sh\necho asked >> '{}'\n{then}\n", asked.display());
+        let host =
+            Host::with(Vec::new(), Userland { scripts: vec![("sudo", script)], ..Userland::default() });
+        host.doas(Some(&blocks("doas")[0]));
+        let mut program = host.program("sudo");
+        if outcome == "timed_out" {
+            program.configure("[limits]\nfirst_byte_timeout = \"8s\"");
+        }
+        let rooted: Vec<String> = (1..=6).map(|number| format!("rooted{number}")).collect();
+        for name in &rooted {
+            program.probe(name, "id -u", "format = \"text\"\nprivilege = \"root\"");
+        }
+        let names = rooted.iter().map(String::as_str);
+        let run: Vec<&str> =
+            ["run", "plain"].into_iter().chain(names).chain(["-H", "web01", "--json"]).collect();
+        let ran = program.run(&run);
+        ran.ended(("web01", "plain"), "ok", &[]);
+        for name in &rooted {
+            ran.ended(("web01", name), outcome, &[words]);
+        }
+        assert_eq!(fs::read_to_string(&asked).expect("a file").lines().count(), times, "{then}");
+    };
+    check("echo 'sudo: a password is required' >&2; exit 1", "denied", "sudo wants a password", 1);
+    check("exec sleep 60", "timed_out", "sudo had not started /bin/sh", 1);
+    check("exec doas \"$@\"", "ok", "", 6);
 }
 
 #[test]
