@@ -166,11 +166,15 @@ fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
     let there = |command: String| Remedy::mend(Place::HostAsRoot, command);
     let look = |command: String| Remedy::look(Place::HostAsRoot, command);
     let (program, rule) = match &host.root_by {
-        RootBy::Sudo => ("sudo", sudoers(&host.user)),
+        RootBy::Sudo => ("sudo", sudoers(&host.user, denial == Some(Denial::Terminal))),
         RootBy::Doas => ("doas", doas_conf(&host.user)),
         RootBy::Refused(refusal) => {
+            // What the environment says stands in no file.
+            let stands_in_a_file = std::path::Path::new(&*refusal.at.file).is_file();
+            let line = refusal.at.line.max(1);
             let file = shell_word(&refusal.at.file);
-            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{} {file}", refusal.at.line.max(1)));
+            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{line} {file}"))
+                .filter(|_| stands_in_a_file);
         }
     };
     // One that did not answer at all is tried by hand.
