@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::dial::patiently;
 use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
-use super::gate::{Gate, Turn};
+use super::gate::{Gate, START_PATIENCE, Turn};
 use super::lanes::{Lanes, Place};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
@@ -66,11 +66,6 @@ struct Output {
     room: Option<wire::Share>,
 }
 
-/// A host keeps its place among those that are starting something until its probes' first bytes are
-/// here, but no longer than this: where many hosts are one machine, or share one, the sweep goes as fast
-/// as that machine gets probes started, and a host that hangs costs the others little.
-const START_PATIENCE: Duration = Duration::from_secs(3);
-
 /// On top of all that a host may take to run a probe and end it.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -113,29 +108,18 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
         turn = shared.opening.enter() => turn,
     };
     let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
-    let attempts = async {
-        let connecting = timeout_at(deadline, connect(shared, target));
-        tokio::pin!(connecting);
-        tokio::select! {
-            answer = &mut connecting => return answer,
-            () = sleep_until(Instant::now() + START_PATIENCE) => turn.give_up(),
+    let attempts = turn.during(async {
+        match timeout_at(deadline, connect(shared, target)).await {
+            Ok(answer) => answer.map_err(|error| Ended::new(error.outcome, error.detail)),
+            Err(_) => Err(shared.no_session()),
         }
-        let answer = connecting.await;
-        if matches!(answer, Ok(Ok(_))) {
-            turn.was_slow();
-        }
-        answer
-    };
-    let answer = tokio::select! {
+    });
+    let session = tokio::select! {
         biased;
         () = shared.stop.aborting() => return Err(shared.interrupted("it was connected to")),
-        answer = attempts => answer,
+        answer = attempts => answer?,
     };
-    match answer {
-        Ok(Ok(session)) => Ok(Let { session, deadline, turn }),
-        Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
-        Err(_) => Err(shared.no_session()),
-    }
+    Ok(Let { session, deadline, turn })
 }
 
 /// Waits for the host's jump hosts before it is the host's turn: one that hangs must not keep the places of

@@ -56,7 +56,7 @@ fn check_header(probe: &Probe, names: &[Cow<str>], columns: &[Column], sink: &mu
         }
     }
     for (name, _) in names.iter().zip(columns).filter(|(_, column)| matches!(column, Column::Label)) {
-        if !specs::is_metric_name(name) || name.contains(':') {
+        if !is_label(name) {
             sink.fault(|| {
                 format!(
                     "line 1: {} is no [[metric]] and no label: expected A-Z a-z 0-9 _",
@@ -71,7 +71,7 @@ fn row(number: usize, names: &[Cow<str>], columns: &[Column], values: &[Cow<str>
     let cells = || names.iter().zip(columns).zip(values);
     let labels: LabelPairs = cells()
         .filter(|((name, column), value)| {
-            matches!(column, Column::Label) && !value.is_empty() && specs::is_metric_name(name)
+            matches!(column, Column::Label) && !value.is_empty() && is_label(name)
         })
         .map(|((name, _), value)| (Cow::Owned(name.to_string()), value.to_string()))
         .collect();
@@ -95,6 +95,10 @@ fn row(number: usize, names: &[Cow<str>], columns: &[Column], values: &[Cow<str>
             }),
         }
     }
+}
+
+fn is_label(name: &str) -> bool {
+    specs::is_metric_name(name) && !name.contains(':')
 }
 
 /// The cells of a line, trimmed, unquoted; `None` where a quote is left open or text follows one.

@@ -1,6 +1,8 @@
 //! Prometheus' text format, version 0.0.4, family by family. It never writes a time: who reads this takes
 //! what it reads to be of now, and node_exporter refuses anything else.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::escape::{Lines, escape};
@@ -46,6 +48,40 @@ impl Exposition {
     }
 }
 
+/// The names that a text's families have taken. Who reads it refuses all of it for one name that is two
+/// families', and a host may name metrics as it likes.
+#[derive(Debug, Clone, Default)]
+pub struct Families(BTreeSet<String>);
+
+impl Families {
+    /// What the lines of a histogram end in, and so no other family's name may.
+    const SUFFIXES: [&str; 4] = ["_bucket", "_sum", "_count", "_created"];
+
+    /// Takes the name for a family; `false` where one before it has it, or has lines of that name.
+    pub fn take(&mut self, name: &str, is_histogram: bool) -> bool {
+        let lines = Self::SUFFIXES.iter().filter(|_| is_histogram).map(|suffix| format!("{name}{suffix}"));
+        let names: Vec<String> = lines.chain([name.to_owned()]).collect();
+        let free = !names.iter().any(|name| self.0.contains(name));
+        if free {
+            self.0.extend(names);
+        }
+        free
+    }
+}
+
+/// Labels that a text itself gives, and the one that no text may give.
+const OWN: [&str; 5] = ["host", "probe", "span", "le", "__name__"];
+
+/// What a host's own label is called where the text has labels beside it: as Prometheus does, one that is
+/// called as they are is `exported_`. So is one that is already called so, or the two would be one.
+pub fn foreign_label(label: &str) -> Cow<'_, str> {
+    let mut core = label;
+    while let Some(rest) = core.strip_prefix("exported_") {
+        core = rest;
+    }
+    if OWN.contains(&core) { format!("exported_{label}").into() } else { label.into() }
+}
+
 /// `{a="b",c="d"}`; nothing where there is none. A name keeps what a label may have.
 pub fn label_text<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
@@ -75,6 +111,31 @@ pub fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_labels_and_no_two_families_become_one() {
+        let names = ["host", "exported_host", "exported_exported_host", "__name__", "exported_x", "x"];
+        let expected = [
+            "exported_host",
+            "exported_exported_host",
+            "exported_exported_exported_host",
+            "exported___name__",
+            "exported_x",
+            "x",
+        ];
+        assert_eq!(names.map(foreign_label), expected);
+        let mut families = Families::default();
+        for (name, is_histogram, free) in [
+            ("a", true, true),
+            ("a", false, false),
+            ("a_count", false, false),
+            ("b_sum", false, true),
+            ("b", true, false),
+            ("b", false, true),
+        ] {
+            assert_eq!(families.take(name, is_histogram), free, "{name}");
+        }
+    }
 
     #[test]
     fn families_and_lines() {

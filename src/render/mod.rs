@@ -26,7 +26,7 @@ pub use chart::{Chart, line_ink};
 pub use diagnostic::{Diagnostic, Severity, Spot};
 pub use diff::unified;
 pub use escape::{Lines, escape, escape_bytes, escape_limited, is_unprintable};
-pub use exposition::{Exposition, label_text, number};
+pub use exposition::{Exposition, Families, foreign_label, label_text, number};
 pub use flame::{Caption, FlameError, Folded, Widths, flame, flame_diff};
 pub use probe_docs::probe_docs;
 pub use sparkline::{sparkline, sparkline_within, squeeze};

@@ -1,7 +1,7 @@
 //! The newest samples of all hosts in one file, for node_exporter's textfile collector. It is replaced at
 //! once, so that nobody reads half of it, and it gives no times, which node_exporter would refuse.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use crate::compare::Distribution;
 use crate::config::Settings;
 use crate::model::{HostName, Kind};
-use crate::render::{Exposition, label_text, number};
+use crate::render::{Exposition, Families, foreign_label, label_text, number};
 use crate::select::matches_mask;
 use crate::store::index::{MetricRow, Reader, Series, SweepRow};
 use crate::store::{StateDir, StoreError};
@@ -32,9 +32,6 @@ const PREFIX: &str = "dropsonde_";
 
 /// How a file ends that is still being written.
 const NEW: &str = ".new";
-
-/// Labels that the file itself gives.
-const OWN: [&str; 4] = ["host", "probe", "span", "le"];
 
 /// Writes the file, if the configuration wants one. Sweeps of two schedules may end together: one writes
 /// after the other, and each what the index has by then, so that an older sweep takes no newer one's place.
@@ -69,11 +66,11 @@ fn fill(settings: &Settings, reader: &Reader, new: File) -> Result<File, Unfille
     let sweeps = reader.latest_of_schedules()?;
     let known: HashSet<&HostName> = settings.fleet.hosts.iter().map(|host| &host.name).collect();
     let masks: Vec<&str> = settings.metrics.textfile_metrics.split_whitespace().collect();
-    let mut families = BTreeSet::new();
+    let mut families = Families::default();
     for metric in reader.metrics(None)? {
         let wanted = masks.iter().any(|mask| matches_mask(mask, &metric.name));
         // One name is one family; the first kind that a metric had keeps it.
-        if wanted && families.insert(family(&metric)) {
+        if wanted && families.take(&family(&metric), metric.kind == Kind::Histogram) {
             let text = one(reader, (&metric, &sweeps), &known)?;
             out.write_all(text.as_bytes())?;
         }
@@ -193,8 +190,7 @@ fn labels(host: &HostName, series: &Series) -> Vec<(String, String)> {
     let mut labels: Vec<(String, String)> =
         own.iter().map(|(label, value)| ((*label).to_owned(), (*value).to_owned())).collect();
     for (label, value) in &series.labels {
-        let clash = if OWN.contains(&label.as_str()) { "exported_" } else { "" };
-        labels.push((format!("{clash}{label}"), value.clone()));
+        labels.push((foreign_label(label).into_owned(), value.clone()));
     }
     labels
 }

@@ -27,6 +27,8 @@ pub enum Denial {
     Pam,
     /// It runs /bin/sh as somebody else.
     NotRoot,
+    /// A login runs something else than what it was asked to.
+    Elsewhere,
     /// It runs /bin/sh, and forbids that to start anything.
     Confined,
     /// For a reason of its own.
@@ -135,7 +137,12 @@ pub(super) fn read(by: &RootBy, status: u32, words: &[&str; 2]) -> Option<(Denia
         RootBy::Refused(refusal) => return Some((Denial::Other, refused(refusal))),
     };
     if let Some(words) = words.iter().find(|word| word.contains(NOT_ROOT)) {
-        let uid: String = words.split(NOT_ROOT).nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+        let said = words.split(NOT_ROOT).nth(1)?.lines().next()?;
+        let uid: String = said.chars().take_while(char::is_ascii_digit).collect();
+        if !said.contains(" by ") {
+            let detail = format!("this is uid {uid}, not root: something else ran in place of {program}");
+            return Some((Denial::Elsewhere, detail));
+        }
         let detail = format!(
             "{program} runs /bin/sh as uid {uid}, not as root: take `runas_default` off for this user in sudoers"
         );
@@ -219,7 +226,8 @@ mod tests {
                      sudo: unable to change directory to /x: No such file or directory\n\
                      sudo: unable to execute /bin/sh: No such file or directory\n";
         check(Sudo, 1, chdir, Denial::Other, "sudo refused: sudo: unable to change directory");
-        check(Sudo, 77, "dropsonde: not root but uid 1001\n", Denial::NotRoot, "as uid 1001");
+        check(Sudo, 77, "dropsonde: not root but uid 1001 by sudo\n", Denial::NotRoot, "as uid 1001");
+        check(Sudo, 77, "dropsonde: not root but uid 1001\n", Denial::Elsewhere, "ran in place of sudo");
         check(Sudo, 1, "sudo: Passwort notwendig\n", Denial::Other, "sudo refused: sudo: Passwort");
         check(Doas, 1, "doas: Authentication required\n", Denial::Password, "nopass");
         check(Doas, 1, "doas: Operation not permitted\n", Denial::NotAllowed, "/etc/doas.conf");

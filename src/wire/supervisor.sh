@@ -30,12 +30,13 @@ PROC=$proc SYS=$sys
 # / belongs to root: a way to ask for our uid without running `id`.
 root=
 [ ! -O / ] || root=1
-# Sudo's rules may lead to somebody else. Who has / in a container is not always known, so that is no proof.
+# Sudo's rules may lead to somebody else, and a login may run something else than it was asked to. Who
+# has / in a container is not always known, so that is no proof.
 if [ -n "$become" ] && [ -z "$root" ]; then
 key= uid=
 while [ "$key" != Uid: ] && read -r key _ uid _; do :; done </proc/self/status
 case $uid in [1-9]*)
-echo "dropsonde: not root but uid $uid" >&6
+echo "dropsonde: not root but uid $uid${SUDO_USER+ by sudo}${DOAS_USER+ by doas}" >&6
 exit 77
 ;; esac
 fi
@@ -49,7 +50,7 @@ pgrp=$3
 shift 19
 born=$1
 }
-stat self
+stat self || { echo "there is no /proc, or it cannot be read" >&6; exit 70; }
 birth=$born base=$$
 # sshd gives each channel a group of its own, and we lead it; under sudo or a gate we do not.
 leader=

@@ -47,7 +47,9 @@ impl Trailer {
         is_boot_id(boot_id).then_some(())?;
         // One look at the wall clock gives both: a second `date` would cost the host another fork.
         let clock = |wall_ns: i64| {
-            let wall_at = |uptime_s: f64| HostTime::from_unix_ns(wall_ns - ((at - uptime_s) * 1e9) as i64);
+            let wall_at = |uptime_s: f64| {
+                HostTime::from_unix_ns(wall_ns.saturating_sub(((at - uptime_s) * 1e9) as i64))
+            };
             HostClock {
                 boot_id: boot_id.to_owned(),
                 start: wall_at(began),
@@ -57,7 +59,7 @@ impl Trailer {
             }
         };
         let clock = if wall == "-" { None } else { Some(clock(wall_clock_ns(wall)?)) };
-        let times = || Some(minutes(user)? + minutes(system)?);
+        let times = || minutes(user)?.checked_add(minutes(system)?);
         let cpu = usec.parse().ok().map(Duration::from_micros).or_else(times);
         let (missing, busy) = lack::read(missing)?;
         let exit = if status == "-" { None } else { Some(status.parse().ok()?) };
@@ -123,6 +125,26 @@ mod tests {
         let timeless = LINE.replace("1795395068.5", "-");
         let (_, trailer) = Trailer::split(&with(nonce, &timeless), nonce).expect("a trailer");
         assert_eq!((trailer.clock, trailer.exit), (None, Some(137)));
+    }
+
+    /// A host may say any number; none of them may be more than the types here can add up.
+    #[test]
+    fn numbers_beyond_all_measure_are_no_trailer_or_are_cut() {
+        let nonce = Nonce::new([7; 16]);
+        let read = |line: &str| Trailer::split(&with(nonce, line), nonce).map(|(_, trailer)| trailer);
+        let (most, age) = ("300000000000000000m0.000000s", "99999999999999999999");
+        let cpu = LINE.replace("0m0.010000s", most).replace("0m0.020000s", most);
+        assert!(read(&cpu).is_some_and(|trailer| trailer.cpu.is_none()));
+        let usec = LINE.replace(" - ", " 18446744073709551615 ");
+        assert!(read(&usec).is_some_and(|trailer| trailer.cpu.is_some()));
+        for (at, wall) in
+            [(age, "-5.0"), (age, "9223372036.0"), ("0", "-9223372036.0"), ("0", "9223372036.0")]
+        {
+            let line = LINE.replace("3285.08", at).replace("1795395068.5", wall);
+            assert!(read(&line).is_some_and(|trailer| trailer.clock.is_some()), "{line}");
+            let line = line.replace("3282.02", age).replace("3285.07", age);
+            assert!(read(&line).is_some_and(|trailer| trailer.clock.is_some()), "{line}");
+        }
     }
 
     #[test]

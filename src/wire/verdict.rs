@@ -15,6 +15,9 @@ const MAX_QUOTE_CHARS: usize = 200;
 /// EX_UNAVAILABLE: a script's own word for a host that lacks what it needs, found out while it ran.
 const UNAVAILABLE: i32 = 69;
 
+/// How sshd ends a session that it does not get as far as the login shell.
+const SSHD_NO_SESSION: u32 = 254;
+
 /// How a shell reports the signals that end a script at its deadline.
 const TERMINATED: i32 = 128 + 15;
 const KILLED: i32 = 128 + 9;
@@ -56,7 +59,7 @@ impl Decoder {
         match (evidence.trailer, evidence.preamble) {
             (Some(trailer), _) => self.judge_trailer(trailer, evidence),
             (None, Some(preamble)) => self.judge_silence(preamble, evidence),
-            (None, None) if evidence.bytes_raw > self.max_output.0 => self.too_much(),
+            (None, None) if !self.only_check && evidence.bytes_raw > self.max_output.0 => self.too_much(),
             (None, None) => self.judge_stump(evidence),
         }
     }
@@ -211,8 +214,17 @@ impl Decoder {
         if let Some((_, advice)) = LOGIN_REFUSALS.iter().find(|(text, _)| says(text)) {
             return because(Outcome::Denied, *advice);
         }
+        if status == SSHD_NO_SESSION {
+            let what =
+                "sshd opened no session (status 254: PAM, or a limit of the account), and its log says why";
+            // It may be the message of the day, and then it is no reason.
+            let is_silent = words.iter().all(|word| word.trim().is_empty());
+            let lead = if is_silent { what.to_owned() } else { format!("{what}; the last line it showed") };
+            return because(Outcome::Incomplete, with_words(&lead, words));
+        }
         let what = match status {
-            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys?)"
+            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys, a profile \
+                  that exits?)"
                 .to_owned(),
             _ => format!("login shell ended with status {status} before the supervisor started"),
         };
@@ -232,6 +244,11 @@ fn judge_cut(end: &ExecEnd) -> Verdict {
         ExecEnd::TimedOut("deadline") => {
             because(Outcome::TimedOut, "host did not end the probe at its deadline")
         }
+        ExecEnd::TimedOut("first byte") => because(
+            Outcome::TimedOut,
+            "first byte deadline passed: nothing was started there (a profile of the login, or sudo, that waits for something, or \
+             starts something else?)",
+        ),
         ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, format!("{phase} deadline passed")),
         ExecEnd::Lost(why) => because(Outcome::Incomplete, format!("connection was lost: {}", clip(why))),
         ExecEnd::Signalled(name) => {

@@ -17,6 +17,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::support::patience::PATIENCE;
+
 const COMMAND: &str = "exec /bin/sh -s";
 
 /// A shipped probe with another script: one whose output shows where it ran.
@@ -122,7 +124,7 @@ async fn every_host_shows_its_own_tree_in_which_time_passes() {
         let uptime = |line: &str| -> f64 { line.split(' ').next().unwrap().parse().unwrap() };
         let passed_s = uptime(lines[3]) - uptime(lines[2]);
         // One second, less what a tree may be late; more if this machine was slow.
-        assert!((0.3..20.0).contains(&passed_s), "{passed_s}");
+        assert!((0.3..300.0).contains(&passed_s), "{passed_s}");
         boots.insert(lines[1].to_owned());
         roots.push(PathBuf::from(lines[0]));
     }
@@ -130,7 +132,7 @@ async fn every_host_shows_its_own_tree_in_which_time_passes() {
     // A tree goes soon after its last reader, and everything goes with the demo.
     let started = Instant::now();
     while roots.iter().any(|root| root.exists()) {
-        assert!(started.elapsed() < Duration::from_secs(10), "trees stay");
+        assert!(started.elapsed() < PATIENCE, "trees stay");
         sleep(Duration::from_millis(50)).await;
     }
     demo.shutdown().await;
@@ -213,7 +215,7 @@ async fn a_killed_client_leaves_no_process_and_no_tree() {
     // Before it stands the supervisor's own line.
     while !proc.starts_with('/') {
         proc.clear();
-        assert_ne!(timeout(Duration::from_secs(60), stderr.read_line(&mut proc)).await.unwrap().unwrap(), 0);
+        assert_ne!(timeout(PATIENCE, stderr.read_line(&mut proc)).await.unwrap().unwrap(), 0);
     }
     let root = PathBuf::from(proc.trim_end()).parent().unwrap().to_owned();
     let pids = std::fs::read_to_string(root.join("pids")).unwrap();
@@ -222,7 +224,7 @@ async fn a_killed_client_leaves_no_process_and_no_tree() {
     client.kill().await.unwrap();
     let started = Instant::now();
     while root.exists() || processes.iter().any(|process| process.exists()) {
-        assert!(started.elapsed() < Duration::from_secs(35), "{} {processes:?}", root.exists());
+        assert!(started.elapsed() < PATIENCE, "{} {processes:?}", root.exists());
         sleep(Duration::from_millis(50)).await;
     }
     demo.shutdown().await;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use dropsonde::config::Library;
 use dropsonde::model::{Cost, Outcome, Probe};
 
+use crate::support::patience::{PATIENCE, wait_for};
 use crate::support::program::Program;
-use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
+use crate::support::runs::{Job, Line, probe, supervisor_of};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
 use crate::support::tracer::{alone, looking_for};
 
@@ -36,7 +37,7 @@ fn pretend(folder: &Path, current_tracer: &str, set_event: &str) -> String {
 }
 
 fn tracer(script: &str) -> Job {
-    Job::new(Probe { tracer: true, cost: Cost::Moderate, timeout: Duration::from_secs(40), ..probe(script) })
+    Job::new(Probe { tracer: true, cost: Cost::Moderate, ..probe(script) })
 }
 
 fn stands_back(sshd: &Sshd, what: &str, why: &str) {
@@ -81,7 +82,7 @@ fn one_at_a_time(userland: &Userland) {
         assert!(wait_for(|| instance.is_dir()), "{what}: the first tracer does not start");
         stands_back(&sshd, &what, "another run traces it");
         fault(&first, &mut client);
-        first.assert_gone(&what, Duration::from_secs(20));
+        first.assert_gone(&what);
         // In a tracefs of plain files, what the supervisor switches off becomes a file in the way.
         let _ = std::fs::remove_dir_all(&instance);
         runs(&sshd, &what);
@@ -194,7 +195,7 @@ fn cell(sshd: &Sshd, name: &str, fault: Fault) {
     // In the middle of its window, which does not end. That tracers keep out of each other's way is tested
     // apart; here several run at once.
     let mut probe = looking_for(name, 300);
-    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 12 } else { 60 });
+    probe.timeout = if matches!(fault, Fault::Deadline) { Duration::from_secs(12) } else { PATIENCE * 4 };
     let job = Job::new(probe);
     let mut client = job.connect(sshd);
     let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
@@ -208,7 +209,7 @@ fn cell(sshd: &Sshd, name: &str, fault: Fault) {
         Fault::Deadline => assert_eq!(job.decode(&mut client).outcome, Outcome::TimedOut, "{what}"),
         _ => {}
     }
-    job.assert_gone(&what, Duration::from_secs(20));
+    job.assert_gone(&what);
     // The instance, its buffers and its enabled events are one.
     assert!(wait_for(|| left_of(&tag, sshd).is_empty()), "{what}: left {:?}", left_of(&tag, sshd));
     let _ = client.kill();
@@ -270,7 +271,9 @@ fn files_with_the_name_of_a_run_go_with_it() {
             std::fs::write(&stale, "").expect("a file of a run that is long gone");
             let what = format!("{shell}, {fault:?}");
             let mut job = Job::new(Probe { cost: Cost::Moderate, ..probe(script) });
-            job.probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 2 } else { 60 });
+            if matches!(fault, Fault::Deadline) {
+                job.probe.timeout = Duration::from_secs(2);
+            }
             let tag = job.tag.to_string();
             let mut client = job.connect(&sshd);
             let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
@@ -284,7 +287,7 @@ fn files_with_the_name_of_a_run_go_with_it() {
                 assert!(files >= 2, "{what}: a living run's files were taken away");
             }
             inflict(fault, &job, &mut client);
-            job.assert_gone(&what, Duration::from_secs(20));
+            job.assert_gone(&what);
             assert!(wait_for(|| left_of(&tag, &sshd).is_empty()), "{what}: left {:?}", left_of(&tag, &sshd));
             let _ = client.kill();
             let _ = client.wait();

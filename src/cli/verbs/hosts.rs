@@ -67,10 +67,15 @@ impl List {
             let origins = &context.settings()?.origins;
             context.print(&table(&hosts, origins).render(context.out_style()))?;
         }
-        for line in barred(&hosts) {
-            context.remark(&format!("dropsonde: {line}"));
-        }
+        remark_refusals(context, &hosts);
         Ok(Exit::Good)
+    }
+}
+
+/// Says which hosts an inventory or an ssh_config keeps us from.
+pub(super) fn remark_refusals(context: &Context, hosts: &[Host]) {
+    for line in barred(hosts) {
+        context.remark(&format!("dropsonde: {line}"));
     }
 }
 

@@ -76,13 +76,13 @@ pub(super) async fn enter(
     let offer = |first| Offer { first, certificates: known.has_authority(&id), role };
     let first = known.key_types(&id);
     let config = settings.config(host, offer(first))?;
-    let mut shaken = shake(host, way, (settings, config), check()).await;
+    let mut shaken = shake(host, (way, role), (settings, config), check()).await;
     if let Err(Unshaken::HostKey { key, verdict: Verdict::Changed { types, .. }, .. }) = &shaken {
         // Only hashed lines know the host, under another type of key than the one it showed: ask it
         // for that one before calling it changed.
         if !types.is_empty() && !types.contains(KeyTypes::of(key)) && *types != first {
             let config = settings.config(host, offer(*types))?;
-            shaken = shake(host, way, (settings, config), check()).await;
+            shaken = shake(host, (way, role), (settings, config), check()).await;
         }
     }
     let shaken = shaken.map_err(|failure| match failure {
@@ -165,14 +165,14 @@ async fn reach(
 
 pub(super) async fn shake(
     host: &Host,
-    way: Way<'_>,
+    (way, role): (Way<'_>, Role),
     (settings, config): (&Settings, Arc<client::Config>),
     check: Check,
 ) -> Result<Shaken, Unshaken> {
     let timeouts = settings.timeouts_for(host);
     let ground = reach(host, way, (&timeouts, settings)).await.map_err(Unshaken::Other)?;
     let Ground { carrier, peer, via, words } = ground;
-    let (line, guard) = watch(carrier);
+    let (line, guard) = watch(carrier, role);
     let witness = Witness::default();
     let client = Client { check, witness: witness.clone() };
     match guard.within(&timeouts, client::connect_stream(config, line, client)).await {

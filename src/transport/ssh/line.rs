@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::carrier::Carrier;
+use super::connect::Role;
 use super::failure::Phase;
 use super::settings::Timeouts;
 
@@ -19,10 +21,15 @@ use super::settings::Timeouts;
 /// is received into its own place, and every visit in flight has one of these.
 const BUFFER_BYTES: usize = 4 << 10;
 
+/// What a target may leave untaken of what it is sent: more than all that four probes are sent, of which each may
+/// have a script of 96 KiB.
+const MAX_UNTAKEN: usize = 512 << 10;
+
 /// Wraps what carries a connection for russh, and returns what watches over it.
-pub(super) fn watch(carrier: Carrier) -> (Line, Guard) {
+pub(super) fn watch(carrier: Carrier, role: Role) -> (Line, Guard) {
     let state = State {
         carrier: Some(carrier),
+        untaken: (role == Role::Target).then(BytesMut::new),
         phase: Phase::Banner,
         since: Instant::now(),
         left_bytes: allowance(Phase::Banner),
@@ -54,6 +61,10 @@ struct Shared {
 struct State {
     /// Gone once the line is cut.
     carrier: Option<Carrier>,
+    /// What a target is still to be sent. russh reads nothing while it waits to write, and what it does not read
+    /// holds up all others on the same connection of a jump host: a target that asks without end and takes no
+    /// answer would stop them. A jump host that takes nothing stops nobody but those behind it.
+    untaken: Option<BytesMut>,
     phase: Phase,
     since: Instant,
     left_bytes: u64,
@@ -92,6 +103,8 @@ impl Shared {
     fn poll_read(&self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = self.lock();
         let before = into.filled().len();
+        // Nobody else would: for russh it is written. Why it cannot be, the next write finds out.
+        let _ = state.send_untaken(cx);
         let carrier = state.carrier()?;
         if Pin::new(carrier).poll_read(cx, into)?.is_pending() {
             remember(&mut state.reader, cx);
@@ -114,11 +127,22 @@ impl Shared {
 
     fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
-        let written = Pin::new(state.carrier()?).poll_write(cx, bytes);
-        if written.is_pending() {
-            remember(&mut state.writer, cx);
+        let written = match state.send_untaken(cx)? {
+            Poll::Ready(()) => Pin::new(state.carrier()?).poll_write(cx, bytes),
+            Poll::Pending => Poll::Pending,
+        };
+        if written.is_ready() {
+            return written;
         }
-        written
+        remember(&mut state.writer, cx);
+        let Some(untaken) = &mut state.untaken else { return Poll::Pending };
+        if untaken.len() + bytes.len() <= MAX_UNTAKEN {
+            untaken.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        drop(state);
+        self.cut("it takes nothing of what it is sent");
+        Poll::Ready(Err(self.lock().reason()))
     }
 }
 
@@ -128,6 +152,23 @@ impl State {
             return Err(self.reason());
         }
         self.carrier.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Ready when none is left. A carrier that could not take some bytes is offered them again, whatever has come
+    /// to stand behind them.
+    fn send_untaken(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        while let Some(untaken) = self.untaken.as_mut().filter(|untaken| !untaken.is_empty()) {
+            let Some(carrier) = &mut self.carrier else { return Err(self.reason()) };
+            match Pin::new(carrier).poll_write(cx, untaken)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(count) => untaken.advance(count),
+                Poll::Pending => {
+                    remember(&mut self.writer, cx);
+                    return Ok(Poll::Pending);
+                }
+            }
+        }
+        Ok(Poll::Ready(()))
     }
 
     fn reason(&self) -> io::Error {

@@ -5,12 +5,13 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::failure::clip;
 
@@ -21,11 +22,22 @@ const END_WAIT: Duration = Duration::from_secs(2);
 /// How long its last words are waited for after it has closed its stdout.
 const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// A running ProxyCommand. Dropping it ends it, with what it started.
 pub(super) struct Process {
     pub stdin: ChildStdin,
     pub stdout: ChildStdout,
-    child: Option<Child>,
+    group: Option<Group>,
+    listening: Option<JoinHandle<()>>,
+}
+
+/// The process, and whatever it has started and not sent into a group of its own. As long as the process is not
+/// reaped, its number is nobody else's, and neither is its group's.
+struct Group {
+    child: Child,
+    id: Pid,
 }
 
 /// What a ProxyCommand said, for those who find out that its connection failed.
@@ -49,9 +61,10 @@ pub(super) fn start(command: &str) -> std::io::Result<(Process, LastWords)> {
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let (said, ended) = watch::channel(false);
     let words = LastWords { stderr: Arc::default(), ended };
-    // It ends with the process's stderr, whose last holder is killed with the process.
-    tokio::spawn(listen(stderr, Arc::clone(&words.stderr), said));
-    Ok((Process { stdin, stdout, child: Some(child) }, words))
+    let listening = Some(tokio::spawn(listen(stderr, Arc::clone(&words.stderr), said)));
+    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let id = id.ok_or_else(|| std::io::Error::other("it has no number"))?;
+    Ok((Process { stdin, stdout, group: Some(Group { child, id }), listening }, words))
 }
 
 async fn listen(mut stderr: impl AsyncRead + Unpin, into: Arc<Mutex<Vec<u8>>>, said: watch::Sender<bool>) {
@@ -78,28 +91,54 @@ impl LastWords {
     }
 }
 
+impl Group {
+    /// An error says that all of them are gone: there is nobody to tell.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.id, signal);
+    }
+
+    /// Whether the process has ended. It is not reaped by that.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.id), options), Ok(None))
+    }
+
+    /// Waits until the process has ended by itself, and sees to it that all have.
+    async fn part(&mut self) {
+        let ends = async {
+            while !self.has_ended() {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(END_WAIT, ends).await;
+        self.signal(Signal::KILL);
+        // Reaps it, so that a daemon gathers no zombies.
+        let _ = self.child.wait().await;
+    }
+}
+
+impl Drop for Group {
+    /// Nobody waits for it any more: the program ends.
+    fn drop(&mut self) {
+        if self.child.id().is_some() {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        // Reaped already, its number may be another's by now.
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
-        }
-        let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
-            return;
-        };
-        // Gone or going: there is nobody to tell.
-        let _ = kill_process_group(group, Signal::HUP);
-        let Ok(runtime) = Handle::try_current() else {
-            let _ = kill_process_group(group, Signal::KILL);
-            return;
-        };
-        // Reaps it, so that a daemon gathers no zombies; it takes no longer than END_WAIT.
+        let (Some(mut group), Some(listening)) = (self.group.take(), self.listening.take()) else { return };
+        group.signal(Signal::HUP);
+        // Where there is no runtime, the group is killed at once.
+        let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
-            if timeout(END_WAIT, child.wait()).await.is_err() {
-                let _ = kill_process_group(group, Signal::KILL);
-                let _ = child.wait().await;
-            }
+            group.part().await;
+            // What has left the group, as a master connection of ssh does, may hold its stderr for as long as it
+            // likes; we need not.
+            let listens = listening.abort_handle();
+            let _ = timeout(LAST_WORDS_WAIT, listening).await;
+            listens.abort();
         });
     }
 }

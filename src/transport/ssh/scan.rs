@@ -78,7 +78,9 @@ async fn vouched(
 ) -> Result<Option<Place>, ConnectError> {
     let offer = Offer { first: known.key_types(id), certificates: true, role: Role::Target };
     let config = settings.config(host, offer)?;
-    match shake(host, Way::of(host), (settings, config), Check::against(known, id, host)).await {
+    match shake(host, (Way::of(host), Role::Target), (settings, config), Check::against(known, id, host))
+        .await
+    {
         Ok(shaken) => match &shaken.witness.seen().verdict {
             Some(Verdict::Known(place)) => Ok(Some(place.clone())),
             _ => Ok(None),
@@ -113,7 +115,7 @@ async fn scan_types(
 ) -> Result<Option<HostKey>, ConnectError> {
     // An ssh_config that leaves none of these is no reason against the others.
     let Ok(config) = algorithms::config_for_only(types, &host.ssh) else { return Ok(None) };
-    match shake(host, Way::of(host), (settings, Arc::new(config)), Check::Learn).await {
+    match shake(host, (Way::of(host), Role::Target), (settings, Arc::new(config)), Check::Learn).await {
         Err(Unshaken::HostKey { key, .. }) => Ok(Some(describe(host, &key))),
         // The handler accepts no key here, so there is no such connection.
         Ok(_) | Err(Unshaken::NoHostKey(_)) => Ok(None),

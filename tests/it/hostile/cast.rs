@@ -1,14 +1,15 @@
 //! Hostile servers in this process, one for each host, and the built program that is sent to them.
 
-use std::fs;
-use std::net::TcpListener as Bound;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc as plain};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,7 +18,11 @@ use super::plays::{Play, perform};
 use crate::support::peer::{HostKey, Peer};
 use crate::support::program::{Program, Ran, ended};
 
-type Role = (Bound, Play, Arc<HostKey>);
+/// What it listens on, and who is told that it does.
+type Role = ((TcpSocket, plain::Sender<()>), Play, Arc<HostKey>);
+
+/// What a server's socket holds that it has not read: who reads nothing is in everybody's way soon.
+const RECEIVED_BYTES: u32 = 16 << 10;
 
 /// The servers that play, on a thread of their own; they go when it is dropped.
 pub struct Cast {
@@ -32,8 +37,9 @@ impl Cast {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut servers = JoinSet::new();
-                while let Some((listener, play, key)) = added.recv().await {
-                    let listener = TcpListener::from_std(listener).expect("a listener");
+                while let Some(((socket, listens), play, key)) = added.recv().await {
+                    let listener = socket.listen(128).expect("a listener");
+                    listens.send(()).expect("somebody waits for it");
                     servers.spawn(serve(listener, play, key));
                 }
             });
@@ -43,15 +49,20 @@ impl Cast {
 
     /// Adds a host of that name that plays so, and lets everybody in that it is to let in.
     pub fn add(&self, program: &mut Program, (name, play): (&str, Play), identity: &Path) {
-        let listener = Bound::bind("127.0.0.1:0").expect("a free port");
-        listener.set_nonblocking(true).expect("a socket option");
-        let port = listener.local_addr().expect("its address").port();
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(RECEIVED_BYTES).expect("a socket option");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let port = socket.local_addr().expect("its address").port();
+        let (says, listens) = plain::channel();
         let key = HostKey::new();
-        let known = program.dir().join(format!("known_hosts.{name}"));
-        fs::write(&known, key.line(port)).expect("known_hosts");
+        // One file for all: hosts that are told apart by it are not behind the same jump host.
+        let known = program.dir().join("known_hosts");
+        let mut lines = OpenOptions::new().append(true).create(true).open(&known).expect("known_hosts");
+        lines.write_all(key.line(port).as_bytes()).expect("known_hosts");
         program.host_block(name, Some("127.0.0.1"), (port, "probe"), (identity, &known));
         let roles = self.roles.as_ref().expect("it is not dropped yet");
-        roles.send((listener, play, Arc::new(key))).expect("the servers' thread");
+        roles.send(((socket, says), play, Arc::new(key))).expect("the servers' thread");
+        listens.recv().expect("it listens");
     }
 }
 

@@ -89,6 +89,8 @@ pub enum Opening {
     /// Channels of the server's own, without end; the answers are not read.
     Channels,
     Globals,
+    /// Channels of no kind: what refuses one is longer than what asks for it.
+    Strange,
 }
 
 /// When a command runs.
@@ -254,6 +256,10 @@ async fn opening(play: Opening, peer: &mut Peer) -> io::Result<()> {
                 peer.send(&message(msg::CHANNEL_OPEN, &parts)).await?;
             }
             Ok(())
+        }
+        Opening::Strange => {
+            let (number, window) = ([0; 4], [0xff; 4]);
+            peer.flood(&message(msg::CHANNEL_OPEN, &[&string("x"), &number, &window, &window])).await
         }
         Opening::Globals => peer.flood(&message(msg::GLOBAL_REQUEST, &[&string(evil()), &[1]])).await,
     }

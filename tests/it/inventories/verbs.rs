@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::served::Served;
+use crate::support::patience::wait_until;
 use crate::support::program::{Program, Ran};
 use crate::support::sshd::{Setup, Sshd};
-use crate::unattended::process::{Daemon, book, ran, wait_until};
+use crate::unattended::process::{Daemon, book, ran};
 
 const THREE: &str =
     r#"[{"targets": ["web1:9100", "web2:9100"], "labels": {"dc": "eu"}}, {"targets": ["db1:9100"]}]"#;

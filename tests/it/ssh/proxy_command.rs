@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dropsonde::model::{Host, Outcome, Proxy, SshOptions};
 use dropsonde::transport::Transport;
@@ -11,7 +11,8 @@ use dropsonde::transport::ssh::{self, Settings, Timeouts};
 use dropsonde::wire::ExecEnd;
 
 use super::{eventually, host, refuses, run, settings};
-use crate::support::sshd::{Setup, Sshd};
+use crate::support::program::Program;
+use crate::support::sshd::{Setup, Sshd, kill};
 
 fn through(command: &str, sshd: &Sshd) -> Host {
     let ssh = SshOptions { proxy: Proxy::Command(command.to_owned()), ..SshOptions::default() };
@@ -73,6 +74,58 @@ async fn a_proxy_command_that_hangs_is_killed_with_all_it_started() {
     refuses(&through(&command, &target), &settings, Outcome::TimedOut, &["the SSH banner of"]).await;
     let (own, child) = (process(&own), process(&child));
     eventually("both to be gone", || !own.exists() && !is_alive(&child)).await;
+}
+
+/// What it left behind would else hold a descriptor of ours for as long as it lives.
+#[tokio::test]
+async fn what_a_proxy_command_left_behind_goes_with_it_and_holds_nothing() {
+    let target = Sshd::start(Setup::default());
+    let [child, far] = ["child", "far"].map(|name| target.dir().join(name));
+    // The process itself ends at once; what it started minds no hangup, or is in no group of ours.
+    let command = format!(
+        "sh -c '(trap \"\" HUP; exec sleep 1000) >/dev/null & echo $! > {}; \
+         setsid sleep 1000 >/dev/null & echo $! > {}; echo gone >&2'",
+        child.display(),
+        far.display()
+    );
+    let parts = ["the SSH banner of", "it said: gone"];
+    refuses(&through(&command, &target), &settings(), Outcome::Unreachable, &parts).await;
+    let (child, far) = (process(&child), process(&far));
+    eventually("what it started to be gone", || !is_alive(&child)).await;
+    let said = fs::read_link(far.join("fd/2")).expect("who left the group lives on");
+    let is_ours = |entry: fs::DirEntry| fs::read_link(entry.path()).is_ok_and(|to| to == said);
+    eventually("its stderr to be read no more", || {
+        !fs::read_dir("/proc/self/fd").unwrap().flatten().any(is_ours)
+    })
+    .await;
+    let far = far.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("a process");
+    kill(far, "KILL");
+}
+
+/// The program's own end is no way out for them either.
+#[test]
+fn a_proxy_command_does_not_outlive_the_program() {
+    let sshd = Sshd::start(Setup::default());
+    let mut program = Program::new();
+    let [own, child] = ["own", "child"].map(|name| program.dir().join(name));
+    let command = format!(
+        "sh -c 'trap \"\" HUP TERM; echo $$ > {}; sleep 1000 & echo $! > {}; wait; sleep 1000'",
+        own.display(),
+        child.display()
+    );
+    fs::create_dir_all(program.dir().join("home/.ssh")).unwrap();
+    let text = format!("Host *\n  ProxyCommand {command}\n");
+    fs::write(program.dir().join("home/.ssh/config"), text).unwrap();
+    program.hosts("behind", &sshd);
+    let limits = ["--set", "limits.key_exchange_timeout=1s"];
+    let checked = program.run(&[&["hosts", "check"][..], &limits].concat());
+    assert_eq!(checked.code, Some(4), "{checked:?}");
+    let (own, child) = (process(&own), process(&child));
+    let end = Instant::now() + Duration::from_secs(60);
+    while is_alive(&own) || is_alive(&child) {
+        assert!(Instant::now() < end, "{} {}", is_alive(&own), is_alive(&child));
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Whoever adopts a process that is killed need not reap it at once.

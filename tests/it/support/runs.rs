@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use dropsonde::model::{ByteSize, Host, HostName, Probe, ProbeName};
 use dropsonde::wire::{Decoded, Decoder, ExecEnd, Flow, HEARTBEAT, Limits, Nonce, Request, RunTag};
 
+use super::patience::{PATIENCE, wait_for};
 use super::sshd::{Sshd, parent_of};
 
+/// A probe whose own time limit ends nothing that a test waits to see ended by something else.
 pub fn probe(script: &str) -> Probe {
-    Probe { max_output: ByteSize(1 << 20), ..Probe::new(ProbeName::new("probe").expect("a name"), script) }
+    let probe = Probe::new(ProbeName::new("probe").expect("a name"), script);
+    Probe { max_output: ByteSize(1 << 20), timeout: PATIENCE * 4, ..probe }
 }
 
 pub fn host() -> Host {
@@ -91,8 +94,8 @@ impl Job {
     }
 
     /// Waits until nothing of the run is alive; fails with what is left.
-    pub fn assert_gone(&self, what: &str, within: Duration) {
-        let limit = Instant::now() + within;
+    pub fn assert_gone(&self, what: &str) {
+        let limit = Instant::now() + PATIENCE;
         let (mut empty, mut last_look) = (0, 0);
         // A process in the middle of its exec shows no environment: three looks must find nothing.
         while empty < 3 {
@@ -106,7 +109,7 @@ impl Job {
             empty = if left.is_empty() { empty + 1 } else { 0 };
             if Instant::now() > limit {
                 let names: Vec<String> = left.iter().map(|pid| command_line(*pid)).collect();
-                panic!("{what}: left after {within:?}: {names:?}");
+                panic!("{what}: left after {PATIENCE:?}: {names:?}");
             }
         }
     }
@@ -184,18 +187,6 @@ impl Drop for Line {
         *self.stop.lock().expect("the lock") = true;
         self.feeder.take().map(std::thread::JoinHandle::join);
     }
-}
-
-/// Looks again and again until it is so, for twenty seconds.
-pub fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < limit {
-        if ready() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
 }
 
 /// The run's first process on the host: its parent is no part of the run. Between two looks at /proc a

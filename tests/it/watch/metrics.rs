@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Fleet;
-use crate::unattended::process::{Daemon, wait_until};
+use crate::support::patience::wait_until;
+use crate::unattended::process::Daemon;
 
 /// `name{labels}` and the value of each line that is no comment; every family is announced before it.
 fn samples(text: &str) -> Vec<(String, f64)> {
@@ -86,6 +87,61 @@ fn the_newest_samples_stand_in_a_file_that_is_replaced_whole() {
     fs::rename(&folder, folder.with_extension("gone")).unwrap();
     let said = ["the textfile is that of an earlier sweep", "textfile/dropsonde.prom"];
     fleet.program.run(&["sweep", "hourly"]).expect(0, &said);
+}
+
+/// Whoever reads it refuses the whole file for one line that two could have written: a label given twice, a
+/// name that is reserved, a histogram's line under another family's name.
+fn assert_told_apart(text: &str) {
+    let mut families: Vec<(String, &str)> = Vec::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            families.push((name.to_owned(), kind));
+            continue;
+        }
+        let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) else { continue };
+        let names: Vec<&str> = labels.split("=\"").map(|it| it.rsplit([',', '"']).next().unwrap()).collect();
+        let names = &names[..names.len() - 1];
+        let distinct: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(distinct.len(), names.len(), "{line}");
+        assert!(!distinct.contains("__name__"), "{line}");
+    }
+    for (name, _) in families.iter().filter(|it| it.1 == "histogram") {
+        for suffix in ["_bucket", "_sum", "_count"] {
+            let own = format!("{name}{suffix}");
+            assert!(families.iter().all(|it| it.0 != own), "{own} is a family, too: {text}");
+        }
+    }
+}
+
+#[test]
+fn no_host_can_make_the_file_unreadable_for_all_others() {
+    let mut fleet = Fleet::new(&["a"]);
+    let file = fleet.program.dir().join("dropsonde.prom");
+    let lines = [
+        r#"hello_value{host="x",exported_host="y",exported_exported_host="z"} 1"#,
+        r#"hello_value{__name__="up"} 2"#,
+        "# TYPE forged histogram",
+        r#"forged_bucket{le="+Inf"} 2"#,
+        "forged_sum 2",
+        "forged_count 2",
+    ];
+    let script = format!("cat <<'END'\n{}\nEND", lines.join("\n"));
+    fleet.program.probe("forger", &script, "format = \"openmetrics\"");
+    let script = "cat <<'END'\n# TYPE forged_count gauge\nforged_count 3\nEND";
+    fleet.program.probe("other", script, "format = \"openmetrics\"");
+    fleet.program.configure(&format!(
+        "[[schedule]]\nname = \"own\"\ncron = \"@daily\"\nprobes = [\"forger\", \"other\"]\n\
+         [metrics]\ntextfile = {file:?}"
+    ));
+    fleet.program.run(&["sweep", "own"]).expect(0, &[]);
+    let text = fs::read_to_string(&file).unwrap();
+    assert_told_apart(&text);
+    let labels = "host=\"a\",probe=\"forger\",exported_exported_exported_host=\"z\",exported_exported_host=\"y\",exported_host=\"x\"";
+    assert_eq!(value(&text, &format!("dropsonde_hello_value{{{labels}}}")), 1.0);
+    let exported = fleet.program.run(&["export", "--format", "openmetrics"]);
+    assert_told_apart(&exported.expect(0, &[]).out);
+    assert!(exported.out.contains("exported___name__=\"up\""), "{}", exported.out);
 }
 
 /// Schedules that end together, under the unit's umask: whoever reads has the whole file each time.

@@ -1,7 +1,7 @@
 //! Sweeps as an OpenMetrics exposition, metric by metric, and of each series point by point: no family is
 //! begun twice in it. A rate is a gauge here: it is no total that a counter could go on from.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -12,11 +12,8 @@ use super::{Moments, Wanted};
 use crate::cli::recorded::Recorded;
 use crate::compare::Distribution;
 use crate::model::{Bucket, HostName, Kind, ProbeName};
-use crate::render::{Lines, escape};
+use crate::render::{Families, Lines, escape, foreign_label};
 use crate::store::index::{HostHistogram, HostSample, MetricRow, Series, SweepRow};
-
-/// Labels that the exposition itself gives.
-const OWN: [&str; 4] = ["host", "probe", "span", "le"];
 
 /// What is exported of which sweeps, the oldest first.
 pub(super) struct Exposition<'a> {
@@ -30,11 +27,11 @@ pub(super) struct Exposition<'a> {
 impl Exposition<'_> {
     /// Writes every metric that is wanted, and the counters' totals where those are.
     pub(super) fn write(&self, totals: Option<Totals>, out: &mut dyn Write) -> Result<()> {
-        let mut families = BTreeSet::new();
+        let mut families = Families::default();
         let metrics = self.recorded.metrics()?.0;
         for metric in metrics.iter().filter(|metric| self.wanted.metric(&metric.name)) {
             // One name is one family; the first kind that a metric had keeps it.
-            if !families.insert(family(metric)) {
+            if !families.take(&family(metric), metric.kind == Kind::Histogram) {
                 continue;
             }
             let text = match metric.kind {
@@ -46,7 +43,9 @@ impl Exposition<'_> {
         if let Some(totals) = totals {
             for metric in metrics.iter().filter(|metric| metric.kind == Kind::Counter) {
                 let family = counter(metric);
-                let Some(points) = totals.of(&metric.name).filter(|_| families.insert(family.clone())) else {
+                let Some(points) = totals.of(&metric.name).filter(|_| {
+                    families.take(&family, false) && families.take(&format!("{family}_total"), false)
+                }) else {
                     continue;
                 };
                 let mut text = String::new();
@@ -79,7 +78,7 @@ impl Exposition<'_> {
         Ok(text)
     }
 
-    fn histograms(&self, metric: &MetricRow, families: &mut BTreeSet<String>) -> Result<String> {
+    fn histograms(&self, metric: &MetricRow, families: &mut Families) -> Result<String> {
         let mut points: Points<HostHistogram> = Points::default();
         for (sweep, moments) in self.sweeps.iter().zip(self.moments) {
             for it in self.recorded.reader.histograms_at(&sweep.sweep, &metric.name)? {
@@ -102,7 +101,7 @@ impl Exposition<'_> {
             it.histogram.max.into_iter().for_each(|max| maxima.add(labels.to_owned(), ts, max));
         });
         let largest = format!("{family}_max");
-        if !maxima.is_empty() && families.insert(largest.clone()) {
+        if !maxima.is_empty() && families.take(&largest, false) {
             head(&mut text, &largest, "gauge", "the largest single observation");
             maxima.write(&largest, &mut text);
         }
@@ -215,10 +214,9 @@ pub(super) fn labels_of<'a>(
 ) -> String {
     let mut pairs = vec![format!("host=\"{host}\",probe=\"{probe}\"")];
     for (label, value) in given {
-        let clash = if OWN.contains(&label) { "exported_" } else { "" };
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
-        let label: String = label.chars().map(plain).collect();
-        pairs.push(format!("{clash}{label}=\"{}\"", quoted(value)));
+        let label: String = foreign_label(label).chars().map(plain).collect();
+        pairs.push(format!("{label}=\"{}\"", quoted(value)));
     }
     pairs.extend(own.map(|(label, value)| format!("{label}=\"{value}\"")));
     format!("{{{}}}", pairs.join(","))
