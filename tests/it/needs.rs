@@ -42,8 +42,6 @@ fn host(shell: &str, tools: &Tools) -> Sshd {
     let nobody = "#!/bin/sh\nshift\nexec setpriv --reuid=65534 --regid=65534 --clear-groups \
                   --bounding-set=-all --inh-caps=-all \"$@\"\n";
     scripts.push(("sudo", nobody.to_owned()));
-    // The supervisor goes on as root alone where it was sent to root.
-    scripts.push(("id", "#!/bin/sh\necho 0\n".to_owned()));
     let userland = Userland { shell: Some(shell.into()), scripts, ..Userland::default() };
     let prepare =
         "mountpoint -q /sys/kernel/tracing || mount -t tracefs tracefs /sys/kernel/tracing".to_owned();
