@@ -28,6 +28,7 @@ pub enum Play {
     Login(Login),
     Opening(Opening),
     Running(Running),
+    Crowd(Crowd),
     /// A well-behaved server on a host that is not.
     Output(Output),
 }
@@ -114,6 +115,17 @@ pub enum Running {
     EvilGoodbye,
 }
 
+/// When four commands run at once: everything that may lie about in a collector, of each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowd {
+    /// Chatter and complaints up to their limits, and then nothing.
+    Fills,
+    /// The same, and then packets of a stream that nobody knows, as large as they may be.
+    FillsAndFloods,
+    /// The same, and then half of such a packet.
+    FillsAndHalts,
+}
+
 pub async fn perform(play: Play, peer: &mut Peer, key: &HostKey) -> io::Result<()> {
     match play {
         Play::Greeting(play) => {
@@ -137,6 +149,10 @@ pub async fn perform(play: Play, peer: &mut Peer, key: &HostKey) -> io::Result<(
                 let channel = peer.their_command().await?.channel;
                 running(play, peer, channel).await?;
             }
+        }
+        Play::Crowd(play) => {
+            peer.let_in(key).await?;
+            crowd(play, peer).await
         }
         Play::Output(output) => {
             peer.let_in(key).await?;
@@ -294,5 +310,37 @@ async fn running(play: Running, peer: &mut Peer, channel: u32) -> io::Result<()>
         Running::Rekeys => peer.flood(&kexinit(EXCHANGES)).await,
         Running::RekeysAndStops => peer.send(&kexinit(EXCHANGES)).await,
         Running::EvilGoodbye => peer.send(&goodbye()).await,
+    }
+}
+
+/// Commands that a visit runs side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+async fn crowd(play: Crowd, peer: &mut Peer) -> io::Result<()> {
+    let mut channels = Vec::new();
+    while channels.len() < SIDE_BY_SIDE {
+        let channel = peer.their_channel().await?;
+        peer.grant(channel, 1 << 20, 32 << 10).await?;
+        peer.say(msg::CHANNEL_SUCCESS, channel, &[]).await?;
+        channels.push(channel);
+    }
+    for channel in &channels {
+        peer.data(*channel, &[b'x'; 60 << 10]).await?;
+        peer.say(msg::EXTENDED_DATA, *channel, &[&[0, 0, 0, 1], &string([b'x'; 32 << 10])]).await?;
+    }
+    let large = |channel: &u32| {
+        message(msg::EXTENDED_DATA, &[&channel.to_be_bytes(), &[0, 0, 0, 7], &string(vec![b'x'; 250 << 10])])
+    };
+    match play {
+        Crowd::Fills => Ok(()),
+        Crowd::FillsAndHalts => {
+            let packet = peer.packet(&large(&channels[0]));
+            peer.socket.write_all(&packet[..packet.len() - 1]).await
+        }
+        Crowd::FillsAndFloods => loop {
+            for channel in &channels {
+                peer.send(&large(channel)).await?;
+            }
+        },
     }
 }
