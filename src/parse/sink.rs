@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::specs::is_metric_name;
 use super::text::is_boot_id;
 use crate::model::{Fault, Histogram, Kind, LabelPairs, Parsed, Sample, Span, Total};
 
@@ -116,6 +117,12 @@ impl Sink {
             self.fault(|| format!("{metric}: expected a finite number, found {value}"));
             return false;
         }
+        // A pattern among a probe's entries takes any name, and a host gives any.
+        if !is_metric_name(metric) {
+            let name: String = metric.chars().take(60).collect();
+            self.fault(|| format!("{name:?}: expected a metric name of A-Z a-z 0-9 _ :"));
+            return false;
+        }
         let fits = metric.len() <= MAX_NAME_BYTES
             && labels.len() <= MAX_LABELS
             && labels.iter().all(|(k, v)| k.len() <= MAX_NAME_BYTES && v.len() <= MAX_LABEL_VALUE_BYTES);
@@ -156,6 +163,17 @@ mod tests {
         assert_eq!(parsed.faults.len(), MAX_FAULTS + 2);
         assert!(parsed.faults[MAX_FAULTS].0.starts_with("7 series beyond"));
         assert_eq!(parsed.faults[MAX_FAULTS + 1].0, "and 3 more");
+    }
+
+    #[test]
+    fn what_no_metric_can_be_called_is_a_fault_and_no_sample() {
+        let mut sink = Sink::default();
+        for name in ["", "9a", "a b", "a\u{1b}[31m", "a\u{202e}", "a\"", "ä", "a:b_9"] {
+            sink.gauge(name, vec![], 1.0);
+        }
+        let parsed = sink.finish();
+        assert_eq!(parsed.samples.iter().map(|sample| &*sample.metric).collect::<Vec<_>>(), ["a:b_9"]);
+        assert_eq!(parsed.faults.len(), 7);
     }
 
     #[test]
