@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::AsyncWriteExt as _;
 
 use super::outputs::{self, Output};
-use crate::support::peer::{EXCHANGES, HostKey, Peer, kexinit, message, msg, string};
+use crate::support::peer::{EXCHANGES, HostKey, Peer, kexinit, kexinit_with, message, msg, string};
 
 /// Everything that a terminal, a log or a page must not be given: sequences, a title, text that runs
 /// backwards, a line of its own, NUL, markup, and bytes that are no UTF-8.
@@ -54,6 +54,11 @@ pub enum Exchange {
     /// A point that gives away the secret.
     ZeroPoint,
     KeysAtOnce,
+    /// RSA keys that take arithmetic out of its depth: a modulus that is even, one that is nothing, and one that
+    /// would be reckoned with for hours.
+    EvenModulus,
+    NoModulus,
+    HugeModulus,
     Debugs,
     /// Bytes that nobody encrypted.
     Unencrypted,
@@ -196,6 +201,24 @@ async fn exchange(play: Exchange, peer: &mut Peer, key: &HostKey) -> io::Result<
             _ => packet = vec![0xa5; 64 << 10],
         }
         return peer.socket.write_all(&packet).await;
+    }
+    let modulus = match play {
+        Exchange::EvenModulus => Some([&[0, 0x80][..], &[0x42; 255]].concat()),
+        Exchange::NoModulus => Some(Vec::new()),
+        Exchange::HugeModulus => Some([&[0][..], &[0xff; 30_000]].concat()),
+        _ => None,
+    };
+    if let Some(modulus) = modulus {
+        peer.send(&kexinit_with(EXCHANGES, b"rsa-sha2-256")).await?;
+        peer.their_init().await?;
+        let exponent = match play {
+            Exchange::HugeModulus => [0x7f; 30_000].to_vec(),
+            _ => vec![1, 0, 1],
+        };
+        let signature = [string("rsa-sha2-256"), string(vec![1; modulus.len().max(256)])].concat();
+        let key = [string("ssh-rsa"), string(exponent), string(modulus)].concat();
+        let parts: [&[u8]; 3] = [&string(key), &string([9; 32]), &string(signature)];
+        return peer.send(&message(msg::ECDH_REPLY, &parts)).await;
     }
     peer.send(&kexinit(EXCHANGES)).await?;
     peer.their_init().await?;

@@ -116,6 +116,9 @@ fn servers_that_are_hostile_before_they_let_us_in() {
         ("goodbye_early", greeting(Greeting::EvilGoodbye), "unreachable", "it disconnected: "),
         ("reply_overflows", exchange(Exchange::ReplyOverflows), "unreachable", "broke the SSH protocol"),
         ("zero_point", exchange(Exchange::ZeroPoint), "unreachable", "the key exchange with"),
+        ("even_modulus", exchange(Exchange::EvenModulus), "unreachable", "the key exchange with"),
+        ("no_modulus", exchange(Exchange::NoModulus), "unreachable", "the key exchange with"),
+        ("huge_modulus", exchange(Exchange::HugeModulus), "unreachable", "the key exchange with"),
         ("keys_at_once", exchange(Exchange::KeysAtOnce), "unreachable", "the key exchange with"),
         (
             "debugs",
