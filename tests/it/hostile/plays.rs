@@ -9,9 +9,11 @@ use super::outputs::{self, Output};
 use crate::support::peer::{EXCHANGES, HostKey, Peer, kexinit, kexinit_with, message, msg, string};
 
 /// Everything that a terminal, a log or a page must not be given: sequences, a title, text that runs
-/// backwards, a line of its own, NUL, markup, and bytes that are no UTF-8.
+/// backwards, a line of its own, NUL, markup, steps back, a link, a command to the terminal, text that is turned
+/// around or not to be seen, and bytes that are no UTF-8.
 pub const EVIL: &[u8] =
-    b"\x1b[31mred\x1b]0;title\x07\xe2\x80\xaetxt.exe\xe2\x80\x8b\r\nok \0 <script>alert(1)</script>\"'&\x9b2J\xff";
+    b"\x1b[31mred\x1b]0;title\x07\xe2\x80\xaetxt.exe\xe2\x80\x8b\r\nok \0 <script>alert(1)</script>\"'&\x08\x08\
+      \x1b]8;;http://x\x1b\\y\x1b_z\x1b\\\xc2\x9b2J\xe2\x81\xa6\xef\xbb\xbf\xf3\xa0\x81\x81\x9b2J\xff";
 
 /// The same where only names may stand.
 pub const EVIL_NAME: &[u8] = b"\x1b[31mred\x1b]0;txt.exe\x07<script>alert(1)</script>";
