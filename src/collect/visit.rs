@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -14,6 +14,7 @@ use super::dial::patiently;
 use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
 use super::gate::{Gate, START_PATIENCE, Turn};
+use super::lanes::{Lanes, Place};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
@@ -176,9 +177,7 @@ async fn run_all<T: Transport + 'static>(
 ) -> Result<(), StoreError> {
     shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
-    let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
-    // Two tracers at once would each measure the other. The host keeps those of other runs apart.
-    let tracing = Arc::new(Semaphore::new(1));
+    let lanes = Lanes::new(shared.limits.channels_per_host);
     let mut has_tracer = false;
     let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
@@ -186,20 +185,20 @@ async fn run_all<T: Transport + 'static>(
     let target = &shared.errand.targets[index];
     let may_run = |probe: &Probe| shared.errand.held(&target.host.name, &probe.name).is_none();
     for (at, probe) in target.probes.iter().enumerate().filter(|(_, probe)| may_run(probe)) {
-        let (shared, transport, channels) =
-            (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
-        let tracing = probe.tracer.then(|| Arc::clone(&tracing));
+        let (shared, transport, lanes) = (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&lanes));
         // The probes behind the first few start when others have ended: the turn is not for them.
         let waits = at >= shared.limits.channels_per_host as usize || (probe.tracer && has_tracer);
         let turn = turn.clone().filter(|_| !waits);
         has_tracer |= probe.tracer;
         let run = runs.spawn(async move {
-            let _alone = match tracing {
-                Some(tracing) => tracing.acquire_owned().await.ok(),
-                None => None,
-            };
-            let _permit = channels.acquire_owned().await;
-            run_one(&shared, (index, at), (&*transport, turn), deadline).await
+            let target = &shared.errand.targets[index];
+            match lanes.enter(&target.host, &target.probes[at]).await {
+                Ok(place) => run_one(&shared, (index, at), (&*transport, &place, turn), deadline).await,
+                Err((outcome, detail)) => {
+                    let (ended, times) = (Ended::new(outcome, detail), (clock::now(), Duration::ZERO));
+                    shared.record_plain(target, &target.probes[at], &ended, times).await
+                }
+            }
         });
         owners.insert(run.id(), Arc::clone(probe));
     }
@@ -241,7 +240,7 @@ async fn run_all<T: Transport + 'static>(
 async fn run_one<T: Transport>(
     shared: &Shared,
     (index, at): (usize, usize),
-    (transport, turn): (&T, Option<Arc<Turn>>),
+    (transport, place, turn): (&T, &Place, Option<Arc<Turn>>),
     visit_deadline: Instant,
 ) -> Result<(), StoreError> {
     let target = &shared.errand.targets[index];
@@ -271,6 +270,9 @@ async fn run_one<T: Transport>(
     let room = shared.memory.share();
     decoder.draw_on(room.clone());
     decoder.hold_until_first_byte(turn);
+    if let Some(tell) = place.begun() {
+        decoder.when_begun(tell);
+    }
     let end = tokio::select! {
         biased;
         () = shared.stop.aborting() => shared.aborted(),
@@ -283,6 +285,7 @@ async fn run_one<T: Transport>(
         },
     };
     let mut decoded = decoder.finish(end);
+    place.ended(&decoded);
     if decoded.outcome == Outcome::Incomplete && shared.stop.is_aborting() && shared.overdue.get().is_none() {
         decoded.detail = Some("interrupted before it had ended".to_owned());
     }

@@ -86,6 +86,8 @@ pub struct Decoder {
     stderr: Complaints,
     /// Dropped when the host's first byte is here, or with the decoder.
     awaiting: Option<Box<dyn Send>>,
+    /// Called when the supervisor's first line is here.
+    begun: Option<Box<dyn FnOnce() + Send>>,
     /// What all that is kept here is taken from; `None` is no limit but the request's own.
     pub(super) share: Option<Share>,
 }
@@ -114,6 +116,7 @@ impl Decoder {
             stopped: None,
             stderr: Complaints::new(mark, request.limits.max_stderr.0 as usize),
             awaiting: None,
+            begun: None,
             share: None,
         }
     }
@@ -128,6 +131,11 @@ impl Decoder {
     /// start something at once gets it back then.
     pub fn hold_until_first_byte(&mut self, turn: impl Send + 'static) {
         self.awaiting = Some(Box::new(turn));
+    }
+
+    /// Calls `tell` when the supervisor has answered, whatever a login profile says before.
+    pub fn when_begun(&mut self, tell: impl FnOnce() + Send + 'static) {
+        self.begun = Some(Box::new(tell));
     }
 
     /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
@@ -173,6 +181,9 @@ impl Decoder {
                         let rest = seen.split_off(found.output);
                         self.stage =
                             if found.packed { self.gzip() } else { Stage::Plain { output: Vec::new() } };
+                        if let Some(tell) = self.begun.take() {
+                            tell();
+                        }
                         self.take(&rest)
                     }
                     None if seen.len() <= MAX_PREAMBLE + slack => Ok(()),

@@ -3,17 +3,20 @@
 
 use crate::render::shell_word;
 
-/// Lets `user` run what a probe that needs root is sent to, and nothing else, without a password and
-/// without a terminal. In a file of its own, so that nobody's rules are touched; the last one of its folder,
-/// because of two rules the later one counts.
-pub(super) fn sudoers(user: &str) -> String {
+/// Lets `user` run what a probe that needs root is sent to, and nothing else, without a password and, where
+/// one is asked for, without a terminal: sudo-rs knows no such setting, and complains of it each time. In a
+/// file of its own, so that nobody's rules are touched; the last one of its folder, because of two rules the
+/// later one counts.
+pub(super) fn sudoers(user: &str, wants_terminal: bool) -> String {
     let name = sudoers_word(user);
     let file = format!("/etc/sudoers.d/zz-dropsonde-{}", file_word(user));
-    format!(
-        "printf '%s\\n' {} {} | install -m 0440 /dev/stdin {file} && visudo -cf {file}",
-        shell_word(&format!("Defaults:{name} !requiretty")),
-        shell_word(&format!("{name} ALL=(root) NOPASSWD: /bin/sh -s")),
-    )
+    let mut lines = Vec::new();
+    if wants_terminal {
+        lines.push(shell_word(&format!("Defaults:{name} !requiretty")));
+    }
+    lines.push(shell_word(&format!("{name} ALL=(root) NOPASSWD: /bin/sh -s")));
+    let lines = lines.join(" ");
+    format!("printf '%s\\n' {lines} | install -m 0440 /dev/stdin {file} && visudo -cf {file}")
 }
 
 /// The same for doas, whose last rule that fits counts. The line before it may have no end.
@@ -86,7 +89,9 @@ mod tests {
 
     #[test]
     fn names_are_quoted_for_whoever_reads_them() {
-        let rule = sudoers("ann.b@corp");
+        let rule = sudoers("ann.b@corp", false);
+        assert!(!rule.contains("requiretty"), "{rule}");
+        assert!(sudoers("ann", true).contains("'Defaults:ann !requiretty' 'ann ALL="));
         assert!(rule.contains("'ann.b\\@corp ALL=(root) NOPASSWD: /bin/sh -s'"), "{rule}");
         assert!(rule.ends_with("visudo -cf /etc/sudoers.d/zz-dropsonde-ann_b_corp"), "{rule}");
         let key = authorize("probe", "ssh-ed25519 AAAA");

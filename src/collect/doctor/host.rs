@@ -139,11 +139,15 @@ fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
     let look = |command: String| Remedy::look(Place::HostAsRoot, command);
     let program = program(&host.root_by);
     let rule = match &host.root_by {
-        RootBy::Sudo => sudoers(&host.user),
+        RootBy::Sudo => sudoers(&host.user, denial == Some(Denial::Terminal)),
         RootBy::Doas => doas_conf(&host.user),
         RootBy::Refused(refusal) => {
+            // What the environment says stands in no file.
+            let stands_in_a_file = std::path::Path::new(&*refusal.at.file).is_file();
+            let line = refusal.at.line.max(1);
             let file = shell_word(&refusal.at.file);
-            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{} {file}", refusal.at.line.max(1)));
+            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{line} {file}"))
+                .filter(|_| stands_in_a_file);
         }
     };
     let has = |tool: &str| it.has(tool) == Some(true);
