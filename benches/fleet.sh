@@ -1,5 +1,6 @@
 #!/bin/bash
-# What a sweep costs the machine that collects: CPU and memory of the collector alone, sshd left out.
+# What a sweep costs the machine that collects: CPU and memory of the collector alone, sshd left out. Beside
+# it, in the same run, what clush, parallel-ssh, pdsh, Ansible and plain ssh take for the same, as installed.
 #
 #   cargo build --release && benches/fleet.sh [hosts] [runs]      (root; by default 1000 hosts, 3 runs)
 #
@@ -8,7 +9,7 @@
 # does. PROGRAM and CONCURRENCY in the environment change what is measured.
 set -euo pipefail
 
-hosts=${1:-1000} runs=${2:-3}
+hosts=${1:-1000} runs=${2:-3} jump=127.2.0.1
 : "${CONCURRENCY:=256}"
 here=$(cd "$(dirname "$0")/.." && pwd)
 : "${PROGRAM:=$here/target/release/dropsonde}"
@@ -77,7 +78,7 @@ lay_out_proc() {
   )
 }
 
-# Names are addresses: a node set for dropsonde, a list for xargs, a line each in known_hosts.
+# Names are addresses: a node set for dropsonde, a list for the peers, a line each in known_hosts.
 write_config() {
   local key n
   read -r key < <(cut -d' ' -f1,2 "$dir/host_key.pub")
@@ -86,7 +87,7 @@ write_config() {
   for ((n = 0; n < hosts; n++)); do
     printf '127.1.%d.%d\n' $((n / 250)) $((n % 250 + 1))
   done >"$dir/names"
-  sed "s|\$| $key|" "$dir/names" >"$dir/known_hosts"
+  { cat "$dir/names"; echo "$jump"; } | sed "s|\$| $key|" >"$dir/known_hosts"
   local set="127.1.0.[1-$hosts]"
   if ((hosts > 250)); then set="127.1.[0-$((hosts / 250 - 1))].[1-250]"; fi
   cat >"$dir/config.toml" <<END
@@ -107,6 +108,7 @@ visit_timeout = "10m"
 [[hosts]]
 names = "$set"
 END
+  { cat "$dir/config.toml"; printf 'jump = "root@%s"\n' "$jump"; } >"$dir/jump.toml"
   # The work that the clients in docs/performance.md were compared with.
   cat >"$dir/probes.d/three_files.toml" <<END
 name = "three_files"
@@ -168,7 +170,7 @@ report() {
   awk -v name="$name" -v hosts="$of" -v cpu="$(median <"$dir/column.cpu")" \
     -v elapsed="$(median <"$dir/column.elapsed")" -v peak="$(median <"$dir/column.peak")" \
     -v anon="$(median <"$dir/column.anon")" -v in_flight="$in_flight" 'BEGIN {
-      # xargs itself is no measure of the processes that it starts.
+      # A peer itself is no measure of the processes that it starts.
       memory = name ~ /^dropsonde/ ? sprintf("%.1f | %.1f", anon / 1024, peak / 1024) : "– | –"
       printf "| %s | %d | %d | %.2f | %s | %.1f |\n", name, hosts, in_flight, \
         cpu / hosts / 1000, memory, elapsed / 1e6 }'
@@ -178,7 +180,7 @@ report() {
 sweep() {
   local what=$1 selector=$2 of=$3 in_flight=$4
   shift 4
-  report "$what" "$of" "$PROGRAM" --config "$dir/config.toml" --state "$dir/state" --quiet \
+  report "$what" "$of" "$PROGRAM" --config "$dir/${PROGRAM_CONFIG:-config.toml}" --state "$dir/state" --quiet \
     --set "limits.concurrency=$in_flight" sweep -H "$selector" "$@"
 }
 
@@ -195,11 +197,44 @@ sweep 'dropsonde sweep, three files' '*' "$hosts" "$CONCURRENCY" --probe three_f
 # The shipped probes have deadlines of their own, so no more of them at once than one machine can answer.
 sweep 'dropsonde sweep, proc + host_context + kernel_log' "$some_names" "$some" 32 \
   --probe proc --probe host_context --probe kernel_log
-# What most people have: a process for each host, writing to a file for each.
+# Through one jump host, which is the same sshd.
+in_flight=64
+PROGRAM_CONFIG=jump.toml sweep 'dropsonde sweep through a jump host, three files' "127.1.0.[1-$few]" "$few" 64 \
+  --probe three_files
+
+# What most people have: a process of OpenSSH for each host, 64 at a time, with the same key, the same key
+# exchange and the same check of the host's key, and what each host said in a file of its own.
 head -n "$few" "$dir/names" >"$dir/few"
 mkdir "$dir/files"
-in_flight=64
-report 'OpenSSH under xargs -P 64, three files' "$few" xargs -a "$dir/few" -P 64 -I '{}' \
-  sh -c 'exec ssh -F /dev/null -T -o BatchMode=yes -o IdentitiesOnly=yes -o KexAlgorithms=curve25519-sha256 \
-    -o UserKnownHostsFile="$1/known_hosts" -i "$1/user_key" "root@$2" \
-    "cat /proc/stat /proc/vmstat /proc/meminfo | gzip -1" >"$1/files/$2.gz"' sh "$dir" '{}'
+files='cat /proc/stat /proc/vmstat /proc/meminfo'
+ssh_options="-F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o ControlMaster=no -i $dir/user_key"
+ssh_options+=" -o KexAlgorithms=curve25519-sha256 -o UserKnownHostsFile=$dir/known_hosts"
+# ssh starts another ssh for the way to a jump host, and gives it none of its own options. What that one takes
+# is not counted where ssh does not wait for it.
+through="-o 'ProxyCommand=ssh $ssh_options -W %h:%p root@$jump'"
+
+# peer NAME COMMAND...: a row for it, if it is installed, that counts only when all hosts answered.
+peer() {
+  local name=$1
+  shift
+  if ! command -v "$1" >/dev/null; then
+    printf '| %s: %s is not installed | | | | | |\n' "$name" "$1"
+    return
+  fi
+  report "$name, three files" "$few" env -C "$dir" "$@"
+  local whole
+  whole=$( (grep -rh MemTotal "$dir/files" || true) | wc -l)
+  ((whole == few)) || fail "$name brought $whole of $few answers"
+  rm -rf "${dir:?}/files" && mkdir "$dir/files"
+}
+
+under_xargs="exec ssh \$0 root@\$1 '$files' >files/\$1"
+peer 'OpenSSH under xargs' xargs -a few -P 64 -I '{}' sh -c "${under_xargs/\$0/$ssh_options}" sh '{}'
+peer 'OpenSSH under xargs through a jump host' \
+  xargs -a few -P 64 -I '{}' sh -c "${under_xargs/\$0/$ssh_options $through}" sh '{}'
+peer 'clush' clush -q -l root -f 64 -o "$ssh_options" --outdir=files -w "127.1.0.[1-$few]" "$files"
+peer 'parallel-ssh' parallel-ssh -h few -l root -p 64 -t 600 -o files -x "$ssh_options" "$files"
+export PDSH_SSH_ARGS_APPEND=$ssh_options
+peer 'pdsh' sh -c 'exec pdsh -R ssh -l root -f 64 -w "^few" "$1" >files/all' sh "$files"
+ANSIBLE_SSH_ARGS="$ssh_options" ANSIBLE_HOME="$dir/ansible" ANSIBLE_LOCAL_TEMP="$dir/ansible" \
+  peer 'Ansible, module raw' ansible all -i few -u root -f 64 -m raw -a "$files" -t files

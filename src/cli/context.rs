@@ -144,7 +144,12 @@ impl Context {
 
     /// As [`Context::select`], with what their ssh_config files say: the hosts as they are connected to.
     pub fn select_settled(&self, selector: &str) -> Result<Vec<Host>> {
-        let hosts: Vec<Arc<Host>> = self.select(selector)?.into_iter().cloned().map(Arc::new).collect();
+        self.settle(self.select(selector)?)
+    }
+
+    /// What ssh_config files say of `hosts`.
+    pub fn settle<'a>(&self, hosts: impl IntoIterator<Item = &'a Host>) -> Result<Vec<Host>> {
+        let hosts: Vec<Arc<Host>> = hosts.into_iter().cloned().map(Arc::new).collect();
         let settled = self.machine()?.settle_all(&hosts);
         Ok(settled.into_iter().map(Arc::unwrap_or_clone).collect())
     }

@@ -30,6 +30,11 @@ const MAX_ANSWER: ByteSize = ByteSize(256 << 10);
 pub const ASIDE: [&str; 11] =
     ["gzip", "sudo", "doas", "timedatectl", "chronyc", "apt-get", "dnf", "yum", "zypper", "apk", "pacman"];
 
+/// A process of root's: where it cannot be seen, /proc hides those of others.
+fn others() -> Need {
+    Need::File("$PROC/1/stat".to_owned())
+}
+
 /// What one host said.
 #[derive(Debug, Clone)]
 pub struct Checkup {
@@ -104,6 +109,11 @@ impl Checkup {
         Some(!answer.missing.iter().any(|lack| lack.need == at))
     }
 
+    /// Whether whoever connects sees the processes of others; `None` where the host was not asked.
+    pub fn sees_others(&self) -> Option<bool> {
+        self.plain.as_ref().map(|answer| answer.lack(&others()).is_none())
+    }
+
     fn answer(&self, probe: &Probe) -> Option<&Answer> {
         match probe.privilege {
             Privilege::Root if self.root != Root::Direct => self.as_root.as_ref(),
@@ -136,9 +146,9 @@ impl Question {
         let wants_root = probes.iter().any(|probe| probe.privilege == Privilege::Root);
         let refused = matches!(host.root_by, RootBy::Refused(_));
         let as_root = (wants_root && !direct && !refused).then(|| union(&root));
-        let aside = ASIDE.map(|tool| Need::Tool(tool.to_owned()));
+        let aside = ASIDE.map(|tool| Need::Tool(tool.to_owned())).into_iter().chain([others()]);
         let mut plain = union(&plain);
-        plain.extend(aside.into_iter().filter(|need| !plain.contains(need)).collect::<Vec<_>>());
+        plain.extend(aside.filter(|need| !plain.contains(need)).collect::<Vec<_>>());
         Self { plain, as_root, wants_root, direct }
     }
 }
@@ -169,8 +179,9 @@ pub async fn check(
     settings: Arc<Settings>,
     limits: &Limits,
 ) -> Vec<Checkup> {
+    let shared = Arc::clone(&settings);
     let visit = |host: Host| {
-        let (settings, limits) = (Arc::clone(&settings), limits.clone());
+        let (settings, limits) = (Arc::clone(&shared), limits.clone());
         let question = Question::new(&host, probes);
         async move {
             match host.reach {
@@ -184,7 +195,7 @@ pub async fn check(
             }
         }
     };
-    let answers = each(hosts, limits, visit).await;
+    let answers = each(hosts, (&settings, limits), visit).await;
     settings.close().await;
     answers.into_iter().map(|(host, heard, elapsed)| checkup(host, heard, elapsed, probes)).collect()
 }
@@ -199,8 +210,11 @@ async fn ask_both<T: Transport>(
     let plain = ask(transport, (host, false), question.plain.clone(), limits).await?;
     let between = (sent, clock::now());
     let as_root = match &question.as_root {
-        Some(needs) => Some(ask(transport, (host, true), needs.clone(), limits).await?),
-        None => None,
+        // Whom nobody answers at all would not answer as root either, only later.
+        Some(needs) if plain.outcome == Outcome::Ok => {
+            Some(ask(transport, (host, true), needs.clone(), limits).await?)
+        }
+        Some(_) | None => None,
     };
     Ok(Heard { plain, between, as_root })
 }

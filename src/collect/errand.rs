@@ -84,16 +84,24 @@ pub fn request<'a>(
     limits: wire::Limits,
     cursor: Option<&'a str>,
 ) -> Request<'a> {
-    let become_root = probe.privilege == Privilege::Root && !is_root_already(host);
+    let become_root = wants_root(host, probe);
     Request { probe, host, tag, nonce, limits, cursor, become_root, only_check: false }
+}
+
+/// Whether sudo or doas is asked for root.
+pub(super) fn becomes_root(host: &Host, probe: &Probe) -> bool {
+    wants_root(host, probe) && !matches!(host.root_by, RootBy::Refused(_))
+}
+
+/// Whether the probe needs root, and who logs in is not root.
+fn wants_root(host: &Host, probe: &Probe) -> bool {
+    probe.privilege == Privilege::Root && !is_root_already(host)
 }
 
 /// Why the probe, which needs root, is not run on the host, where the configuration or an inventory says so.
 pub fn root_refused<'a>(host: &'a Host, probe: &Probe) -> Option<&'a Refusal> {
     match &host.root_by {
-        RootBy::Refused(refusal) if probe.privilege == Privilege::Root && !is_root_already(host) => {
-            Some(refusal)
-        }
+        RootBy::Refused(refusal) if wants_root(host, probe) => Some(refusal),
         _ => None,
     }
 }

@@ -6,12 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// How many begin together when nothing is known of the hosts yet.
 const AT_FIRST: usize = 8;
 
 /// A host that is through by then was quick.
 const QUICK: Duration = Duration::from_secs(1);
+
+/// A host keeps its place among those that are starting something until its probes' first bytes are
+/// here, but no longer than this: where many hosts are one machine, or share one, the sweep goes as fast
+/// as that machine gets probes started, and a host that hangs costs the others little.
+pub(super) const START_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A full burst of connections is what accept queues and MaxStartups drop, and where many hosts share one
 /// machine their probes would starve each other. So each host that is quick lets one more in, up to
@@ -61,8 +67,22 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Waits for what the host answers; its place is not kept for longer than [`START_PATIENCE`].
+    pub async fn during<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        tokio::pin!(answer);
+        tokio::select! {
+            answer = &mut answer => return answer,
+            () = sleep(START_PATIENCE) => self.give_up(),
+        }
+        let answer = answer.await;
+        if answer.is_ok() {
+            self.was_slow();
+        }
+        answer
+    }
+
     /// Gives the place back because the host has not answered.
-    pub fn give_up(&self) {
+    fn give_up(&self) {
         self.leave();
         if !self.gate.is_slow.load(Ordering::Relaxed) {
             self.gate.widen();
@@ -70,7 +90,7 @@ impl Turn {
     }
 
     /// It did answer, after it had been given up.
-    pub fn was_slow(&self) {
+    fn was_slow(&self) {
         self.gate.is_slow.store(true, Ordering::Relaxed);
     }
 

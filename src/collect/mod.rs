@@ -13,6 +13,7 @@ mod errand;
 mod event;
 mod gate;
 pub mod keep;
+mod lanes;
 mod ledger;
 mod limits;
 mod prepare;

@@ -6,14 +6,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::dial::patiently;
 use super::errand::{Errand, Target, request, root_refused};
 use super::event::{Event, Kept};
-use super::gate::{Gate, Turn};
+use super::gate::{Gate, START_PATIENCE, Turn};
+use super::lanes::{Lanes, Place};
 use super::stop::Stop;
 use super::{SweepHandle, clock};
 use crate::config::Limits;
@@ -65,11 +66,6 @@ struct Output {
     room: Option<wire::Share>,
 }
 
-/// A host keeps its place among those that are starting something until its probes' first bytes are
-/// here, but no longer than this: where many hosts are one machine, or share one, the sweep goes as fast
-/// as that machine gets probes started, and a host that hangs costs the others little.
-const START_PATIENCE: Duration = Duration::from_secs(3);
-
 /// On top of all that a host may take to run a probe and end it.
 const LATE: Duration = Duration::from_secs(5);
 
@@ -112,29 +108,18 @@ async fn dial(shared: &Shared, target: &Target) -> Result<Let, Ended> {
         turn = shared.opening.enter() => turn,
     };
     let deadline = Instant::now() + shared.limits.visit_timeout + queueing(&shared.limits, target);
-    let attempts = async {
-        let connecting = timeout_at(deadline, connect(shared, target));
-        tokio::pin!(connecting);
-        tokio::select! {
-            answer = &mut connecting => return answer,
-            () = sleep_until(Instant::now() + START_PATIENCE) => turn.give_up(),
+    let attempts = turn.during(async {
+        match timeout_at(deadline, connect(shared, target)).await {
+            Ok(answer) => answer.map_err(|error| Ended::new(error.outcome, error.detail)),
+            Err(_) => Err(shared.no_session()),
         }
-        let answer = connecting.await;
-        if matches!(answer, Ok(Ok(_))) {
-            turn.was_slow();
-        }
-        answer
-    };
-    let answer = tokio::select! {
+    });
+    let session = tokio::select! {
         biased;
         () = shared.stop.aborting() => return Err(shared.interrupted("it was connected to")),
-        answer = attempts => answer,
+        answer = attempts => answer?,
     };
-    match answer {
-        Ok(Ok(session)) => Ok(Let { session, deadline, turn }),
-        Ok(Err(error)) => Err(Ended::new(error.outcome, error.detail)),
-        Err(_) => Err(shared.no_session()),
-    }
+    Ok(Let { session, deadline, turn })
 }
 
 /// Waits for the host's jump hosts before it is the host's turn: one that hangs must not keep the places of
@@ -192,9 +177,7 @@ async fn run_all<T: Transport + 'static>(
 ) -> Result<(), StoreError> {
     shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
-    let channels = Arc::new(Semaphore::new(shared.limits.channels_per_host as usize));
-    // Two tracers at once would each measure the other. The host keeps those of other runs apart.
-    let tracing = Arc::new(Semaphore::new(1));
+    let lanes = Lanes::new(shared.limits.channels_per_host);
     let mut has_tracer = false;
     let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
@@ -202,20 +185,20 @@ async fn run_all<T: Transport + 'static>(
     let target = &shared.errand.targets[index];
     let may_run = |probe: &Probe| shared.errand.held(&target.host.name, &probe.name).is_none();
     for (at, probe) in target.probes.iter().enumerate().filter(|(_, probe)| may_run(probe)) {
-        let (shared, transport, channels) =
-            (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&channels));
-        let tracing = probe.tracer.then(|| Arc::clone(&tracing));
+        let (shared, transport, lanes) = (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&lanes));
         // The probes behind the first few start when others have ended: the turn is not for them.
         let waits = at >= shared.limits.channels_per_host as usize || (probe.tracer && has_tracer);
         let turn = turn.clone().filter(|_| !waits);
         has_tracer |= probe.tracer;
         let run = runs.spawn(async move {
-            let _alone = match tracing {
-                Some(tracing) => tracing.acquire_owned().await.ok(),
-                None => None,
-            };
-            let _permit = channels.acquire_owned().await;
-            run_one(&shared, (index, at), (&*transport, turn), deadline).await
+            let target = &shared.errand.targets[index];
+            match lanes.enter(&target.host, &target.probes[at]).await {
+                Ok(place) => run_one(&shared, (index, at), (&*transport, &place, turn), deadline).await,
+                Err((outcome, detail)) => {
+                    let (ended, times) = (Ended::new(outcome, detail), (clock::now(), Duration::ZERO));
+                    shared.record_plain(target, &target.probes[at], &ended, times).await
+                }
+            }
         });
         owners.insert(run.id(), Arc::clone(probe));
     }
@@ -257,7 +240,7 @@ async fn run_all<T: Transport + 'static>(
 async fn run_one<T: Transport>(
     shared: &Shared,
     (index, at): (usize, usize),
-    (transport, turn): (&T, Option<Arc<Turn>>),
+    (transport, place, turn): (&T, &Place, Option<Arc<Turn>>),
     visit_deadline: Instant,
 ) -> Result<(), StoreError> {
     let target = &shared.errand.targets[index];
@@ -287,6 +270,9 @@ async fn run_one<T: Transport>(
     let room = shared.memory.share();
     decoder.draw_on(room.clone());
     decoder.hold_until_first_byte(turn);
+    if let Some(tell) = place.begun() {
+        decoder.when_begun(tell);
+    }
     let end = tokio::select! {
         biased;
         () = shared.stop.aborting() => shared.aborted(),
@@ -299,6 +285,7 @@ async fn run_one<T: Transport>(
         },
     };
     let mut decoded = decoder.finish(end);
+    place.ended(&decoded);
     if decoded.outcome == Outcome::Incomplete && shared.stop.is_aborting() && shared.overdue.get().is_none() {
         decoded.detail = Some("interrupted before it had ended".to_owned());
     }

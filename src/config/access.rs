@@ -7,9 +7,8 @@ use std::sync::Arc;
 use super::become_root::Become;
 use super::defaults::user_name;
 use super::fault::{Fault, Faults};
-use super::hosts::{Written, selector_fault};
+use super::hosts::{Built, Written, selector_fault};
 use super::reader::{Located, Section, WrittenValue};
-use crate::inventory::Fleet;
 use crate::model::{Consult, Host, HostName, Reach, RootBy, Said};
 use crate::select::{self, Selector};
 
@@ -73,11 +72,12 @@ impl Own {
 }
 
 /// Gives the hosts of a whole fleet what the rules say of them; of several the last one counts.
-pub(crate) fn apply(rules: &[Rule], fleet: &mut Fleet, written: &[Written], faults: &mut Faults) {
+pub(crate) fn apply(rules: &[Rule], built: &mut Built, written: &[Written], faults: &mut Faults) {
     if rules.is_empty() {
         return;
     }
     let own = Own::of(written);
+    let (fleet, bad_users) = (&mut built.fleet, &built.bad_users);
     let mut changed = Changed::default();
     for rule in rules {
         let chosen = Selector::parse(&rule.hosts.value).and_then(|chosen| chosen.select(&fleet.catalog()));
@@ -93,6 +93,9 @@ pub(crate) fn apply(rules: &[Rule], fleet: &mut Fleet, written: &[Written], faul
             if let Some(user) = rule.user.as_ref().filter(|_| !own.user.contains(&host.name)) {
                 host.user.clone_from(user);
                 changed.say(host);
+                if let Some(refusals) = bad_users.get(&host.name) {
+                    Arc::make_mut(&mut host.ssh).refused.retain(|refusal| !refusals.contains(refusal));
+                }
             }
             if let Some(root_by) = rule.root_by.as_ref().filter(|_| !own.root_by.contains(&host.name)) {
                 host.root_by = root_by.clone();

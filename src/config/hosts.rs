@@ -16,7 +16,7 @@ use crate::inventory::{
     Fleet, Found, GroupRule, HostBlock, Merged, Outright, Problem, Provenance, Unsaid, Whence,
     groups as inventory_groups, is_group_name, merge,
 };
-use crate::model::{HostName, Labels, Reach, RootBy, Said};
+use crate::model::{Host, HostName, Labels, Reach, Refusal, RootBy, Said};
 use crate::select::{self, SelectError};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -161,6 +161,8 @@ pub(crate) struct Built {
     pub fleet: Fleet,
     /// Who names each host that is not ours alone.
     pub named_by: HashMap<HostName, Vec<Provenance>>,
+    /// As in [`Merged`].
+    pub bad_users: HashMap<HostName, Vec<Refusal>>,
     /// Where each of our own hosts stands.
     pub written: HashMap<HostName, Place>,
     pub remarks: Vec<Fault>,
@@ -185,14 +187,7 @@ pub(crate) fn build(
         identity_files: layered.is_written("identity_files"),
         root_by: layered.is_written("become"),
     };
-    let Merged { blocks, whence, named_by, mut remarks } = merge(&blocks, &answers, outright);
-    let nobody = |(_, block): &(&Whence, &HostBlock)| {
-        block.user.is_none() && defaults.user.is_empty() && block.reach != Some(Reach::Local)
-    };
-    if let Some((whence, _)) = whence.iter().zip(&blocks).find(nobody) {
-        let fault = Fault::new(place(whence, written), "no user to log in as");
-        faults.push(fault.help("set `defaults.user`; neither USER nor LOGNAME is set"));
-    }
+    let Merged { blocks, whence, named_by, bad_users, mut remarks } = merge(&blocks, &answers, outright);
     let mut all = groups.clone();
     add_groups(&answers, &mut all, &mut remarks);
     let rules: Vec<GroupRule> = all
@@ -211,7 +206,17 @@ pub(crate) fn build(
         let names = names.iter().filter_map(|name| HostName::new(name).ok());
         stands.extend(names.map(|name| (name, place(whence, written))));
     }
-    Built { fleet, named_by, written: stands, remarks }
+    Built { fleet, named_by, bad_users, written: stands, remarks }
+}
+
+/// The first host that nobody says a user of, once all have been asked.
+pub(crate) fn require_users(built: &Built, faults: &mut Faults) {
+    let nobody = |host: &&Host| host.user.is_empty() && host.reach == Reach::Ssh;
+    let Some(host) = built.fleet.hosts.iter().find(nobody) else { return };
+    let named = || Some(built.named_by.get(&host.name)?.first()?.place.clone());
+    let place = built.written.get(&host.name).cloned().or_else(named);
+    let fault = Fault::new(place.unwrap_or_else(|| Place::whole("hosts")), "no user to log in as");
+    faults.push(fault.help("set `defaults.user`; neither USER nor LOGNAME is set"));
 }
 
 fn place(whence: &Whence, written: &[Written]) -> Place {

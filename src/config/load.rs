@@ -241,11 +241,17 @@ impl Gathered {
         let inventories = self.ask(state.as_ref().map(|(path, _)| path.as_path()), &known.before, faults);
         let whole = self.whole && inventories.is_some();
         let inventories = inventories.unwrap_or_default();
-        let built = hosts::build(&self.hosts, &self.groups, &inventories, &self.defaults, (whole, faults));
-        let hosts::Built { mut fleet, named_by, written, remarks } = built;
-        if whole && faults.iter().count() == before {
-            access::apply(&self.access, &mut fleet, &self.hosts, faults);
+        let mut built =
+            hosts::build(&self.hosts, &self.groups, &inventories, &self.defaults, (whole, faults));
+        let sound = whole && faults.iter().count() == before;
+        if sound {
+            access::apply(&self.access, &mut built, &self.hosts, faults);
         }
+        // A rule that was not applied may name the user.
+        if sound || self.access.is_empty() {
+            hosts::require_users(&built, faults);
+        }
+        let hosts::Built { fleet, named_by, written, remarks, .. } = built;
         let trusted = whole && faults.iter().count() == before;
         let around = Surroundings {
             fleet: trusted.then_some(&fleet),

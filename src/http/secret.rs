@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Where something that must stay secret stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,7 +41,9 @@ impl Secret {
             (Self::Credential(name), None) => return Err(SecretError::NoCredentials(name.clone())),
         };
         let failed = |source| SecretError::Read { path: path.clone(), source };
-        let file = File::open(&path).map_err(failed)?;
+        // Without O_NONBLOCK a FIFO in its place would hold us until somebody writes to it.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options().read(true).custom_flags(nonblocking).open(&path).map_err(failed)?;
         if file.metadata().map_err(failed)?.mode() & 0o004 != 0 {
             return Err(SecretError::Open(path));
         }
@@ -83,6 +87,12 @@ mod tests {
         check(b"s3cret\nmore\n", 0o600, "is not one line");
         check(b"\n", 0o600, "is not one line");
         check(&[b's'; 5_000], 0o600, "is not one line");
+        let fifo = folder.path().join("fifo");
+        assert!(
+            std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&fifo).status().unwrap().success()
+        );
+        let error = Secret::File(fifo).read(None).unwrap_err().to_string();
+        assert!(error.contains("is not one line"), "{error}");
         let error = Secret::Credential("token".to_owned()).read(None).unwrap_err().to_string();
         assert!(error.contains("LoadCredential=token"), "{error}");
     }

@@ -41,6 +41,8 @@ pub struct Merged {
     pub whence: Vec<Whence>,
     /// Who names each host that a source names.
     pub named_by: HashMap<HostName, Vec<Provenance>>,
+    /// Of what hosts are refused for, the part that is about their user: who says that in time lifts it.
+    pub bad_users: HashMap<HostName, Vec<Refusal>>,
     pub remarks: Vec<Fault>,
 }
 
@@ -78,7 +80,7 @@ pub fn merge(written: &[HostBlock], answers: &[(Arc<str>, Arc<Found>)], outright
         for name in &names {
             let own = HostBlock { names: name.clone(), ..block.clone() };
             let block = match HostName::new(name).ok().and_then(|name| together.remove(&name)) {
-                Some(all) => all.under(own, outright),
+                Some(all) => merged.under(&all, own, outright),
                 None => own,
             };
             merged.push(block, Whence::Written(number));
@@ -88,7 +90,8 @@ pub fn merge(written: &[HostBlock], answers: &[(Arc<str>, Arc<Found>)], outright
         if let Some(all) = together.remove(name) {
             let whence = Whence::Source(all.hosts[0].1.place.clone());
             let own = HostBlock { names: name.to_string(), ..HostBlock::default() };
-            merged.push(all.under(own, outright), whence);
+            let block = merged.under(&all, own, outright);
+            merged.push(block, whence);
         }
     }
     merged
@@ -99,6 +102,17 @@ fn known(together: &HashMap<&HostName, Together<'_>>, name: &str) -> bool {
 }
 
 impl Merged {
+    fn under(&mut self, all: &Together<'_>, own: HostBlock, outright: Outright) -> HostBlock {
+        let refused = all.refused(&own, outright);
+        let about_user = refused.iter().filter(|(field, _)| *field == Field::User);
+        let about_user: Vec<Refusal> = about_user.map(|(_, refusal)| refusal.clone()).collect();
+        if let (Some((_, host)), false) = (all.hosts.first(), about_user.is_empty()) {
+            self.bad_users.insert(host.name.clone(), about_user);
+        }
+        let refused = refused.into_iter().map(|(_, refusal)| refusal).collect();
+        all.under(own, outright, refused)
+    }
+
     fn push(&mut self, block: HostBlock, whence: Whence) {
         self.blocks.push(block);
         self.whence.push(whence);
@@ -112,7 +126,7 @@ impl Together<'_> {
     }
 
     /// What cannot be obeyed, and nobody who counts before has said otherwise.
-    fn refused(&self, own: &HostBlock, outright: Outright) -> Vec<Refusal> {
+    fn refused(&self, own: &HostBlock, outright: Outright) -> Vec<(Field, Refusal)> {
         let mut refused = Vec::new();
         for (number, (_, host)) in self.hosts.iter().enumerate() {
             // What a source before this one says counts, and nobody needs to know what this one says.
@@ -131,7 +145,7 @@ impl Together<'_> {
                     Field::Way => false,
                 };
                 if !is_said {
-                    refused.push(refusal.clone());
+                    refused.push((*field, refusal.clone()));
                 }
             }
         }
@@ -139,8 +153,7 @@ impl Together<'_> {
     }
 
     /// Fills in what our own block does not say.
-    fn under(&self, mut own: HostBlock, outright: Outright) -> HostBlock {
-        let refused = self.refused(&own, outright);
+    fn under(&self, mut own: HostBlock, outright: Outright, refused: Vec<Refusal>) -> HostBlock {
         // An address, or a way to it, is another machine's.
         if own.reach.is_none() && !is_elsewhere(&own) {
             own.reach = self.hosts.first().map(|(_, host)| host.reach);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,6 +51,10 @@ fn bytes(path: &Path, guarded: bool) -> io::Result<Result<Vec<u8>, String>> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Ok(Err("it is a folder".to_owned()));
+    }
+    // One that nobody writes to looks like an empty file, and that would be a wrong answer.
+    if metadata.file_type().is_fifo() {
+        return Ok(Err("it is a pipe, not a file".to_owned()));
     }
     // Whoever writes it runs commands here. ssh does not look at a file that -F names; we do.
     if metadata.mode() & 0o002 != 0 {

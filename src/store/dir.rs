@@ -1,13 +1,14 @@
 //! The state directory: where things lie and how they are opened. It follows no symbolic link and
 //! makes nothing that others can read. What root makes in it belongs to whoever the directory belongs to.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::lock::Locked;
 use super::owner::{self, Whose};
 use super::{StoreError, crash};
 use crate::model::SweepId;
@@ -86,34 +87,19 @@ impl StateDir {
         make_folders(self.tar(sweep).parent().unwrap_or(Path::new(".")))
     }
 
-    /// A file of this name to take a lock on; made where it is missing.
-    pub fn lock_file(&self, name: &'static str) -> Result<File, StoreError> {
-        let path = self.root.join(name);
-        open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))
-    }
-
     /// Locks that end with the processes that hold them.
     pub(super) fn run(&self) -> PathBuf {
         self.root.join("run")
     }
 
-    /// Waits for a lock of this directory. It is held until the file is dropped, or its process gone.
-    pub fn lock(&self, name: &str) -> Result<File, StoreError> {
-        let path = self.root.join(name);
-        let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
-        lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-        Ok(lock)
+    /// Waits for a lock of this directory.
+    pub fn lock(&self, name: &str) -> Result<Locked, StoreError> {
+        Locked::wait(&self.root.join(name))
     }
 
     /// The same without waiting: `None` when somebody else has it.
-    pub fn try_lock(&self, name: &str) -> Result<Option<File>, StoreError> {
-        let path = self.root.join(name);
-        let lock = open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(StoreError::io("lock", &path, error)),
-        }
+    pub fn try_lock(&self, name: &str) -> Result<Option<Locked>, StoreError> {
+        Locked::attempt(&self.root.join(name))
     }
 
     /// The archive of one sweep.

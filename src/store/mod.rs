@@ -13,6 +13,7 @@ mod dir;
 mod error;
 pub mod index;
 mod journal;
+mod lock;
 pub mod note;
 mod owner;
 pub mod quarantine;
@@ -25,7 +26,9 @@ pub use check::{CheckReport, Finding, Severity, check};
 pub use claim::{Claim, Claimed};
 pub use dir::StateDir;
 pub use error::StoreError;
+
 pub use journal::{Act, Journal};
+pub use lock::Locked;
 pub use seq::{Sequence, Turn};
 pub use sole::Sole;
 pub use space::{Reserve, Space};

@@ -2,7 +2,7 @@
 //! index may take back. A file is the old one or the new one, whatever happens in between, and is changed
 //! by one process at a time.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::dir;
-use super::{StateDir, StoreError};
+use super::{Locked, StateDir, StoreError};
 
 /// One such file of a state directory.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Note {
 #[derive(Debug)]
 pub struct Pen<'a> {
     note: &'a Note,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl Note {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::complaints::Complaints;
 use super::inflate::{Broken, Inflate};
 use super::request::whole_seconds;
 use super::trailer::{MAX_TRAILER, Trailer};
@@ -32,6 +33,7 @@ pub struct Decoded {
     /// The needs that the host does not meet, in the order that they were asked for. Of a request that
     /// only checks this is the answer, provided that the outcome is `ok`.
     pub missing: Vec<Lack>,
+    /// What the script wrote there; where it was never started, what the host said instead.
     pub stderr: String,
     /// One gzip stream: the host's own, or made on arrival where the host has no gzip. Empty when
     /// the supervisor never answered.
@@ -81,9 +83,11 @@ pub struct Decoder {
     /// The same of stderr.
     complained: u64,
     pub(super) stopped: Option<Stopped>,
-    stderr: Vec<u8>,
+    stderr: Complaints,
     /// Dropped when the host's first byte is here, or with the decoder.
     awaiting: Option<Box<dyn Send>>,
+    /// Called when the supervisor's first line is here.
+    begun: Option<Box<dyn FnOnce() + Send>>,
     /// What all that is kept here is taken from; `None` is no limit but the request's own.
     pub(super) share: Option<Share>,
 }
@@ -96,6 +100,7 @@ impl std::fmt::Debug for Decoder {
 
 impl Decoder {
     pub fn new(request: &Request<'_>) -> Self {
+        let mark = format!("\ndropsonde/1 {}\n", request.tag).into_bytes();
         Self {
             marker: format!("\ndropsonde/1 {} ", request.tag).into_bytes(),
             nonce: request.nonce,
@@ -109,8 +114,9 @@ impl Decoder {
             arrived: 0,
             complained: 0,
             stopped: None,
-            stderr: Vec::new(),
+            stderr: Complaints::new(mark, request.limits.max_stderr.0 as usize),
             awaiting: None,
+            begun: None,
             share: None,
         }
     }
@@ -125,6 +131,11 @@ impl Decoder {
     /// start something at once gets it back then.
     pub fn hold_until_first_byte(&mut self, turn: impl Send + 'static) {
         self.awaiting = Some(Box::new(turn));
+    }
+
+    /// Calls `tell` when the supervisor has answered, whatever a login profile says before.
+    pub fn when_begun(&mut self, tell: impl FnOnce() + Send + 'static) {
+        self.begun = Some(Box::new(tell));
     }
 
     /// The next bytes of stdout. After [`Flow::Stop`] further ones are ignored.
@@ -151,8 +162,7 @@ impl Decoder {
     /// the answer is [`Flow::Stop`].
     pub fn stderr(&mut self, bytes: &[u8]) -> Flow {
         self.complained = self.complained.saturating_add(bytes.len() as u64);
-        let room = (self.limits.max_stderr.0 as usize).saturating_sub(self.stderr.len());
-        self.stderr.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.stderr.take(bytes);
         if self.stopped.is_none() && self.complained > self.limits.max_wire.0 {
             self.stopped = Some(Stopped::Stderr);
         }
@@ -171,6 +181,9 @@ impl Decoder {
                         let rest = seen.split_off(found.output);
                         self.stage =
                             if found.packed { self.gzip() } else { Stage::Plain { output: Vec::new() } };
+                        if let Some(tell) = self.begun.take() {
+                            tell();
+                        }
                         self.take(&rest)
                     }
                     None if seen.len() <= MAX_PREAMBLE + slack => Ok(()),
@@ -217,11 +230,15 @@ impl Decoder {
             }
             _ => None,
         };
-        let stderr = String::from_utf8_lossy(&std::mem::take(&mut self.stderr)).into_owned();
+        let (chatter, own) = self.stderr.told_apart();
+        // Where the supervisor never answered, all of it is the host's word.
+        let (chatter, own) = if preamble.is_some() { (Vec::new(), Some(chatter)) } else { (chatter, own) };
+        let stderr = String::from_utf8_lossy(&own.unwrap_or_default()).into_owned();
         let evidence = verdict::Evidence {
             trailer: trailer.as_ref(),
             preamble: preamble.as_deref(),
             bytes_raw: raw.len() as u64,
+            chatter: &String::from_utf8_lossy(&chatter),
             stderr: &stderr,
             end: &end,
         };

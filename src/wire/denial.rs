@@ -23,6 +23,14 @@ pub enum Denial {
     Powerless,
     /// The program is not there.
     Missing,
+    /// Its PAM stack fails, whatever the rules say.
+    Pam,
+    /// It runs /bin/sh as somebody else.
+    NotRoot,
+    /// A login runs something else than what it was asked to.
+    Elsewhere,
+    /// It runs /bin/sh, and forbids that to start anything.
+    Confined,
     /// For a reason of its own.
     Other,
 }
@@ -36,27 +44,39 @@ impl Denial {
 
 type Row = (&'static str, Denial, &'static str);
 
-/// The words of sudo (1.8 and 1.9) and sudo-rs. The first that is found counts: what is wrong with an
-/// account or a rule is said before the usual refusal.
-const SUDO: [Row; 14] = [
-    ("account validation failure", Denial::Account, SUDO_ACCOUNT),
+/// The words of sudo (1.8 and 1.9) and of sudo-rs (0.2). The first that is found counts: what is wrong with
+/// an account or a rule is said before the usual refusal.
+const SUDO: [Row; 23] = [
+    ("ccount validation failure", Denial::Account, SUDO_ACCOUNT),
     ("ccount or password is expired", Denial::Account, SUDO_ACCOUNT),
+    ("Account expired or PAM config lacks", Denial::Account, SUDO_ACCOUNT),
+    ("Password expired", Denial::Account, SUDO_ACCOUNT),
+    ("PAM account management error", Denial::Pam, SUDO_PAM),
+    ("unable to initialize PAM", Denial::Pam, SUDO_PAM),
+    ("PAM error", Denial::Pam, SUDO_PAM),
+    ("pam_open_session", Denial::Pam, SUDO_PAM),
     ("syntax error", Denial::Broken, SUDO_BROKEN),
     ("parse error in", Denial::Broken, SUDO_BROKEN),
     ("no valid sudoers sources", Denial::Broken, SUDO_BROKEN),
+    ("sudoers file not found", Denial::Broken, SUDO_BROKEN),
+    ("invalid configuration", Denial::Broken, SUDO_BROKEN),
     ("a password is required", Denial::Password, SUDO_PASSWORD),
     ("interactive authentication is required", Denial::Password, SUDO_PASSWORD),
     ("a terminal is required", Denial::Terminal, SUDO_TERMINAL),
     ("you must have a tty", Denial::Terminal, SUDO_TERMINAL),
     ("is not in the sudoers file", Denial::Unknown, "sudo does not know this user: add it to sudoers"),
     ("not allowed to", Denial::NotAllowed, SUDO_NOT_ALLOWED),
-    ("may not run sudo", Denial::NotAllowed, SUDO_NOT_ALLOWED),
+    ("may not run", Denial::NotAllowed, SUDO_NOT_ALLOWED),
+    // All that sudo-rs says of users whom it does not know, and of rules that do not fit.
+    ("afraid I can't do that", Denial::NotAllowed, SUDO_NOT_ALLOWED),
     ("setuid", Denial::Powerless, SUDO_POWERLESS),
     ("no new privileges", Denial::Powerless, SUDO_POWERLESS),
 ];
 
 const SUDO_ACCOUNT: &str =
     "sudo says that this user's account is locked or expired: see `chage -l` and `passwd -S` on the host";
+const SUDO_PAM: &str =
+    "sudo fails in PAM: see /etc/pam.d/sudo on the host, and what its log says of the session";
 const SUDO_BROKEN: &str = "sudo cannot read its rules: `visudo -c` on the host names the line";
 const SUDO_PASSWORD: &str = "sudo wants a password: allow this user /bin/sh with NOPASSWD in sudoers";
 const SUDO_TERMINAL: &str = "sudo wants a terminal: take `requiretty` off for this user in sudoers";
@@ -66,7 +86,7 @@ const SUDO_POWERLESS: &str =
     "sudo may not become root there: its setuid bit is gone, or a container or mount option forbids it";
 
 /// The words of OpenDoas 6.8 and of OpenBSD's.
-const DOAS: [Row; 9] = [
+const DOAS: [Row; 11] = [
     ("doas is not enabled", Denial::Unknown, "doas has no rules there: write /etc/doas.conf"),
     ("Authentication required", Denial::Password, DOAS_PASSWORD),
     ("Authorization required", Denial::Password, DOAS_PASSWORD),
@@ -74,7 +94,9 @@ const DOAS: [Row; 9] = [
     ("Operation not permitted", Denial::NotAllowed, DOAS_NOT_ALLOWED),
     ("Authentication failed", Denial::Account, DOAS_ACCOUNT),
     ("syntax error at line", Denial::Broken, DOAS_BROKEN),
-    ("writable by group or other", Denial::Broken, DOAS_BROKEN),
+    ("writable by group or other", Denial::Broken, DOAS_FILE),
+    ("is not owned by root", Denial::Broken, DOAS_FILE),
+    ("pam_open_session", Denial::Pam, "doas fails in PAM: see /etc/pam.d/doas on the host"),
     ("not installed setuid", Denial::Powerless, "doas may not become root there: its setuid bit is gone"),
 ];
 
@@ -85,6 +107,27 @@ const DOAS_ACCOUNT: &str =
     "doas says that this user's account is locked or expired: see `chage -l` and `passwd -S` on the host";
 const DOAS_BROKEN: &str = "doas cannot use its rules: `doas -C /etc/doas.conf` on the host names the line";
 
+const DOAS_FILE: &str =
+    "doas cannot use its rules: /etc/doas.conf has to be root's, and writable by nobody else";
+
+/// The program that gives root, where one does.
+pub(super) const fn program(by: &RootBy) -> Option<&'static str> {
+    match by {
+        RootBy::Sudo => Some("sudo"),
+        RootBy::Doas => Some("doas"),
+        RootBy::Refused(_) => None,
+    }
+}
+
+/// That root's shell may start nothing.
+pub(super) fn confined(by: &RootBy) -> Option<(Denial, String)> {
+    let program = program(by)?;
+    let detail = format!(
+        "{program} lets /bin/sh start no other program: take NOEXEC, `noexec` or `intercept` off its rule"
+    );
+    Some((Denial::Confined, detail))
+}
+
 /// What the host's `words` and its exit status say of root; `None` where they are not about that.
 pub(super) fn read(by: &RootBy, status: u32, words: &[&str; 2]) -> Option<(Denial, String)> {
     let says = |text: &str| words.iter().any(|word| word.contains(text));
@@ -93,6 +136,18 @@ pub(super) fn read(by: &RootBy, status: u32, words: &[&str; 2]) -> Option<(Denia
         RootBy::Doas => ("doas", &DOAS),
         RootBy::Refused(refusal) => return Some((Denial::Other, refused(refusal))),
     };
+    if let Some(words) = words.iter().find(|word| word.contains(NOT_ROOT)) {
+        let said = words.split(NOT_ROOT).nth(1)?.lines().next()?;
+        let uid: String = said.chars().take_while(char::is_ascii_digit).collect();
+        if !said.contains(" by ") {
+            let detail = format!("this is uid {uid}, not root: something else ran in place of {program}");
+            return Some((Denial::Elsewhere, detail));
+        }
+        let detail = format!(
+            "{program} runs /bin/sh as uid {uid}, not as root: take `runas_default` off for this user in sudoers"
+        );
+        return Some((Denial::NotRoot, detail));
+    }
     // A shell that cannot exec says 126 or 127, each in its own words and language; csh says 1.
     if matches!(status, 126 | 127) || says(&format!("{program}: Command not found")) {
         let detail = format!("{program} is not on this host or may not be run, and the probe needs root");
@@ -101,8 +156,18 @@ pub(super) fn read(by: &RootBy, status: u32, words: &[&str; 2]) -> Option<(Denia
     if let Some((_, denial, advice)) = rows.iter().find(|(text, ..)| says(text)) {
         return Some((*denial, (*advice).to_owned()));
     }
-    says(&format!("{program}:"))
-        .then(|| (Denial::Other, super::verdict::with_words(&format!("{program} refused"), words)))
+    let own = cause(words, &format!("{program}:"))?;
+    Some((Denial::Other, super::verdict::with_words(&format!("{program} refused"), &[own, ""])))
+}
+
+/// What the supervisor says where it was started as somebody else.
+const NOT_ROOT: &str = "dropsonde: not root but uid ";
+
+/// Of what a program says, its first line: what follows are consequences. That it cannot look up the
+/// host's own name is no cause of anything.
+fn cause<'a>(words: &[&'a str; 2], start: &str) -> Option<&'a str> {
+    let said = || words.iter().flat_map(|word| word.lines()).filter(|line| line.contains(start));
+    said().find(|line| !line.contains("unable to resolve host")).or_else(|| said().next())
 }
 
 /// Why a probe that needs root is not run on a host whose configuration does not let it become root.
@@ -136,12 +201,41 @@ mod tests {
         check(Sudo, 1, setuid, Denial::Powerless, "setuid");
         check(Sudo, 127, "sh: 1: exec: sudo: not found\n", Denial::Missing, "sudo is not on this host");
         check(Sudo, 1, "sudo: Command not found.\n", Denial::Missing, "sudo is not on this host");
+        check(Sudo, 1, "sudo: I'm sorry ann. I'm afraid I can't do that\n", Denial::NotAllowed, "NOPASSWD");
+        check(
+            Sudo,
+            1,
+            "sudo: Account validation failure, is your account locked?\n",
+            Denial::Account,
+            "chage",
+        );
+        let lacks = "sudo: Account expired or PAM config lacks an \"account\" section for sudo, contact \
+                     your system administrator\nsudo: a password is required\n";
+        check(Sudo, 1, lacks, Denial::Account, "expired");
+        let pam = "sudo: PAM account management error: Module is unknown\nsudo: a password is required\n";
+        check(Sudo, 1, pam, Denial::Pam, "/etc/pam.d/sudo");
+        check(Sudo, 1, "sudo: PAM error: Module is unknown\n", Denial::Pam, "/etc/pam.d/sudo");
+        let session = "sudo: pam_open_session: Permission denied\n\
+                       sudo: policy plugin failed session initialization\n";
+        check(Sudo, 1, session, Denial::Pam, "/etc/pam.d/sudo");
+        let missing = "sudo: sudoers file not found: /etc/sudoers\nsudo: \nsudo: For more information, see\n";
+        check(Sudo, 1, missing, Denial::Broken, "visudo -c");
+        let open = "sudo: invalid configuration: /etc/sudoers cannot be world-writable\n";
+        check(Sudo, 1, open, Denial::Broken, "visudo -c");
+        let chdir = "sudo: unable to resolve host web01: Name or service not known\n\
+                     sudo: unable to change directory to /x: No such file or directory\n\
+                     sudo: unable to execute /bin/sh: No such file or directory\n";
+        check(Sudo, 1, chdir, Denial::Other, "sudo refused: sudo: unable to change directory");
+        check(Sudo, 77, "dropsonde: not root but uid 1001 by sudo\n", Denial::NotRoot, "as uid 1001");
+        check(Sudo, 77, "dropsonde: not root but uid 1001\n", Denial::Elsewhere, "ran in place of sudo");
         check(Sudo, 1, "sudo: Passwort notwendig\n", Denial::Other, "sudo refused: sudo: Passwort");
         check(Doas, 1, "doas: Authentication required\n", Denial::Password, "nopass");
         check(Doas, 1, "doas: Operation not permitted\n", Denial::NotAllowed, "/etc/doas.conf");
         let unset = "doas: doas is not enabled, /etc/doas.conf: No such file or directory\n";
         check(Doas, 1, unset, Denial::Unknown, "no rules");
         check(Doas, 1, "doas: syntax error at line 1\n", Denial::Broken, "doas -C");
+        check(Doas, 1, "doas: /etc/doas.conf is not owned by root\n", Denial::Broken, "has to be root's");
+        check(Doas, 1, "doas: pam_open_session: Permission denied\n", Denial::Pam, "/etc/pam.d/doas");
         check(Doas, 1, "doas: Authentication failed\n", Denial::Account, "locked");
         check(Doas, 127, "sh: 1: exec: doas: not found\n", Denial::Missing, "doas is not on this host");
         assert_eq!(read(&Sudo, 1, &["no such thing", ""]), None);

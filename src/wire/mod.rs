@@ -6,6 +6,7 @@
 //! output and, last, a trailer with the run's [`Nonce`]. A [`Decoder`] turns that into a [`Decoded`].
 
 mod budget;
+mod complaints;
 mod conduct;
 mod decode;
 mod denial;

@@ -112,7 +112,7 @@ impl Request<'_> {
     fn assign(&self, text: &mut String) {
         let Self { probe, host, limits, .. } = self;
         let needs: Vec<String> = probe.needs.iter().map(ToString::to_string).collect();
-        let values: [(&str, &str); 18] = [
+        let values: [(&str, &str); 19] = [
             ("tag", &self.tag.to_string()),
             ("nonce", &self.nonce.to_string()),
             ("name", probe.name.as_str()),
@@ -125,6 +125,7 @@ impl Request<'_> {
             ("heavy", flag(probe.cost > Cost::Cheap && !self.only_check)),
             ("tracer", flag(probe.tracer && !self.only_check)),
             ("only", flag(self.only_check)),
+            ("become", flag(self.become_root)),
             ("needs", &needs.join(" ")),
             ("proc", host.proc_root.as_deref().unwrap_or_default()),
             ("sys", host.sys_root.as_deref().unwrap_or_default()),

@@ -29,9 +29,9 @@ pub enum Refused {
 }
 
 /// The values' names, in the order that they are sent in.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "tag", "nonce", "name", "secs", "grace", "beat", "cap", "ecap", "size", "heavy", "tracer", "only",
-    "needs", "proc", "sys", "cursor", "contract", "script",
+    "become", "needs", "proc", "sys", "cursor", "contract", "script",
 ];
 
 impl Payload {
@@ -60,7 +60,7 @@ impl Payload {
         if supervisor != Some(SUPERVISOR.as_str()) {
             return Err(Refused::Foreign("its supervisor is another"));
         }
-        let [tag, nonce, name, _, _, _, _, _, size, _, _, only, _, _, _, cursor, _, script] = values;
+        let [tag, nonce, name, _, _, _, _, _, size, _, _, only, _, _, _, _, cursor, _, script] = values;
         let token = Refused::Foreign("its tag or nonce is not 32 hex digits");
         if size != script.len().to_string() {
             return Err(Refused::Foreign("its script has another size than it says"));

@@ -1,5 +1,5 @@
-# Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce
-# name secs grace beat cap ecap size heavy tracer only needs proc sys cursor script before this text,
+# Runs one probe on a host and leaves nothing behind. The encoder puts assignments of: tag nonce name
+# secs grace beat cap ecap size heavy tracer only become needs proc sys cursor script before this text,
 # wraps both in one compound command, and drops comment lines and indentation; so no line here may
 # depend on either. POSIX sh: dash, bash and busybox ash. A builtin costs nothing here and a fork 0.1 ms, so
 # what could be `cat`, `date` or `grep` is a `read` wherever that is as good.
@@ -30,6 +30,16 @@ PROC=$proc SYS=$sys
 # / belongs to root: a way to ask for our uid without running `id`.
 root=
 [ ! -O / ] || root=1
+# Sudo's rules may lead to somebody else, and a login may run something else than it was asked to. Who
+# has / in a container is not always known, so that is no proof.
+if [ -n "$become" ] && [ -z "$root" ]; then
+key= uid=
+while [ "$key" != Uid: ] && read -r key _ uid _; do :; done </proc/self/status
+case $uid in [1-9]*)
+echo "dropsonde: not root but uid $uid${SUDO_USER+ by sudo}${DOAS_USER+ by doas}" >&6
+exit 77
+;; esac
+fi
 # stat PID: sets $pgrp and $born (clock ticks since boot), and fails for what is dead already. A
 # command's name may hold anything, so fields count from its end.
 stat() {
@@ -40,7 +50,7 @@ pgrp=$3
 shift 19
 born=$1
 }
-stat self
+stat self || { echo "there is no /proc, or it cannot be read" >&6; exit 70; }
 birth=$born base=$$
 # sshd gives each channel a group of its own, and we lead it; under sudo or a gate we do not.
 leader=
@@ -203,6 +213,12 @@ echo 0 >"$1/events/enable"
 rmdir "$1"
 }
 
+# Whether a tracer of ours is at work, be it in a container whose processes are not to be seen from here:
+# it has had the lock on tracefs since before it made its instance.
+traced() {
+command -v flock >/dev/null && ! flock -n -s 9
+} 9<"$tracefs"
+
 # What a run of ours left whose supervisor was killed as well. A group that is in use cannot be
 # removed; a tracing instance or a file can, so no process of its run may be alive. In /tmp anybody
 # may give a file such a name: only ours are looked at.
@@ -214,7 +230,7 @@ for dir in "$tracing"/dropsonde.*; do
 [ -d "$dir" ] || continue
 all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
-tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
+tagged "${dir##*/dropsonde.}" $all || traced || drop_instance "$dir"
 done
 [ -n "$heavy" ] || return
 for path in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do
@@ -438,9 +454,10 @@ times
 
 # Passes the probe's stderr on, up to a limit, and closes with the trailer. `head` keeps fd 5 open
 # while it lives, so the end of this input means that all output is in gzip's pipe before the trailer.
+# Before the probe's first word stands a line of ours: what a login shell or sudo said is not the probe's.
 finish() {
 ulimit -v 262144
-report= left=$ecap blank=
+report= left=$ecap blank= first=1
 while IFS= read -r line || [ -n "$line" ]; do
 case $line in
 "$nonce "*)
@@ -450,10 +467,12 @@ read -r cpu
 ;;
 '')
 # The report starts with a newline, in case the probe's last line has none: not to be passed on.
-[ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
+[ -z "$blank" ] || [ -n "$first" ] || [ $left -le 0 ] || printf '\n' >&6
 left=$((left - 1)) blank=1
 ;;
 *)
+[ -z "$first" ] || printf '\ndropsonde/1 %s\n' "$tag" >&6
+first=
 [ -z "$blank" ] || [ $left -le 0 ] || printf '\n' >&6
 left=$((left - ${#line} - 1)) blank=
 [ $left -lt 0 ] || printf '%s\n' "$line" >&6
@@ -582,15 +601,21 @@ pipe=$!
 
 while :; do
 wait "$pipe"
+ended=$?
 if [ -n "$gone" ]; then
 reap
 abandon
+wait "$pipe"
+ended=$?
 break
 fi
 [ -n "$late" ] || break
 late=
 reap
 done
+# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started. Where `sleep` cannot be
+# started either, the heartbeat seemed to be missing before.
+[ "$ended" -ne 126 ] || echo "dropsonde: nothing can be started" >&6
 kill $watchers
 wait
 clear

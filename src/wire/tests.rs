@@ -131,8 +131,14 @@ fn a_script_that_ends_with_69_says_what_the_host_lacks() {
         assert_eq!(decoded.detail.as_deref(), Some(detail));
         assert_eq!(decoded.raw, b"half an answer");
     };
-    check("\n no NFS client is loaded \nsh: and more\n", "no NFS client is loaded");
-    check(" \n", "script ended with 69 (unsupported) and gave no reason");
+    let mark = format!("\ndropsonde/1 {}\n", RunTag::new([1; 16]));
+    check(&format!("{mark}\n no NFS client is loaded \nsh: and more\n"), "no NFS client is loaded");
+    // Sudo and login shells have words of their own, which are no reason of the script's.
+    let noise = "sudo: unable to resolve host web01";
+    check(&format!("{noise}{mark}no NFS client is loaded\n"), "no NFS client is loaded");
+    for nothing in [" \n".to_owned(), format!("{noise}\n"), format!("{noise}{mark} \n")] {
+        check(&nothing, "script ended with 69 (unsupported) and gave no reason");
+    }
 }
 
 #[test]
@@ -291,6 +297,37 @@ fn silence_is_explained_by_what_came_instead() {
     check(false, "no sh\n", ExecEnd::Exited(127), Outcome::Incomplete, "status 127");
     check(false, "", ExecEnd::Lost("reset".to_owned()), Outcome::Incomplete, "reset");
     check(false, "", ExecEnd::TimedOut("first byte"), Outcome::TimedOut, "first byte");
+}
+
+#[test]
+fn a_host_that_keeps_root_to_itself_says_how() {
+    let (probe, host) = (probe("true"), host());
+    let end = |become_root: bool, stdout: &[u8], stderr: &str, end: ExecEnd| {
+        let mut decoder = Decoder::new(&Request { become_root, ..request(&probe, &host) });
+        let _ = decoder.stdout(stdout);
+        let _ = decoder.stderr(stderr.as_bytes());
+        let decoded = decoder.finish(end);
+        (decoded.outcome, decoded.denial, decoded.detail.unwrap())
+    };
+    let begun = format!("\ndropsonde/1 {} gzip\n", RunTag::new([1; 16]));
+    let confined = "dropsonde: nothing can be started\n";
+    let (outcome, denial, detail) = end(true, begun.as_bytes(), confined, ExecEnd::Exited(0));
+    assert_eq!((outcome, denial), (Outcome::Denied, Some(Denial::Confined)));
+    assert!(detail.contains("NOEXEC"), "{detail}");
+    let (outcome, denial, detail) = end(false, begun.as_bytes(), confined, ExecEnd::Exited(0));
+    assert_eq!((outcome, denial), (Outcome::Incomplete, None), "{detail}");
+    let (outcome, denial, detail) = end(true, begun.as_bytes(), "Command timed out\n", ExecEnd::Exited(1));
+    assert_eq!((outcome, denial), (Outcome::Incomplete, None));
+    assert_eq!(detail, "stream ended before its trailer: Command timed out");
+    for phase in ["first byte", "idle"] {
+        let (outcome, denial, detail) =
+            end(true, b"", "sudo: unable to resolve host web01\n", ExecEnd::TimedOut(phase));
+        assert_eq!((outcome, denial), (Outcome::TimedOut, None));
+        assert!(
+            detail.starts_with(&format!("{phase} deadline passed, and sudo had not started")),
+            "{detail}"
+        );
+    }
 }
 
 #[test]

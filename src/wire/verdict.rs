@@ -15,6 +15,9 @@ const MAX_QUOTE_CHARS: usize = 200;
 /// EX_UNAVAILABLE: a script's own word for a host that lacks what it needs, found out while it ran.
 const UNAVAILABLE: i32 = 69;
 
+/// How sshd ends a session that it does not get as far as the login shell.
+const SSHD_NO_SESSION: u32 = 254;
+
 /// How a shell reports the signals that end a script at its deadline.
 const TERMINATED: i32 = 128 + 15;
 const KILLED: i32 = 128 + 9;
@@ -36,6 +39,8 @@ pub(super) struct Evidence<'a> {
     /// What came instead of the supervisor's first line.
     pub preamble: Option<&'a [u8]>,
     pub bytes_raw: u64,
+    /// What is on stderr and not the script's.
+    pub chatter: &'a str,
     pub stderr: &'a str,
     pub end: &'a ExecEnd,
 }
@@ -54,8 +59,8 @@ impl Decoder {
         match (evidence.trailer, evidence.preamble) {
             (Some(trailer), _) => self.judge_trailer(trailer, evidence),
             (None, Some(preamble)) => self.judge_silence(preamble, evidence),
-            (None, None) if evidence.bytes_raw > self.max_output.0 => self.too_much(),
-            (None, None) => judge_cut(evidence.end),
+            (None, None) if !self.only_check && evidence.bytes_raw > self.max_output.0 => self.too_much(),
+            (None, None) => self.judge_stump(evidence),
         }
     }
 
@@ -151,7 +156,33 @@ impl Decoder {
             ExecEnd::NoStatus | ExecEnd::DecoderStopped => {
                 because(Outcome::Incomplete, "channel was closed before the supervisor started")
             }
+            ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, self.waiting(phase)),
             end => judge_cut(end),
+        }
+    }
+
+    /// That nothing was heard of the supervisor, and whom it waited for.
+    fn waiting(&self, phase: &str) -> String {
+        match self.root_by.as_ref().and_then(denial::program) {
+            Some(by) => {
+                format!("{phase} deadline passed, and {by} had not started /bin/sh: it waits for something")
+            }
+            None => format!("{phase} deadline passed"),
+        }
+    }
+
+    /// The supervisor began, and its stream stopped short of its trailer.
+    fn judge_stump(&self, evidence: &Evidence<'_>) -> Verdict {
+        let words = [evidence.stderr, evidence.chatter];
+        if !starts_nothing(&words) {
+            let (outcome, detail) = judge_cut(evidence.end);
+            // Nothing else tells why.
+            let is_quiet = matches!(evidence.end, ExecEnd::Exited(_) | ExecEnd::NoStatus);
+            return (outcome, detail.map(|what| if is_quiet { with_words(&what, &words) } else { what }));
+        }
+        match self.root_by.as_ref().and_then(denial::confined) {
+            Some((_, detail)) => because(Outcome::Denied, detail),
+            None => because(Outcome::Incomplete, "/bin/sh may start no other program there"),
         }
     }
 
@@ -161,9 +192,13 @@ impl Decoder {
         denial::read(by, status, words)
     }
 
-    /// The kind of a refusal to give root; `None` where the supervisor did answer, or nobody.
+    /// The kind of a refusal to give root; `None` where the script ran, or nobody answered.
     pub(super) fn denied(&self, evidence: &Evidence<'_>) -> Option<Denial> {
-        let printed = String::from_utf8_lossy(evidence.preamble?);
+        let Some(preamble) = evidence.preamble else {
+            let confined = self.root_by.as_ref().and_then(denial::confined);
+            return confined.map(|(denial, _)| denial);
+        };
+        let printed = String::from_utf8_lossy(preamble);
         let ExecEnd::Exited(status) = evidence.end else { return None };
         self.denial(*status, &[evidence.stderr, &printed]).map(|(denial, _)| denial)
     }
@@ -179,13 +214,27 @@ impl Decoder {
         if let Some((_, advice)) = LOGIN_REFUSALS.iter().find(|(text, _)| says(text)) {
             return because(Outcome::Denied, *advice);
         }
+        if status == SSHD_NO_SESSION {
+            let what =
+                "sshd opened no session (status 254: PAM, or a limit of the account), and its log says why";
+            // It may be the message of the day, and then it is no reason.
+            let is_silent = words.iter().all(|word| word.trim().is_empty());
+            let lead = if is_silent { what.to_owned() } else { format!("{what}; the last line it showed") };
+            return because(Outcome::Incomplete, with_words(&lead, words));
+        }
         let what = match status {
-            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys?)"
+            0 => "something else ran in place of /bin/sh (ForceCommand, command= in authorized_keys, a profile \
+                  that exits?)"
                 .to_owned(),
             _ => format!("login shell ended with status {status} before the supervisor started"),
         };
         because(Outcome::Incomplete, with_words(&what, words))
     }
+}
+
+/// What the supervisor says where its shell may run builtins only.
+fn starts_nothing(words: &[&str; 2]) -> bool {
+    words.iter().any(|word| word.contains("dropsonde: nothing can be started"))
 }
 
 /// The stream stopped short of its trailer.
@@ -195,6 +244,11 @@ fn judge_cut(end: &ExecEnd) -> Verdict {
         ExecEnd::TimedOut("deadline") => {
             because(Outcome::TimedOut, "host did not end the probe at its deadline")
         }
+        ExecEnd::TimedOut("first byte") => because(
+            Outcome::TimedOut,
+            "first byte deadline passed: nothing was started there (a profile of the login, or sudo, that waits for something, or \
+             starts something else?)",
+        ),
         ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, format!("{phase} deadline passed")),
         ExecEnd::Lost(why) => because(Outcome::Incomplete, format!("connection was lost: {}", clip(why))),
         ExecEnd::Signalled(name) => {

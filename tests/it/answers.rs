@@ -10,7 +10,8 @@ use std::time::Duration;
 use dropsonde::model::{ByteSize, Need, Outcome, Probe};
 use dropsonde::wire::{Decoded, inflate_archived};
 
-use crate::support::runs::{Job, probe, wait_for};
+use crate::support::patience::wait_for;
+use crate::support::runs::{Job, probe};
 use crate::support::sshd::{Setup, Sshd, Userland};
 
 type Check = (&'static str, fn(&Sshd));
@@ -54,7 +55,7 @@ fn answers(userland: Userland) {
 fn run(sshd: &Sshd, probe: Probe) -> Decoded {
     let job = Job::new(probe);
     let decoded = job.over(sshd);
-    job.assert_gone(&job.probe.script.chars().take(60).collect::<String>(), Duration::from_secs(20));
+    job.assert_gone(&job.probe.script.chars().take(60).collect::<String>());
     let archived = inflate_archived(&decoded.wire, decoded.raw.len() as u64, u64::MAX);
     assert_eq!(archived.as_ref(), Ok(&decoded.raw), "the archived stream gives the same output");
     decoded
@@ -206,7 +207,7 @@ fn raw_request(sshd: &Sshd, job: &Job, bytes: &[u8]) {
     let mut client = job.connect(sshd);
     client.stdin.take().expect("stdin").write_all(bytes).expect("write");
     let _ = job.decode(&mut client);
-    job.assert_gone("a request without its end", Duration::from_secs(30));
+    job.assert_gone("a request without its end");
 }
 
 fn half_a_request(sshd: &Sshd) {
@@ -270,7 +271,7 @@ fn a_refusing_sudo_is_a_denial_and_a_willing_one_is_root() {
         let decoded = job.over(&sshd);
         assert_eq!(decoded.outcome, outcome, "{:?}", decoded.detail);
         assert!(decoded.detail.unwrap_or_default().contains(words), "{script}");
-        job.assert_gone("under sudo", Duration::from_secs(30));
+        job.assert_gone("under sudo");
     };
     check("echo 'sudo: a password is required' >&2; exit 1", Outcome::Denied, "NOPASSWD");
     // As sudo does: it waits for the command, in the same process group.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use dropsonde::model::{Cost, Outcome, Probe};
 
-use crate::support::runs::{Job, Line, probe, supervisor_of, wait_for};
+use crate::support::patience::wait_for;
+use crate::support::runs::{Job, Line, probe, supervisor_of};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
 
 const PROBES: [(&str, &str); 6] = [
@@ -72,11 +73,12 @@ fn take<T>(from: &Mutex<Vec<T>>) -> Option<T> {
 fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
     let mut probe = probe(script);
     probe.cost = cost;
-    probe.timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 3 } else { 40 });
+    if matches!(fault, Fault::Deadline) {
+        probe.timeout = Duration::from_secs(8);
+    }
     let job = Job::new(probe);
     let mut client = job.connect(sshd);
-    let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
-    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
     let running = wait_for(|| job.probes().len() >= if script.contains("setsid") { 2 } else { 1 });
     let why =
         if running { String::new() } else { format!("{:?} {}", job.decode(&mut client).detail, sshd.log()) };
@@ -90,9 +92,9 @@ fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
             assert_eq!(decoded.outcome, Outcome::TimedOut, "{what}: {:?}", decoded.detail);
             assert!(decoded.clock.is_some(), "{what}");
         }
-        Fault::HeartbeatMissed => {}
+        Fault::HeartbeatMissed => line.fall_silent(),
     }
-    job.assert_gone(what, Duration::from_secs(20));
+    job.assert_gone(what);
     let _ = client.kill();
     let _ = client.wait();
     drop(line);
@@ -137,10 +139,12 @@ fn no_tracing_instance_and_no_cgroup_is_left() {
     std::fs::create_dir(&stale_group).expect("a cgroup");
 
     for fault in [Fault::ClientKilled, Fault::SupervisorKilled, Fault::Deadline] {
-        let timeout = Duration::from_secs(if matches!(fault, Fault::Deadline) { 2 } else { 40 });
-        let job = Job::new(Probe { cost: Cost::Heavy, timeout, ..probe(TRACER) });
+        let mut job = Job::new(Probe { cost: Cost::Heavy, ..probe(TRACER) });
+        if matches!(fault, Fault::Deadline) {
+            job.probe.timeout = Duration::from_secs(8);
+        }
         let mut client = job.connect(&sshd);
-        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), true);
+        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
         let (instance, group) = (of(&job.tag.to_string()), root.join(format!("dropsonde.{}", job.tag)));
         assert!(wait_for(|| instance.is_dir() && group.is_dir()), "{fault:?}: the probe does not trace");
         assert!(!stale.exists() && !stale_group.exists(), "what an earlier run left is still there");
@@ -149,7 +153,7 @@ fn no_tracing_instance_and_no_cgroup_is_left() {
             Fault::ClientKilled => client.kill().expect("kill"),
             _ => {}
         }
-        job.assert_gone("a tracer", Duration::from_secs(20));
+        job.assert_gone("a tracer");
         assert!(
             wait_for(|| !instance.exists() && !group.exists()),
             "{fault:?}: {instance:?} or {group:?} is left"

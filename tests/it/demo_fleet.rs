@@ -17,12 +17,14 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::support::patience::PATIENCE;
+
 const COMMAND: &str = "exec /bin/sh -s";
 
 /// A shipped probe with another script: one whose output shows where it ran.
 fn probe(script: &str) -> Arc<Probe> {
     let shipped = Library::built_in().unwrap().get("uptime").unwrap().as_ref().clone();
-    Arc::new(Probe { script: script.to_owned(), ..shipped })
+    Arc::new(Probe { script: script.to_owned(), timeout: PATIENCE, ..shipped })
 }
 
 async fn start(hosts: usize, dir: &Path, probe: &Arc<Probe>) -> Demo {
@@ -90,8 +92,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-const TWICE: &str =
-    "echo $PROC; cat $PROC/sys/kernel/random/boot_id; cat $PROC/uptime; sleep 1; cat $PROC/uptime\n";
+const TWICE: &str = "echo $PROC; cat $PROC/sys/kernel/random/boot_id; first=$(cat $PROC/uptime); echo $first
+    for try in 1 2 3 4 5 6 7 8 9; do sleep 1; second=$(cat $PROC/uptime); [ \"$second\" = \"$first\" ] || break; done
+    echo $second\n";
 
 /// The readings of `probe` from the whole fleet at once, in the order of the hosts.
 async fn sweep(demo: &Demo, probe: &Arc<Probe>) -> Vec<Decoded> {
@@ -122,7 +125,7 @@ async fn every_host_shows_its_own_tree_in_which_time_passes() {
         let uptime = |line: &str| -> f64 { line.split(' ').next().unwrap().parse().unwrap() };
         let passed_s = uptime(lines[3]) - uptime(lines[2]);
         // One second, less what a tree may be late; more if this machine was slow.
-        assert!((0.3..20.0).contains(&passed_s), "{passed_s}");
+        assert!((0.3..300.0).contains(&passed_s), "{passed_s}");
         boots.insert(lines[1].to_owned());
         roots.push(PathBuf::from(lines[0]));
     }
@@ -130,7 +133,7 @@ async fn every_host_shows_its_own_tree_in_which_time_passes() {
     // A tree goes soon after its last reader, and everything goes with the demo.
     let started = Instant::now();
     while roots.iter().any(|root| root.exists()) {
-        assert!(started.elapsed() < Duration::from_secs(10), "trees stay");
+        assert!(started.elapsed() < PATIENCE, "trees stay");
         sleep(Duration::from_millis(50)).await;
     }
     demo.shutdown().await;
@@ -210,7 +213,11 @@ async fn a_killed_client_leaves_no_process_and_no_tree() {
     stdin.write_all(&request.stdin()).await.unwrap();
     let mut stderr = BufReader::new(client.stderr.take().unwrap());
     let mut proc = String::new();
-    timeout(Duration::from_secs(20), stderr.read_line(&mut proc)).await.unwrap().unwrap();
+    // Before it stands the supervisor's own line.
+    while !proc.starts_with('/') {
+        proc.clear();
+        assert_ne!(timeout(PATIENCE, stderr.read_line(&mut proc)).await.unwrap().unwrap(), 0);
+    }
     let root = PathBuf::from(proc.trim_end()).parent().unwrap().to_owned();
     let pids = std::fs::read_to_string(root.join("pids")).unwrap();
     let processes: Vec<PathBuf> = pids.split_whitespace().map(|pid| Path::new("/proc").join(pid)).collect();
@@ -218,7 +225,7 @@ async fn a_killed_client_leaves_no_process_and_no_tree() {
     client.kill().await.unwrap();
     let started = Instant::now();
     while root.exists() || processes.iter().any(|process| process.exists()) {
-        assert!(started.elapsed() < Duration::from_secs(35), "{} {processes:?}", root.exists());
+        assert!(started.elapsed() < PATIENCE, "{} {processes:?}", root.exists());
         sleep(Duration::from_millis(50)).await;
     }
     demo.shutdown().await;

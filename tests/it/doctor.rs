@@ -1,11 +1,16 @@
 //! `doctor` against real sshds: what each host lacks, how root is had there, and the exit status.
 
+mod keys;
+mod needs;
 mod planted;
+mod way_in;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
+
+use planted::write;
 
 use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd, Userland};
@@ -23,16 +28,19 @@ fn probe<'a>(report: &'a Value, host: &str, probe: &str) -> (&'a Value, &'a Valu
 fn a_host_says_what_it_lacks_and_how_root_is_had() {
     let files = tempfile::tempdir().unwrap();
     fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let passwd = fs::read_to_string("/etc/passwd").unwrap() + "probe:x:54321:54321::/:/bin/sh\n";
-    let path = files.path().join("passwd");
-    fs::write(&path, passwd).unwrap();
-    let prepare = format!("mount --bind {} /etc/passwd", path.display());
-    let start = |script: &str| {
-        let userland = Userland { scripts: vec![("sudo", script.to_owned())], ..Userland::default() };
+    let at = |name: &str| files.path().join(name);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap() + "probe:*:54321:54321::/:/bin/sh\n";
+    write(&at("passwd"), &passwd, 0o644);
+    write(&at("sudoers"), "root ALL=(ALL:ALL) ALL\nprobe ALL=(root) NOPASSWD: /bin/sh -s\n", 0o440);
+    let bind = |name: &str| format!("mount --bind '{}' /etc/{name}\n", at(name).display());
+    let prepare = bind("passwd") + &bind("sudoers");
+    let start = |scripts| {
+        let userland = Userland { scripts, ..Userland::default() };
         Sshd::start(Setup { userland: Some(userland), prepare: prepare.clone(), ..Setup::default() })
     };
-    let willing = start("#!/bin/sh\n[ \"$1\" = -n ] || exit 1\nshift\nexec \"$@\"\n");
-    let asks = start("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n");
+    let willing = start(Vec::new());
+    let asks = "#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n".to_owned();
+    let asks = start(vec![("sudo", asks)]);
     let mut program = Program::new();
     for (name, user, sshd) in
         [("direct", "root", &willing), ("willing", "probe", &willing), ("asks", "probe", &asks)]

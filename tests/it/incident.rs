@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::patience::PATIENCE;
 use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd, kill};
 
@@ -127,7 +128,7 @@ impl View {
         symlink(&process, dir.join("proc/workload")).expect("symlink");
         symlink(process.join("net"), dir.join("proc/net")).expect("symlink");
         let view = Self { hog, group, workload };
-        let limit = Instant::now() + Duration::from_secs(20);
+        let limit = Instant::now() + PATIENCE;
         while fs::read_link(process.join("ns/net")).ok() == fs::read_link("/proc/self/ns/net").ok() {
             assert!(Instant::now() < limit, "no network namespace");
             sleep(Duration::from_millis(5));

@@ -31,7 +31,7 @@ fn run(job: &Job, change: impl FnOnce(&mut Exec<'_>)) -> Decoded {
         Machine.close().await;
         decoder.finish(end)
     });
-    job.assert_gone(&job.probe.script, Duration::from_secs(30));
+    job.assert_gone(&job.probe.script);
     decoded
 }
 
@@ -92,5 +92,5 @@ fn dropping_the_future_leaves_nothing() {
         let run = Machine.exec(exec(&job), &mut decoder);
         assert!(tokio::time::timeout(Duration::from_secs(1), run).await.is_err());
     });
-    job.assert_gone("dropped", Duration::from_secs(30));
+    job.assert_gone("dropped");
 }

@@ -80,6 +80,33 @@ fn a_check_reports_every_fault_or_what_there_is() {
 }
 
 #[test]
+fn a_check_asks_the_ssh_config_files() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("config.toml");
+    let ssh = home.path().join("ssh");
+    let text = format!("[defaults]\nuser = \"a\"\nssh_config = [{ssh:?}]\n[[hosts]]\nnames = \"web[1-2]\"\n");
+    fs::write(&file, text).unwrap();
+    let check = |why: &str| {
+        let arguments = ["--config", file.to_str().unwrap(), "config", "check"];
+        let (exit, text, error) = run(home.path(), &arguments);
+        assert_eq!(exit, 0, "no fault of the configuration's: the hosts stay in every sweep");
+        assert!(text.starts_with("ok: 2 hosts"), "{text}");
+        assert!(
+            error.contains(&format!("web[1-2] cannot be connected to: {}{why}", ssh.display())),
+            "{error}"
+        );
+        let (_, text, _) = run(home.path(), &[&["--json"][..], &arguments].concat());
+        assert!(json(&text)["remarks"][0].as_str().unwrap().contains(why), "{text}");
+    };
+    check(": is not there; `ssh_config` names it");
+    fs::write(&ssh, "Host *\n  Frobnicate yes\n").unwrap();
+    check(":2: unknown directive frobnicate");
+    fs::remove_file(&ssh).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&ssh).status().unwrap().success());
+    check(": it is a pipe, not a file");
+}
+
+#[test]
 fn a_probe_is_listed_and_shown_with_where_it_comes_from() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(".config/dropsonde/probes.d");

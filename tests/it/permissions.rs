@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use dropsonde::config::Library;
 use dropsonde::model::{Capability, Need, Privilege, Probe};
@@ -80,6 +81,10 @@ fn write(path: &Path, text: &str, mode: u32) {
 
 impl Host {
     fn start(lines: Vec<String>, without: Vec<&'static str>) -> Self {
+        Self::with(lines, Userland { without, ..Userland::default() })
+    }
+
+    fn with(lines: Vec<String>, userland: Userland) -> Self {
         let files = tempfile::Builder::new().prefix("dropsonde-allowed.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
         fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
@@ -105,7 +110,6 @@ impl Host {
             .replace('@', &files.path().display().to_string());
         let keys = "AuthorizedKeysFile .ssh/authorized_keys".to_owned();
         let lines = [lines, vec![keys]].concat();
-        let userland = Userland { without, ..Userland::default() };
         let sshd = Sshd::start(Setup { lines, prepare, userland: Some(userland), ..Setup::default() });
         let host = Self { sshd, files };
         host.authorize(&fs::read_to_string(host.sshd.dir().join("authorized_keys")).expect("a file"));
@@ -180,15 +184,17 @@ fn the_rules_for_root_are_enough_and_no_more() {
     host.denies("sudo", "sudo wants a password");
     host.denies("doas", "doas has no rules there");
     let [sudoers] = &blocks("sudoers")[..] else { panic!("one block of sudoers") };
-    // Requiring a terminal is what the first of the page's lines is for.
     host.sudoers("Defaults requiretty\nprobe ALL=(root) NOPASSWD: /bin/sh -s\n");
     host.denies("sudo", "sudo wants a terminal");
     host.sudoers("probe ALL=(root) /bin/sh -s\n");
     host.denies("sudo", "sudo wants a password");
     host.sudoers("this is no rule\n");
     host.denies("sudo", "sudo cannot read its rules");
-    host.sudoers(&format!("Defaults requiretty\n{sudoers}"));
-    host.run("sudo").ended(("web01", "rooted"), "ok", &[]);
+    let [no_terminal] = &blocks("requiretty")[..] else { panic!("one line for requiretty") };
+    for rules in [sudoers.clone(), format!("Defaults requiretty\n{no_terminal}{sudoers}")] {
+        host.sudoers(&rules);
+        host.run("sudo").ended(("web01", "rooted"), "ok", &[]);
+    }
     for more in ["sudo -n /bin/ls", "sudo -n /bin/sh", "sudo -n /bin/sh -c id"] {
         assert!(!host.ssh(more).status.success(), "{more}");
     }
@@ -206,6 +212,15 @@ fn the_rules_for_root_are_enough_and_no_more() {
         assert!(!host.ssh(more).status.success(), "{more}");
     }
     host.denies("none", "become = \"none\": nothing runs as root on this host");
+    // No editor is of use for what stands in the environment.
+    let program = host.program("sudo");
+    let mut doctor = program.command(&["doctor", "web01", "--probe", "rooted", "--json"]);
+    let doctor =
+        Ran::from((doctor.env("DROPSONDE_DEFAULT_BECOME", "none").output().expect("output"), Duration::ZERO));
+    let findings = doctor.json()["findings"].as_array().expect("findings").clone();
+    let root = findings.iter().find(|one| one["check"] == "root").unwrap_or_else(|| panic!("{findings:?}"));
+    assert!(root["what"].as_str().expect("words").contains("DROPSONDE_DEFAULT_BECOME"), "{root}");
+    assert!(root["remedy"].is_null(), "{root}");
     let dry = ["sweep", "--probe", "plain", "--probe", "rooted", "-H", "web01", "--dry-run"];
     let dry = host.program("none").run(&dry);
     dry.expect(0, &["rooted on web01 would be denied: the probe needs root: ", "become = \"none\""]);
@@ -226,9 +241,14 @@ fn running(word: &str) -> Vec<u32> {
 #[test]
 fn what_root_started_is_gone_at_the_deadline() {
     let host = Host::start(Vec::new(), Vec::new());
-    host.sudoers(&blocks("sudoers")[0]);
+    let sudoers = &blocks("sudoers")[0];
+    // With a terminal of its own between, sudo passes on what is said, and what it is told to end.
+    let through_a_terminal = format!("Defaults use_pty, log_output, iolog_dir=/etc/io\n{sudoers}");
     host.doas(Some(&blocks("doas")[0]));
-    for (by, seconds) in [("sudo", "297531"), ("doas", "297532")] {
+    for (by, rules, seconds) in
+        [("sudo", sudoers, "297531"), ("doas", sudoers, "297532"), ("sudo", &through_a_terminal, "297533")]
+    {
+        host.sudoers(rules);
         let program = host.program(by);
         let script = format!("(setsid sleep {seconds} &); trap '' TERM; sleep {seconds}; sleep {seconds}");
         program.probe("stubborn", &script, "format = \"text\"\nprivilege = \"root\"\ntimeout = \"2s\"");
@@ -236,6 +256,81 @@ fn what_root_started_is_gone_at_the_deadline() {
         ran.ended(("web01", "stubborn"), "timed_out", &["deadline of 2s"]);
         assert_eq!(running(seconds), Vec::<u32>::new(), "{by}");
     }
+}
+
+/// A refusal may be mailed to somebody, and a sudo that hangs leaves a process there.
+#[test]
+fn a_host_is_asked_for_root_once_in_a_visit() {
+    let notes = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(notes.path(), fs::Permissions::from_mode(0o755)).expect("a folder");
+    let asked = notes.path().join("asked");
+    let check = |then: &str, outcome: &str, words: &str, times: usize| {
+        write(&asked, "", 0o666);
+        let script = format!("#!/bin/sh\necho asked >> '{}'\n{then}\n", asked.display());
+        let host =
+            Host::with(Vec::new(), Userland { scripts: vec![("sudo", script)], ..Userland::default() });
+        host.doas(Some(&blocks("doas")[0]));
+        let mut program = host.program("sudo");
+        if outcome == "timed_out" {
+            program.configure("[limits]\nfirst_byte_timeout = \"8s\"");
+        }
+        let rooted: Vec<String> = (1..=6).map(|number| format!("rooted{number}")).collect();
+        for name in &rooted {
+            program.probe(name, "id -u", "format = \"text\"\nprivilege = \"root\"");
+        }
+        let names = rooted.iter().map(String::as_str);
+        let run: Vec<&str> =
+            ["run", "plain"].into_iter().chain(names).chain(["-H", "web01", "--json"]).collect();
+        let ran = program.run(&run);
+        ran.ended(("web01", "plain"), "ok", &[]);
+        for name in &rooted {
+            ran.ended(("web01", name), outcome, &[words]);
+        }
+        assert_eq!(fs::read_to_string(&asked).expect("a file").lines().count(), times, "{then}");
+    };
+    check("echo 'sudo: a password is required' >&2; exit 1", "denied", "sudo wants a password", 1);
+    check("exec sleep 60", "timed_out", "sudo had not started /bin/sh", 1);
+    check("exec doas \"$@\"", "ok", "", 6);
+}
+
+#[test]
+fn what_sudo_says_beside_is_no_reason_of_a_scripts() {
+    let host = Host::start(Vec::new(), Vec::new());
+    // sudo complains of this line each time, and goes on.
+    host.sudoers("Defaults no_such_setting\nprobe ALL=(root) NOPASSWD: /bin/sh -s\n");
+    let program = host.program("sudo");
+    program.probe("lacking", "echo no NFS here >&2; exit 69", "format = \"text\"\nprivilege = \"root\"");
+    let ran = program.run(&["run", "lacking", "-H", "web01", "--json"]);
+    let reading = ran.reading("web01", "lacking");
+    assert_eq!((&reading["outcome"], &reading["detail"]), (&"unsupported".into(), &"no NFS here".into()));
+}
+
+#[test]
+fn sudo_is_asked_to_speak_english() {
+    let script = "#!/bin/sh\necho \"sudo: LC_ALL is $LC_ALL\" >&2\nexit 1\n".to_owned();
+    let userland = Userland { scripts: vec![("sudo", script)], ..Userland::default() };
+    // As Debian, Fedora and SUSE have it.
+    let host = Host::with(vec!["AcceptEnv LANG LC_*".to_owned()], userland);
+    host.denies("sudo", "sudo refused: sudo: LC_ALL is C");
+}
+
+#[test]
+fn rules_that_give_something_else_than_root_are_told_from_those_that_do() {
+    let host = Host::start(Vec::new(), Vec::new());
+    let allowed = "probe ALL=(ALL) NOPASSWD: /bin/sh -s\n";
+    host.sudoers(&format!("Defaults runas_default=nobody\n{allowed}"));
+    host.denies("sudo", "sudo runs /bin/sh as uid 65534, not as root: take `runas_default` off");
+    for defaults in ["Defaults noexec", "Defaults intercept"] {
+        host.sudoers(&format!("{defaults}\n{}", blocks("sudoers")[0]));
+        host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
+    }
+    host.sudoers("probe ALL=(root) NOPASSWD: NOEXEC: /bin/sh -s\n");
+    host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
+    host.sudoers(&blocks("sudoers")[0]);
+    host.inside("echo 'account required pam_deny.so' > /etc/pam.d/sudo");
+    host.denies("sudo", "account is locked or expired");
+    host.inside("echo 'account required pam_no_such.so' > /etc/pam.d/sudo");
+    host.denies("sudo", "sudo fails in PAM");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::support::patience::PATIENCE;
+
 const COMMAND: &str = "exec /bin/sh -s";
 
 struct Served {
@@ -77,7 +79,7 @@ async fn finish(mut client: Child, stdin: &str) -> Output {
     // A client that was refused may be gone before it reads.
     let _ = pipe.write_all(stdin.as_bytes()).await;
     drop(pipe);
-    timeout(Duration::from_secs(20), client.wait_with_output()).await.expect("ssh ends").unwrap()
+    timeout(PATIENCE, client.wait_with_output()).await.expect("ssh ends").unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -208,7 +210,7 @@ async fn shutdown_ends_what_runs_and_waits_for_it() {
     served.host.shutdown().await;
     assert_gone(&pids, Duration::from_millis(200)).await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
-    let status = timeout(Duration::from_secs(5), client.wait()).await.expect("ssh ends").unwrap();
+    let status = timeout(PATIENCE, client.wait()).await.expect("ssh ends").unwrap();
     assert!(!status.success());
 }
 
@@ -218,6 +220,6 @@ async fn a_client_that_says_nothing_does_not_delay_shutdown() {
     let silent = tokio::net::TcpStream::connect(served.host.address).await.unwrap();
     let half = served.with_key().arg(COMMAND).spawn().unwrap();
     sleep(Duration::from_millis(500)).await;
-    timeout(Duration::from_secs(3), served.host.shutdown()).await.expect("shutdown is bounded");
+    timeout(PATIENCE, served.host.shutdown()).await.expect("shutdown is bounded");
     drop((silent, half));
 }

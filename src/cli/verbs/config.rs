@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::json;
 
+use super::hosts;
 use crate::cli::{Context, Exit};
 use crate::config::{self, Entry, Fault, Faults, Settings};
 use crate::render::{Ink, Lines, Style, counted, escape};
@@ -96,12 +97,9 @@ fn stale(settings: &Settings) -> Faults {
 }
 
 fn good(settings: &Settings, context: &Context) -> Result<Exit> {
-    let remarks: Vec<&Fault> = settings
-        .inventories
-        .iter()
-        .flat_map(|inventory| &inventory.wanted.remarks)
-        .chain(&settings.remarks)
-        .collect();
+    let inventories = settings.inventories.iter().flat_map(|inventory| &inventory.wanted.remarks);
+    let mut remarks: Vec<String> = inventories.chain(&settings.remarks).map(Fault::to_string).collect();
+    remarks.extend(hosts::barred(&context.settle(&settings.fleet.hosts)?));
     let hosts = settings.fleet.hosts.len();
     let probes = settings.probes.probes.len();
     let schedules = settings.schedules.len();
@@ -113,12 +111,12 @@ fn good(settings: &Settings, context: &Context) -> Result<Exit> {
             "probes": probes,
             "schedules": schedules,
             "faults": [],
-            "remarks": remarks.iter().map(|remark| remark.to_string()).collect::<Vec<_>>(),
+            "remarks": remarks,
         }))?;
     } else {
         // One line each: the line that one is about may hold a password.
         for remark in remarks {
-            context.remark(&format!("dropsonde: {}", escape(&remark.to_string(), Lines::Single)));
+            context.remark(&format!("dropsonde: {}", escape(&remark, Lines::Single)));
         }
         let (hosts, probes) = (counted(hosts, "host"), counted(probes, "probe"));
         context.print(&format!("ok: {hosts}, {probes}, {}\n", counted(schedules, "schedule")))?;

@@ -116,19 +116,14 @@ impl Doctor {
 }
 
 fn nobody() -> Finding {
-    Finding {
-        severity: Severity::Fault,
-        check: Check::Config,
-        host: None,
-        what: "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]".to_owned(),
-        probes: Vec::new(),
-        remedy: Some(Remedy::Verb { kind: Kind::Look, arguments: "init --help".to_owned() }),
-    }
+    let remedy = Remedy::Verb { kind: Kind::Look, arguments: "init --help".to_owned() };
+    let what = "the configuration names no host: add [[hosts]] names = \"…\" or an [[inventory]]";
+    Finding::here(Check::Config, what, Some(remedy))
 }
 
 /// This program as it was called, with what it was told of configuration and state: a command that is
 /// printed must be about the same files.
-fn program(context: &Context) -> String {
+pub(super) fn program(context: &Context) -> String {
     let called = std::env::args().next().filter(|name| name.contains('/'));
     let mut words = vec![shell_word(called.as_deref().unwrap_or("dropsonde"))];
     let global = &context.global;

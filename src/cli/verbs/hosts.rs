@@ -72,18 +72,25 @@ impl List {
     }
 }
 
-/// Says which hosts an ssh_config keeps us from, each reason once.
-fn remark_refusals(context: &Context, hosts: &[Host]) {
+/// Says which hosts an inventory or an ssh_config keeps us from.
+pub(super) fn remark_refusals(context: &Context, hosts: &[Host]) {
+    for line in barred(hosts) {
+        context.remark(&format!("dropsonde: {line}"));
+    }
+}
+
+/// Which hosts an inventory or an ssh_config keeps us from, each reason once.
+pub(super) fn barred<'a>(hosts: impl IntoIterator<Item = &'a Host>) -> Vec<String> {
     let mut barred: BTreeMap<String, Vec<&HostName>> = BTreeMap::new();
     for host in hosts {
         for refusal in &host.ssh.refused {
             barred.entry(refusal.to_string()).or_default().push(&host.name);
         }
     }
-    for (why, names) in barred {
-        let why = escape(&why, Lines::Single).into_owned();
-        context.remark(&format!("dropsonde: {} cannot be connected to: {why}", folded(names)));
-    }
+    let line = |(why, names): (String, Vec<&HostName>)| {
+        format!("{} cannot be connected to: {}", folded(names), escape(&why, Lines::Single))
+    };
+    barred.into_iter().map(line).collect()
 }
 
 fn report<'a>(hosts: &'a [Host], settings: &'a Settings) -> HostsReport<'a> {

@@ -147,8 +147,12 @@ impl Init {
                     "dropsonde: only its owner can read it (0600), for the address of --from-http-sd may hold a secret",
                 );
             }
-            context.remark("dropsonde: next: dropsonde hosts, dropsonde hosts trust, dropsonde hosts check");
+            let program = super::doctor::program(context);
+            context.remark(&format!(
+                "dropsonde: next: {program} hosts, {program} hosts trust, {program} doctor"
+            ));
         }
+        super::hosts::remark_refusals(context, &settings.fleet.hosts);
         for remark in settings.inventories.iter().flat_map(|one| &one.wanted.remarks) {
             context.remark(&format!("dropsonde: {}", escape(&remark.to_string(), Lines::Single)));
         }

@@ -156,12 +156,19 @@ pub struct Finding {
     /// The probes that cannot run for it.
     pub probes: Vec<ProbeName>,
     pub remedy: Option<Remedy>,
+    /// What shows more where the remedy was not enough: of some faults only the host knows the cause.
+    pub otherwise: Option<Remedy>,
 }
 
 impl Finding {
     /// Of this machine.
-    pub(super) fn here(check: Check, what: impl Into<String>, remedy: Option<Remedy>) -> Self {
-        Self { severity: Severity::Fault, check, host: None, what: what.into(), probes: Vec::new(), remedy }
+    pub fn here(check: Check, what: impl Into<String>, remedy: Option<Remedy>) -> Self {
+        let (severity, host, what, probes) = (Severity::Fault, None, what.into(), Vec::new());
+        Self { severity, check, host, what, probes, remedy, otherwise: None }
+    }
+
+    pub(super) fn or_else(self, otherwise: Option<Remedy>) -> Self {
+        Self { otherwise, ..self }
     }
 
     pub(super) fn note(self) -> Self {

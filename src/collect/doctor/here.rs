@@ -75,6 +75,9 @@ fn state(settings: &Settings) -> (Vec<Finding>, Vec<Good>) {
             if may_be_made(root) {
                 return (Vec::new(), vec![(Check::State, format!("{shown} will be made"))]);
             }
+            if let Some(read_only) = read_only(root) {
+                return fault(read_only.0, read_only.1);
+            }
             let command = format!("install -d -m 0700 -o {uid} -g {gid} {folder}");
             let what = format!("state directory {shown} is not there and cannot be made by this user");
             return fault(what, Remedy::mend(Place::HereAsRoot, command));
@@ -89,8 +92,16 @@ fn state(settings: &Settings) -> (Vec<Finding>, Vec<Good>) {
         return fault(what, Remedy::look(Place::Here, format!("ls -l {folder}")));
     }
     if metadata.uid() != uid && uid != 0 {
-        let what = format!("state directory {shown} belongs to user {}", metadata.uid());
-        return fault(what, Remedy::mend(Place::HereAsRoot, format!("chown -R {uid}:{gid} {folder}")));
+        // It may well be the daemon's, which would not start any more if it were ours.
+        let what = format!(
+            "state directory {shown} belongs to user {}, and this is user {uid}: run this as that user, or name \
+             another folder with --state",
+            metadata.uid()
+        );
+        return fault(what, Remedy::look(Place::Here, format!("ls -ld {folder}; id")));
+    }
+    if let Some((what, remedy)) = read_only(root) {
+        return fault(what, remedy);
     }
     if access(root, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let what = format!("state directory {shown} cannot be written to");
@@ -120,6 +131,17 @@ fn may_be_made(root: &Path) -> bool {
     });
     let mut there = above.filter(|above| fs::symlink_metadata(above).is_ok());
     there.next().is_some_and(|above| access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+}
+
+/// Nobody's rights are in the way there: what is mounted so has to be looked at.
+fn read_only(root: &Path) -> Option<(String, Option<Remedy>)> {
+    let there = root.ancestors().find(|above| fs::symlink_metadata(above).is_ok())?;
+    let is_read_only = access(there, Access::WRITE_OK) == Err(rustix::io::Errno::ROFS);
+    let folder = shell_word(&there.display().to_string());
+    is_read_only.then(|| {
+        let what = format!("state directory {} is on a file system that is read-only", root.display());
+        (what, Remedy::look(Place::HereAsRoot, format!("findmnt -T {folder}; dmesg | tail")))
+    })
 }
 
 /// Room, files of somebody else, and who else is at work there.

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::commands::{authorize, doas_conf, sudoers};
-use super::finding::{Check, Finding, Kind, Place, Remedy, Severity};
+use super::commands::{doas_conf, sudoers};
+use super::finding::{Check, Finding, Place, Remedy, Severity};
 use super::here::keep_time;
 use super::keys::Keys;
 use super::needs;
 use super::packages::install;
+use super::way_in::{in_its_place, speechless, talk, unconnected};
 use crate::collect::checkup::{Checkup, Root};
-use crate::model::{Host, HostName, Outcome, Privilege, Probe, ProbeName, Reach, Refusal, RootBy};
+use crate::model::{Format, HostName, Outcome, Privilege, Probe, ProbeName, Reach, Refusal, RootBy};
 use crate::render::shell_word;
-use crate::transport::ssh::{ConnectError, Phase};
 use crate::wire::Denial;
 
 /// Two clocks that are kept by NTP are never this far apart; busybox's `date` tells whole seconds only.
@@ -69,6 +69,7 @@ pub fn of_host(it: &Checkup, wanted: &Wanted<'_>, keys: &Keys) -> Vec<Finding> {
     findings.extend(gzip(it));
     findings.extend(root(it, wanted));
     findings.extend(time(it));
+    findings.extend(hidden(it, wanted));
     let mut findings: Vec<Finding> = findings.into_iter().map(|finding| finding.on(&host.name)).collect();
     findings.extend(needs::of_host(it, wanted));
     findings
@@ -77,59 +78,15 @@ pub fn of_host(it: &Checkup, wanted: &Wanted<'_>, keys: &Keys) -> Vec<Finding> {
 /// What an ssh_config or an inventory says, and is not obeyed.
 fn refused(refusal: &Refusal, name: &HostName) -> Finding {
     let file = shell_word(&refusal.at.file);
-    let command = match refusal.at.line {
-        0 => format!("${{EDITOR:-vi}} {file}"),
-        line => format!("${{EDITOR:-vi}} +{line} {file}"),
+    let look = |command: String| Remedy::look(Place::Here, command);
+    let remedy = match refusal.at.line {
+        // It is not what stands in it that is wrong.
+        0 if refusal.reason.contains("chown ") => look(format!("ls -l {file}")),
+        0 if refusal.reason.contains("chmod ") => Remedy::mend(Place::Here, format!("chmod go-w {file}")),
+        0 => look(format!("${{EDITOR:-vi}} {file}")),
+        line => look(format!("${{EDITOR:-vi}} +{line} {file}")),
     };
-    let remedy = Remedy::look(Place::Here, command);
     Finding::here(Check::SshConfig, format!("not connected to: {refusal}"), remedy).on(name)
-}
-
-fn unconnected(host: &Host, error: &ConnectError, keys: &Keys) -> Finding {
-    let name = shell_word(host.name.as_str());
-    let show = || Some(Remedy::Verb { kind: Kind::Look, arguments: format!("hosts show {name}") });
-    let address = shell_word(&host.address);
-    let talk =
-        format!("ssh -v -p {} {} true", host.port, shell_word(&format!("{}@{}", host.user, host.address)));
-    // `hosts trust` learns the jump hosts on the way, too; what else one of them lacks is not this host's.
-    let (check, remedy) = match (error.jump.unwrap_or(error.outcome), error.phase) {
-        (Outcome::AuthFailed, _) if error.on_the_way => (Check::Connect, show()),
-        (Outcome::HostKeyUnknown, _) => (Check::HostKey, Some(Remedy::Trust { forget: Vec::new() })),
-        (Outcome::HostKeyChanged, _) => {
-            let forget = error.stale.as_ref().map(|stale| Remedy::Trust { forget: vec![(**stale).clone()] });
-            (Check::HostKey, forget.or_else(show))
-        }
-        (Outcome::AuthFailed, _) => (Check::Auth, let_in(host, keys)),
-        (_, Some(Phase::Resolve)) => {
-            (Check::Resolve, Remedy::look(Place::Here, format!("getent hosts {address}")))
-        }
-        _ => (Check::Connect, Remedy::look(Place::Here, talk)),
-    };
-    Finding::here(check, error.detail.clone(), remedy)
-}
-
-/// Of our keys the first that is good is let in there; where none is, that one is mended first.
-fn let_in(host: &Host, keys: &Keys) -> Option<Remedy> {
-    if let Some(public) = keys.first_good(host) {
-        return Remedy::mend(Place::HostAsRoot, authorize(&host.user, public));
-    }
-    keys.first_remedy(host)
-}
-
-/// Connected, and the supervisor did not start or did not answer.
-fn speechless(it: &Checkup) -> Finding {
-    let host = &it.host;
-    let detail = it.detail.clone().unwrap_or_else(|| it.outcome.as_str().to_owned());
-    let talk = format!(
-        "echo 'echo it works' | ssh -T -p {} {} 'exec /bin/sh -s'",
-        host.port,
-        shell_word(&format!("{}@{}", host.user, host.address))
-    );
-    let remedy = match detail.contains("account is currently not available") {
-        true => Remedy::mend(Place::HostAsRoot, format!("usermod -s /bin/sh {}", shell_word(&host.user))),
-        false => Remedy::look(Place::Here, talk),
-    };
-    Finding::here(Check::Shell, detail, remedy)
 }
 
 fn gzip(it: &Checkup) -> Option<Finding> {
@@ -156,8 +113,23 @@ fn root(it: &Checkup, wanted: &Wanted<'_>) -> Option<Finding> {
         .collect();
     let severity = wanted.severity(probes.iter());
     let remedy = root_remedy(it, *denial);
-    let what = format!("{why} (as {})", host.user);
+    let is_there = *denial == Some(Denial::Missing) && it.has(program(&host.root_by)) == Some(true);
+    let what = match is_there {
+        true => format!(
+            "{} is on the host, but not in the PATH that the login gives: see what its profile makes of it",
+            program(&host.root_by)
+        ),
+        false => why.clone(),
+    };
+    let what = format!("{what} (as {})", host.user);
     Some(Finding { severity, probes, ..Finding::here(Check::Root, what, remedy) })
+}
+
+const fn program(by: &RootBy) -> &'static str {
+    match by {
+        RootBy::Doas => "doas",
+        RootBy::Sudo | RootBy::Refused(_) => "sudo",
+    }
 }
 
 fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
@@ -165,28 +137,60 @@ fn root_remedy(it: &Checkup, denial: Option<Denial>) -> Option<Remedy> {
     let user = shell_word(&host.user);
     let there = |command: String| Remedy::mend(Place::HostAsRoot, command);
     let look = |command: String| Remedy::look(Place::HostAsRoot, command);
-    let (program, rule) = match &host.root_by {
-        RootBy::Sudo => ("sudo", sudoers(&host.user)),
-        RootBy::Doas => ("doas", doas_conf(&host.user)),
+    let program = program(&host.root_by);
+    let rule = match &host.root_by {
+        RootBy::Sudo => sudoers(&host.user, denial == Some(Denial::Terminal)),
+        RootBy::Doas => doas_conf(&host.user),
         RootBy::Refused(refusal) => {
+            // What the environment says stands in no file.
+            let stands_in_a_file = std::path::Path::new(&*refusal.at.file).is_file();
+            let line = refusal.at.line.max(1);
             let file = shell_word(&refusal.at.file);
-            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{} {file}", refusal.at.line.max(1)));
+            return Remedy::look(Place::Here, format!("${{EDITOR:-vi}} +{line} {file}"))
+                .filter(|_| stands_in_a_file);
         }
     };
-    match denial? {
+    let has = |tool: &str| it.has(tool) == Some(true);
+    // One that did not answer at all is tried by hand.
+    match denial.unwrap_or(Denial::Other) {
         denial if denial.wants_rule() => there(rule),
+        // It was asked for as the account, whose rules and profile are what is looked at.
+        Denial::Missing if has(program) => Remedy::look(Place::Here, talk(host, "echo \"$PATH\"", &[])),
         Denial::Missing => {
-            let has = |manager: &str| it.has(manager) == Some(true);
             install(program, has).and_then(|install| there(format!("{{ {install}; }} && {rule}")))
         }
+        Denial::Elsewhere => look(in_its_place(host)),
         Denial::Broken if program == "sudo" => look("visudo -c".to_owned()),
-        Denial::Broken => look("doas -C /etc/doas.conf".to_owned()),
+        Denial::Broken => look("ls -l /etc/doas.conf; doas -C /etc/doas.conf".to_owned()),
+        Denial::Pam => look(format!("cat /etc/pam.d/{program}")),
+        Denial::NotRoot | Denial::Confined => look(format!("{program} -l -U {user}")),
         Denial::Account => look(format!("passwd -S {user}; chage -l {user}")),
         Denial::Powerless => {
             look(format!("ls -l \"$(command -v {program})\"; findmnt -T \"$(command -v {program})\""))
         }
-        _ => look(format!("su -s /bin/sh {user} -c '{program} -n /bin/sh -s </dev/null'")),
+        _ => look(format!("su -s /bin/sh {user} -c 'echo id | {program} -n /bin/sh -s'")),
     }
+}
+
+/// What the tasks of others are kept from. The group of the account alone is let in: who hid them from
+/// everybody had reasons.
+fn hidden(it: &Checkup, wanted: &Wanted<'_>) -> Option<Finding> {
+    let counts_tasks = |probe: &&Arc<Probe>| {
+        probe.format == Format::ProcSnapshot
+            && (probe.privilege == Privilege::None || it.root == Root::Direct)
+    };
+    let probes: Vec<ProbeName> =
+        wanted.probes.iter().filter(counts_tasks).map(|probe| probe.name.clone()).collect();
+    if probes.is_empty() || it.sees_others() != Some(false) {
+        return None;
+    }
+    let (host, severity) = (&it.host, wanted.severity(probes.iter()));
+    let proc = host.proc_root.as_deref().unwrap_or("/proc");
+    let what = format!("its {proc} shows {} no process of others (hidepid): they are not counted", host.user);
+    let command =
+        format!("mount -o remount,gid=\"$(id -g {})\" {}", shell_word(&host.user), shell_word(proc));
+    let remedy = Remedy::mend(Place::HostAsRoot, command);
+    Some(Finding { severity, probes, ..Finding::here(Check::Need, what, remedy) })
 }
 
 fn time(it: &Checkup) -> Option<Finding> {

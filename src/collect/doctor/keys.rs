@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::finding::{Check, Finding, Place, Remedy};
+use rustix::fs::{Access, access};
+
+use super::finding::{Check, Finding, Kind, Place, Remedy};
 use crate::model::{Agent, Host, Reach};
 use crate::render::{counted, shell_word};
 use crate::transport::known_hosts::KnownHosts;
@@ -71,9 +73,13 @@ impl Keys {
     pub(super) fn first_remedy(&self, host: &Host) -> Option<Remedy> {
         let faulty = host.identity_files.iter().find_map(|path| {
             let fault = self.files.get(path)?.fault.as_ref()?;
-            remedy(path, fault)
+            self.remedy(path, fault)
         });
-        faulty.or_else(|| Remedy::mend(Place::Here, "ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519 -N ''"))
+        // No file is named: either the agent is meant to have the key, or the configuration lacks one.
+        let of_agent = || self.socket(host).and_then(|socket| self.agent_remedy(socket, None));
+        let name = shell_word(host.name.as_str());
+        let show = || Remedy::Verb { kind: Kind::Look, arguments: format!("hosts show {name}") };
+        faulty.or_else(of_agent).or_else(|| Some(show()))
     }
 
     /// What is wrong with them; good things in words.
@@ -87,7 +93,7 @@ impl Keys {
                     whole += 1
                 }
                 Some(fault) => {
-                    findings.push(Finding::here(Check::Key, fault.to_string(), remedy(path, fault)));
+                    findings.push(Finding::here(Check::Key, fault.to_string(), self.remedy(path, fault)));
                 }
                 None => whole += 1,
             }
@@ -101,45 +107,105 @@ impl Keys {
             good.push((Check::Key, counted(whole, "key file")));
         }
         for (socket, answer) in &self.agents {
-            match answer {
+            let trouble = match answer {
+                Ok(agent) if agent.keys.is_empty() => {
+                    format!("ssh-agent at {} holds no key", socket.display())
+                }
                 Ok(agent) => {
-                    good.push((Check::Agent, format!("{} in ssh-agent", counted(agent.keys.len(), "key"))))
+                    good.push((Check::Agent, format!("{} in ssh-agent", counted(agent.keys.len(), "key"))));
+                    continue;
                 }
-                // Where a file is enough to log in with, nobody needs the agent.
-                Err(why) => {
-                    let finding = Finding::here(Check::Agent, why.clone(), self.agent_remedy(socket));
-                    findings.push(if whole > 0 { finding.note() } else { finding });
-                }
-            }
+                Err(why) => why.clone(),
+            };
+            let locked =
+                |(_, seen): &(&PathBuf, &KeySeen)| matches!(seen.fault, Some(KeyFault::Encrypted { .. }));
+            let key = self.files.iter().find(locked).or_else(|| self.files.first_key_value());
+            let remedy = self.agent_remedy(socket, key.map(|(path, _)| path.as_path()));
+            // Where a file is enough to log in with, nobody needs the agent.
+            let finding = Finding::here(Check::Agent, trouble, remedy);
+            findings.push(if whole > 0 { finding.note() } else { finding });
         }
         (findings, good)
     }
 
-    fn agent_remedy(&self, socket: &Path) -> Option<Remedy> {
-        let socket_is_there = fs::symlink_metadata(socket).is_ok();
-        let key = self.files.keys().next().map(|path| shell_word(&path.display().to_string()));
-        match socket_is_there {
-            true => Remedy::mend(Place::Here, format!("ssh-add {}", key.unwrap_or_default()).trim_end()),
-            false => Remedy::mend(Place::Here, "eval \"$(ssh-agent -s)\" && ssh-add"),
+    /// What gives the agent behind that socket a key: that one, or ssh's usual ones. One that does not answer
+    /// is replaced, for `ssh-add` would wait for it.
+    fn agent_remedy(&self, socket: &Path, key: Option<&Path>) -> Option<Remedy> {
+        let add = match key {
+            Some(key) => format!("ssh-add {}", shell_word(&key.display().to_string())),
+            None => "ssh-add".to_owned(),
+        };
+        let is_usual = self.usual_agent.as_deref() == Some(socket);
+        let answers = self.agents.get(socket).is_some_and(Result::is_ok);
+        let at = shell_word(&socket.display().to_string());
+        let command = match (is_usual, answers) {
+            (true, true) => add,
+            (true, false) => format!("eval \"$(ssh-agent -s)\" && {add}"),
+            (false, true) => format!("SSH_AUTH_SOCK={at} {add}"),
+            (false, false) => format!("rm -f {at} && ssh-agent -a {at} && SSH_AUTH_SOCK={at} {add}"),
+        };
+        Remedy::mend(Place::Here, command)
+    }
+
+    /// What makes a file of keys usable.
+    fn remedy(&self, path: &Path, fault: &KeyFault) -> Option<Remedy> {
+        let file = shell_word(&path.display().to_string());
+        match fault {
+            KeyFault::Folder { .. } => Remedy::look(Place::Here, format!("ls -l {file}")),
+            KeyFault::Exposed { .. } => Remedy::mend(Place::Here, format!("chmod 600 {file}")),
+            KeyFault::Encrypted { .. } => {
+                match self.usual_agent.as_deref().or(self.agents.keys().next().map(PathBuf::as_path)) {
+                    Some(socket) => self.agent_remedy(socket, Some(path)),
+                    None => Remedy::mend(Place::Here, format!("eval \"$(ssh-agent -s)\" && ssh-add {file}")),
+                }
+            }
+            KeyFault::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.exists());
+                let folder = folder.map(|folder| {
+                    format!("mkdir -p -m 0700 {} && ", shell_word(&folder.display().to_string()))
+                });
+                let make = format!("{}ssh-keygen -t ed25519 -N '' -f {file}", folder.unwrap_or_default());
+                Remedy::mend(Place::Here, make)
+            }
+            KeyFault::Unreadable { .. } => {
+                let uid = rustix::process::geteuid().as_raw();
+                match fs::metadata(path).is_ok_and(|metadata| metadata.uid() == uid) {
+                    true => Remedy::mend(Place::Here, format!("chmod 600 {file}")),
+                    // Whose it is needs it: who it should be read by is not ours to say.
+                    false => Remedy::look(Place::Here, format!("namei -l {file}; id")),
+                }
+            }
+            KeyFault::NotAKey { .. } => Remedy::look(Place::Here, format!("ssh-keygen -y -P '' -f {file}")),
         }
     }
 }
 
-/// What makes a file of keys usable.
-fn remedy(path: &Path, fault: &KeyFault) -> Option<Remedy> {
+/// What a file has that cannot be used. All of its lines are one finding: when one is taken out, those behind
+/// it have other numbers.
+fn unread(known: &KnownHosts, path: &Path) -> Vec<Finding> {
     let file = shell_word(&path.display().to_string());
-    match fault {
-        KeyFault::Exposed { .. } => Remedy::mend(Place::Here, format!("chmod 600 {file}")),
-        KeyFault::Encrypted { .. } => Remedy::mend(Place::Here, format!("ssh-add {file}")),
-        KeyFault::Unreadable { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            Remedy::mend(Place::Here, format!("ssh-keygen -t ed25519 -N '' -f {file}"))
-        }
-        KeyFault::Unreadable { .. } => {
-            let owner = rustix::process::geteuid().as_raw();
-            Remedy::mend(Place::HereAsRoot, format!("chown {owner} {file} && chmod 600 {file}"))
-        }
-        KeyFault::NotAKey { .. } => Remedy::look(Place::Here, format!("ssh-keygen -y -P '' -f {file}")),
+    let (lines, whole): (Vec<_>, Vec<_>) =
+        known.warnings().iter().partition(|warning| warning.line.is_some());
+    let whole = whole.into_iter().map(|warning| {
+        let look = Remedy::look(Place::Here, format!("ls -ld {file}"));
+        Finding::here(Check::KnownHosts, warning.to_string(), look)
+    });
+    let mut findings: Vec<Finding> = whole.collect();
+    if let Some(first) = lines.first() {
+        let more = match lines.len() {
+            1 => String::new(),
+            many => format!(" (and {} more of its lines)", many - 1),
+        };
+        let drop: Vec<String> =
+            lines.iter().filter_map(|warning| warning.line).map(|line| format!("{line}d")).collect();
+        let place = match access(path, Access::WRITE_OK) {
+            Ok(()) => Place::Here,
+            Err(_) => Place::HereAsRoot,
+        };
+        let mend = Remedy::mend(place, format!("sed -i {} {file}", shell_word(&drop.join(";"))));
+        findings.push(Finding::here(Check::KnownHosts, format!("{first}{more}"), mend).note());
     }
+    findings
 }
 
 /// Files of host keys: what in them cannot be used, and who else may write to them.
@@ -151,20 +217,13 @@ pub(super) fn known_hosts(hosts: &[Host]) -> (Vec<Finding>, Vec<(Check, String)>
     let mut findings = Vec::new();
     let mut there = 0;
     for path in files {
-        let file = shell_word(&path.display().to_string());
         let known = KnownHosts::load(std::slice::from_ref(path));
-        for warning in known.warnings() {
-            let remedy = match warning.line {
-                Some(line) => Remedy::mend(Place::Here, format!("sed -i {line}d {file}")),
-                None => Remedy::look(Place::Here, format!("ls -ld {file}")),
-            };
-            let finding = Finding::here(Check::KnownHosts, warning.to_string(), remedy);
-            findings.push(if warning.line.is_some() { finding.note() } else { finding });
-        }
+        findings.extend(unread(&known, path));
         let Ok(metadata) = fs::metadata(path) else { continue };
         there += 1;
         if metadata.mode() & 0o022 != 0 {
             let mode = metadata.mode() & 0o7777;
+            let file = shell_word(&path.display().to_string());
             let what = format!("others may write host keys into {} (mode {mode:04o})", path.display());
             findings.push(Finding::here(
                 Check::KnownHosts,

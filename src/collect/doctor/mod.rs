@@ -8,6 +8,7 @@ mod host;
 mod keys;
 mod needs;
 mod packages;
+mod way_in;
 
 pub use finding::{Check, Finding, Kind, Place, Remedy, Severity};
 pub use here::{Good, Here, look};

@@ -1,7 +1,7 @@
 //! What probes need and a host has not, and the command that gives it to them.
 
 use super::commands::sysctl;
-use super::finding::{Check, Finding, Place, Remedy};
+use super::finding::{Check, Finding, Kind, Place, Remedy};
 use super::host::{Wanted, it_installs};
 use crate::collect::checkup::Checkup;
 use crate::model::{Bound, Need, Privilege, Probe, ProbeName, Versioned};
@@ -22,13 +22,51 @@ pub(super) fn of_host(it: &Checkup, wanted: &Wanted<'_>) -> Vec<Finding> {
             }
         }
     }
+    // One setting is enough for all that ask for it: the one who asks for most.
+    let levels = missing.iter().filter_map(|(need, ..)| match need {
+        Need::Paranoid(level) => Some(*level),
+        _ => None,
+    });
+    let least = levels.min();
     let finding = |(need, privilege, lack, probes): (&Need, Privilege, &Lack, Vec<ProbeName>)| {
-        let remedy = remedy(it, (need, privilege), lack);
+        let remedy = match (need, least) {
+            (Need::Paranoid(_), Some(least)) => remedy(it, (&Need::Paranoid(least), privilege), lack),
+            _ => remedy(it, (need, privilege), lack),
+        };
         let severity = wanted.severity(probes.iter());
         let what = lack.words(need);
         Finding { severity, probes, ..Finding::here(Check::Need, what, remedy).on(&it.host.name) }
     };
-    missing.into_iter().map(finding).collect()
+    gathered(missing.into_iter().map(finding))
+}
+
+/// What one command mends is one finding: a host without tracefs lacks every tracepoint there is.
+fn gathered(findings: impl Iterator<Item = Finding>) -> Vec<Finding> {
+    let mut all: Vec<(Finding, usize)> = Vec::new();
+    for finding in findings {
+        let is_mended = finding.remedy.as_ref().is_some_and(|remedy| remedy.kind() == Kind::Mend);
+        match all.iter_mut().find(|(one, _)| is_mended && one.remedy == finding.remedy) {
+            Some((one, more)) => {
+                *more += 1;
+                one.severity = one.severity.min(finding.severity);
+                one.probes.extend(finding.probes);
+            }
+            None => all.push((finding, 0)),
+        }
+    }
+    all.into_iter().map(|(one, more)| one.with(more)).collect()
+}
+
+impl Finding {
+    /// The same with `more` of its kind, and each probe once.
+    fn with(mut self, more: usize) -> Self {
+        if more > 0 {
+            self.what.push_str(&format!(" (and {more} more that the same command mends)"));
+        }
+        self.probes.sort_unstable();
+        self.probes.dedup();
+        self
+    }
 }
 
 fn lacks<'a>(it: &'a Checkup, probe: &'a Probe) -> impl Iterator<Item = (&'a Need, &'a Lack)> {

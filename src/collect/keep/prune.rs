@@ -1,7 +1,6 @@
 //! A prune: what is over its time goes, one sweep or one group of sweeps at a time, so that it can be
 //! stopped at any moment and a collector at work waits for moments only.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,7 +16,7 @@ use crate::config::Retention;
 use crate::model::{CollectorTime, Kept, SweepId, Trigger};
 use crate::store::archive::leftovers;
 use crate::store::index::{Reader, SweepRow, Writer, prepare_baseline};
-use crate::store::{Act, Journal, Sequence, Space, StateDir, StoreError, crash};
+use crate::store::{Act, Journal, Locked, Sequence, Space, StateDir, StoreError, crash};
 
 /// Sweeps that are dropped at a time.
 const DROPPED_AT_ONCE: usize = 48;
@@ -71,7 +70,7 @@ pub struct Pruning {
     /// Whoever stops it finds what was done done, and nothing begun.
     pub stop: Stop,
     /// Held so that two prunes do not do the same, and a backup finds what it has listed.
-    alone: File,
+    alone: Locked,
 }
 
 /// What would be done now. It writes nothing.
@@ -124,7 +123,7 @@ impl Pruning {
         }
     }
 
-    fn over(state: StateDir, alone: File) -> Result<Self, StoreError> {
+    fn over(state: StateDir, alone: Locked) -> Result<Self, StoreError> {
         let caps = Caps::default();
         let (sequence, index, recovered) = recover::open_parts(&state, caps)?;
         for sweep in state.sweeps()? {
@@ -184,7 +183,7 @@ impl Pruning {
     /// Notes when this was, for whoever asks whether a prune is due.
     pub(super) fn note_time(&self, now: CollectorTime) -> Result<(), StoreError> {
         let at = SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(now.unix_ns()).unwrap_or(0));
-        let noted = self.alone.set_modified(at);
+        let noted = self.alone.note_time(at);
         noted
             .map_err(|error| StoreError::io("note the time of", &self.state.root().join("prune.lock"), error))
     }

@@ -169,7 +169,7 @@ fn unreadable(value: &Value) -> String {
         Value::String(text) if is_template(text) => "templates are not supported",
         _ => "this cannot be read",
     };
-    format!("{why}; say `become` in the host's [[hosts]]")
+    format!("{why}; say `become` in the host's [[hosts]], or in an [[access]]")
 }
 
 fn refused(name: &str, var: &Var, reason: &str) -> RootBy {

@@ -109,7 +109,8 @@ impl Reading<'_> {
             self.port((&name, &var), &port);
         }
         let names = plugin.names(&["ansible_user", "ansible_ssh_user"], "user");
-        if let Some((name, user, var)) = self.said(Field::User, &names, &own) {
+        let instead = format!("{own}, or in an [[access]]");
+        if let Some((name, user, var)) = self.said(Field::User, &names, &instead) {
             self.user((&name, &var), user);
         }
     }

@@ -1,7 +1,7 @@
 //! Opening and replacing the index's file. A file is only ever replaced whole and under a lock: SQLite's
 //! write-ahead log is found by name, so a new file beside an old log would be read as one.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use rustix::fs::{Access, access};
 use super::functions;
 use super::schema::{MIGRATIONS, migrate, version};
 use crate::store::dir::{self, Mode};
-use crate::store::{StateDir, StoreError, crash};
+use crate::store::{Locked, StateDir, StoreError, crash};
 
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -42,12 +42,12 @@ pub(super) fn open_live(state: &StateDir) -> Result<Connection, StoreError> {
 #[derive(Debug)]
 pub struct Built {
     pub(super) path: PathBuf,
-    pub(super) _lock: File,
+    pub(super) _lock: Locked,
 }
 
 /// Makes a new index beside the live one: no log, no sync until it is whole. Waits for whoever else is
 /// building one; what a killed builder has left is overwritten.
-pub(super) fn open_fresh(state: &StateDir) -> Result<(PathBuf, Connection, File), StoreError> {
+pub(super) fn open_fresh(state: &StateDir) -> Result<(PathBuf, Connection, Locked), StoreError> {
     let lock = state.lock("reindex.lock")?;
     let path = state.root().join("index.sqlite.new");
     remove_index_files(&path)?;
@@ -167,25 +167,19 @@ fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::R
 }
 
 /// Held while the file is made, brought up to date or replaced.
-fn lock_alone(state: &StateDir) -> Result<File, StoreError> {
-    let path = state.index_lock();
-    let lock = dir::open(&path, Mode::Ensure).map_err(|error| StoreError::io("open", &path, error))?;
-    lock.lock().map_err(|error| StoreError::io("lock", &path, error))?;
-    Ok(lock)
+fn lock_alone(state: &StateDir) -> Result<Locked, StoreError> {
+    Locked::wait(&state.index_lock())
 }
 
 /// Held while a reader opens its connection; whoever makes or replaces the file waits for it.
-fn lock_shared(state: &StateDir) -> Result<Option<File>, StoreError> {
+fn lock_shared(state: &StateDir) -> Result<Option<Locked>, StoreError> {
     let path = state.index_lock();
     let file = match dir::open(&path, Mode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => dir::open(&path, Mode::Ensure),
         opened => opened,
     };
     match file {
-        Ok(file) => {
-            file.lock_shared().map_err(|error| StoreError::io("lock", &path, error))?;
-            Ok(Some(file))
-        }
+        Ok(file) => Locked::share(file, &path).map(Some),
         // Where nothing can be written, nothing is swapped.
         Err(_) => Ok(None),
     }

@@ -15,7 +15,7 @@ use super::{histogram, numbers, strike};
 use crate::model::{
     CollectorTime, Kept, Kind, Labels, Outcome, Parsed, Plan, Probe, Reading, Sample, Span, SweepEnd, SweepId,
 };
-use crate::store::{StateDir, StoreError};
+use crate::store::{Locked, StateDir, StoreError};
 
 /// Faults kept of one reading: broken input can have one per line.
 const MAX_FAULTS: usize = 100;
@@ -39,7 +39,7 @@ pub struct Writer {
     pub(super) conn: Connection,
     pub(super) catalog: Catalog,
     /// Held while a new index is being built.
-    building: Option<File>,
+    building: Option<Locked>,
 }
 
 impl Writer {
@@ -54,7 +54,7 @@ impl Writer {
         Ok(Self::over(&path, conn, Some(lock)))
     }
 
-    fn over(path: &Path, conn: Connection, building: Option<File>) -> Self {
+    fn over(path: &Path, conn: Connection, building: Option<Locked>) -> Self {
         let catalog = Catalog::default();
         Self { path: path.to_owned(), identity: identity(path), conn, catalog, building }
     }

@@ -50,7 +50,8 @@ pub(super) async fn open(
     }
 }
 
-async fn list(socket: &Path, binding: Option<&AgentSessionBinding>) -> Result<Agent, keys::Error> {
+/// What the agent has, which may be nothing.
+pub(super) async fn list(socket: &Path, binding: Option<&AgentSessionBinding>) -> Result<Agent, keys::Error> {
     let mut client = AgentClient::connect_uds(socket).await?;
     if let Some(binding) = binding {
         // Keys that are limited to some hosts are shown only after this; agents before OpenSSH 8.9

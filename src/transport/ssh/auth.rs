@@ -17,7 +17,7 @@ use super::algorithms::{login_signatures, min_rsa_bits};
 use super::certificate::rsa_bits;
 use super::client::{Client, Witness};
 use super::connect::Shaken;
-use super::failure::{ConnectError, Phase};
+use super::failure::{CLOSED, ConnectError, LoginEnd, Phase};
 use super::identity::{CertificateFile, Identity};
 use super::key::KeyFault;
 use super::offer::{By, What, accepted_words};
@@ -31,6 +31,13 @@ const RSA_WAIT: Duration = Duration::from_millis(300);
 const TOO_MANY: &str = "Too many authentication failures";
 const TOO_MANY_REMEDY: &str = ": it counts each key that is offered, so name the right ones in identity_files, or set \
                                IdentitiesOnly yes in the ssh_config";
+
+/// A server without any method says so in place of an answer.
+const TAKES_NOTHING: &str = "it takes neither keys nor anything else: see PubkeyAuthentication and \
+                             AuthenticationMethods in its sshd_config";
+
+/// A server that goes away without a word at this point has its reasons in its log.
+const CLOSED_HINT: &str = " after a key was offered: its log says why (is the account locked or expired?)";
 
 /// Logs in, and hands the connection back.
 pub(super) async fn authenticate(
@@ -62,17 +69,7 @@ pub(super) async fn authenticate(
     match end {
         End::In => {}
         End::Out => return Err(login.failure(&shaken.peer)),
-        End::Lost => {
-            let why = login.why_lost();
-            return Err(if login.tried.is_empty() || !shaken.witness.seen().said_goodbye {
-                ConnectError::broken_off(Phase::Authentication, &shaken.peer, &why)
-            } else {
-                // Too many keys, or a user it does not let in: its goodbye is its answer.
-                let remedy = if why.contains(TOO_MANY) { TOO_MANY_REMEDY } else { "" };
-                login.notes.insert(0, why + remedy);
-                login.failure(&shaken.peer)
-            });
-        }
+        End::Lost => return Err(login.lost(&shaken.peer)),
     }
     shaken.guard.enter_session(settings.max_received.0);
     Ok(shaken)
@@ -388,9 +385,40 @@ impl Login<'_> {
         best.copied().map(Some).ok_or_else(|| what.algorithm(Some(HashAlg::Sha512)))
     }
 
-    fn why_lost(&self) -> String {
-        let ended = self.witness.seen().ended.clone();
-        ended.unwrap_or_else(|| super::failure::CLOSED.to_owned())
+    /// The connection is gone: what the server said before that is its answer.
+    fn lost(&mut self, peer: &str) -> ConnectError {
+        let (why, banner, said_goodbye, takes_nothing) = {
+            let seen = self.witness.seen();
+            let why = seen.ended.clone().unwrap_or_else(|| CLOSED.to_owned());
+            (why, seen.banner.clone(), seen.said_goodbye, seen.takes_nothing)
+        };
+        if takes_nothing {
+            self.notes.insert(0, TAKES_NOTHING.to_owned());
+            return ConnectError { login: Some(LoginEnd::NoMethod), ..self.failure(peer) };
+        }
+        if self.tried.is_empty() {
+            return ConnectError::broken_off(Phase::Authentication, &peer, &why);
+        }
+        let closed = Some(LoginEnd::Closed);
+        if said_goodbye {
+            // Too many keys, or a user it does not let in: its goodbye is its answer.
+            let too_many = why.contains(TOO_MANY);
+            let remedy = if too_many { TOO_MANY_REMEDY } else { "" };
+            self.notes.insert(0, why + remedy);
+            let refused = self.failure(peer);
+            return ConnectError { login: if too_many { refused.login } else { closed }, ..refused };
+        }
+        match banner.filter(|_| why == CLOSED) {
+            Some(banner) => {
+                self.notes.insert(0, format!("it closed the connection, and its last words are: {banner}"));
+                ConnectError { login: closed, ..self.failure(peer) }
+            }
+            None => {
+                let hint = if why == CLOSED { CLOSED_HINT } else { "" };
+                let broken = ConnectError::broken_off(Phase::Authentication, &peer, &(why + hint));
+                ConnectError { login: closed, ..broken }
+            }
+        }
     }
 
     fn failure(&self, peer: &str) -> ConnectError {
@@ -414,7 +442,12 @@ impl Login<'_> {
             parts.push(old.to_owned());
         }
         parts.extend(self.notes.iter().cloned());
-        ConnectError::new(Outcome::AuthFailed, parts.join("; "))
+        let login = match (self.tried.is_empty(), self.taken.is_empty()) {
+            (_, false) => LoginEnd::NotEnough,
+            (false, true) => LoginEnd::Refused,
+            (true, true) => LoginEnd::NoKey,
+        };
+        ConnectError { login: Some(login), ..ConnectError::new(Outcome::AuthFailed, parts.join("; ")) }
     }
 }
 

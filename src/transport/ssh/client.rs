@@ -8,7 +8,7 @@ use russh::{Channel, Error, Names};
 
 use super::algorithms::{authority_signatures, is_weak, min_rsa_bits};
 use super::certificate::{Terms, Worth, judge, rsa_bits};
-use super::failure::{clip, words};
+use super::failure::{clip, last_line, words};
 use super::lists::Unmet;
 use crate::model::Host;
 use crate::transport::known_hosts::{HostId, KnownHosts, Verdict};
@@ -61,6 +61,10 @@ pub(super) struct Seen {
     pub ended: Option<String>,
     /// The server said goodbye, rather than just being gone.
     pub said_goodbye: bool,
+    /// The last line of what the server showed while we logged in: PAM says there why it lets nobody in.
+    pub banner: Option<String>,
+    /// The server will have no key, and nothing else.
+    pub takes_nothing: bool,
 }
 
 /// [`Seen`], shared between russh's task and ours.
@@ -153,6 +157,11 @@ impl Handler for Client {
         Ok(())
     }
 
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Error> {
+        self.witness.seen().banner = last_line(banner).map(clip);
+        Ok(())
+    }
+
     async fn disconnected(&mut self, reason: DisconnectReason<Error>) -> Result<(), Error> {
         let mut seen = self.witness.seen();
         match reason {
@@ -162,6 +171,7 @@ impl Handler for Client {
                 Ok(())
             }
             DisconnectReason::Error(error) => {
+                seen.takes_nothing = matches!(error, Error::NoAuthMethod);
                 seen.ended = Some(words(&error));
                 Err(error)
             }

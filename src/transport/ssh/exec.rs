@@ -58,6 +58,9 @@ pub(super) async fn run(
 /// Sends the request, all of stdin, and then heartbeats until it is dropped or the connection is gone.
 async fn feed(write: &ChannelWriteHalf<Msg>, command: &str, stdin: Bytes, heartbeat: Duration) {
     let send = async {
+        // What sudo says is looked for in English. Most servers take LC_* from their clients, and those that
+        // do not are silent about it.
+        write.set_env(false, "LC_ALL", "C").await?;
         // The server's answer to the request is not waited for: that would be a round trip.
         write.exec(true, command).await?;
         write.data_bytes(stdin).await?;

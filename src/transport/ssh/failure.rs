@@ -33,6 +33,23 @@ pub struct ConnectError {
     pub phase: Option<Phase>,
     /// The line of a known_hosts file that has another key for the host.
     pub stale: Option<Box<StaleKey>>,
+    /// How the login ended, where it came that far.
+    pub login: Option<LoginEnd>,
+}
+
+/// How a login ended that let nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginEnd {
+    /// There was no key to offer.
+    NoKey,
+    /// No key that was offered is let in.
+    Refused,
+    /// A key was taken, and the server wants more than that.
+    NotEnough,
+    /// The server takes no key, nor anything else.
+    NoMethod,
+    /// The server went away after a key was offered, as it does where the account may not be used.
+    Closed,
 }
 
 /// What `ssh-keygen -R` has to be given to forget a host's key.
@@ -53,6 +70,7 @@ impl ConnectError {
             jump: None,
             phase: None,
             stale: None,
+            login: None,
         }
     }
 
@@ -232,6 +250,11 @@ pub(super) fn is_gone(error: &russh::Error) -> bool {
         ),
         _ => false,
     }
+}
+
+/// What is left of a text that may be long: the end of it is what tells why.
+pub(super) fn last_line(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| !line.is_empty())
 }
 
 pub(super) const CLOSED: &str = "it closed the connection";

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::agent;
 use super::identity;
 use super::key::KeyFault;
-use super::settings::{Settings, Timeouts};
 
 /// An agent that was asked has this long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,16 +38,16 @@ pub struct AgentSeen {
     pub keys: Vec<String>,
 }
 
-/// Asks the agent behind `socket` for its keys; why not, if it does not say.
+/// Asks the agent behind `socket` for its keys, of which there may be none; why not, if it does not say.
 pub async fn inspect_agent(socket: &Path) -> Result<AgentSeen, String> {
-    let settings = Settings::new(Timeouts::default(), None);
-    match timeout(PATIENCE, agent::open(socket, None, &settings)).await {
+    let silent = || format!("ssh-agent at {} does not answer", socket.display());
+    match timeout(PATIENCE, agent::list(socket, None)).await {
         Ok(Ok(agent)) => {
             let lines = agent.identities.iter().map(|held| held.public_key().to_openssh());
             Ok(AgentSeen { keys: lines.flatten().map(|line| plain(&line)).collect() })
         }
-        Ok(Err(why)) => Err(why),
-        Err(_) => Err(format!("ssh-agent at {} does not answer", socket.display())),
+        Ok(Err(error)) => Err(format!("{}: {error}", silent())),
+        Err(_) => Err(silent()),
     }
 }
 

@@ -17,6 +17,8 @@ const MAX_KEY_BYTES: u64 = 64 << 10;
 pub enum KeyFault {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{path} is a folder: name a file of a key in it")]
+    Folder { path: PathBuf },
     #[error("{path} is open to others (mode {mode:04o}): chmod 600 it")]
     Exposed { path: PathBuf, mode: u32 },
     #[error("{path} is encrypted: add it to ssh-agent (ssh-add {path})")]
@@ -36,6 +38,9 @@ pub(super) fn load(path: &Path) -> Result<UserKey, KeyFault> {
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(nonblocking).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(KeyFault::Folder { path: path.to_owned() });
+    }
     let mut text = String::new();
     let read = file.take(MAX_KEY_BYTES).read_to_string(&mut text);
     // As ssh has it: a key that is ours is kept from others; of a key that is not, its owner decides. A

@@ -26,7 +26,7 @@ mod tcp;
 
 pub use connect::{approach, connect};
 pub use exec::Output;
-pub use failure::{ConnectError, Phase, StaleKey, barred};
+pub use failure::{ConnectError, LoginEnd, Phase, StaleKey, barred};
 pub use inspect::{AgentSeen, KeySeen, inspect_agent, inspect_key};
 pub use key::KeyFault;
 pub use scan::{HostKey, Introduction, introduce, scan_host_key};

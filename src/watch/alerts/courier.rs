@@ -2,7 +2,6 @@
 //! receiver has said that it has it: at least once on the wire, with the same id each time.
 
 use std::collections::BTreeSet;
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::collect::{Stop, clock};
 use crate::config::{Alerts, Receiver, Settings};
 use crate::model::duration_text;
 use crate::render::{Lines, escape};
-use crate::store::{StateDir, StoreError};
+use crate::store::{Locked, StateDir, StoreError};
 
 /// How often somebody who does not hold the lock looks whether there is still something to do.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -234,15 +233,8 @@ impl Until {
 
 impl Shared {
     /// One process at a time delivers, so that no message is on its way twice.
-    fn lock(&self) -> Result<Option<File>, StoreError> {
-        let file = StateDir::at(&self.root).lock_file("courier.lock")?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => {
-                Err(StoreError::io("lock", &self.root.join("courier.lock"), error))
-            }
-        }
+    fn lock(&self) -> Result<Option<Locked>, StoreError> {
+        StateDir::at(&self.root).try_lock("courier.lock")
     }
 
     async fn waiting(&self) -> Result<usize, StoreError> {

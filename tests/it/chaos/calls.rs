@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::field::{Field, SWEEP, wait_until};
+use super::field::{Field, SWEEP};
 use super::rounds::Rounds;
 use super::verify::{every_tick_is_written_down, verify};
+use crate::support::patience::wait_until;
 use crate::support::sshd::{children, kill};
 use crate::unattended::process::Daemon;
 

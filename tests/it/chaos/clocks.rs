@@ -9,9 +9,10 @@ use dropsonde::collect::clock;
 use dropsonde::model::{CollectorTime, Fate, Tick};
 use dropsonde::schedule::Timetable;
 
-use super::field::{Field, wait_until};
+use super::field::Field;
 use super::rounds::Rounds;
 use super::verify::{book, verify};
+use crate::support::patience::wait_until;
 use crate::unattended::process::{Daemon, ran};
 
 /// Debian's package puts it into the machine's own folder of libraries.

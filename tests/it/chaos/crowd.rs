@@ -5,9 +5,10 @@ use std::fs;
 use std::process::Child;
 use std::time::Duration;
 
-use super::field::{Field, SWEEP, wait_until};
+use super::field::{Field, SWEEP};
 use super::rounds::Rounds;
 use super::verify::{every_tick_is_written_down, is_whole_copy, verify};
+use crate::support::patience::wait_until;
 use crate::support::sshd::Setup;
 use crate::unattended::process::Daemon;
 

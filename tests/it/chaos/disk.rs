@@ -8,9 +8,10 @@ use std::time::Duration;
 use dropsonde::model::{Fate, SweepId};
 use dropsonde::store::Space;
 
-use super::field::{Field, SWEEP, wait_until};
+use super::field::{Field, SWEEP};
 use super::rounds::Rounds;
 use super::verify::{book, every_tick_is_written_down, verify};
+use crate::support::patience::wait_until;
 use crate::support::receiver::{Answer, Place, Request};
 use crate::unattended::process::Daemon;
 

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dropsonde::model::SweepId;
 
@@ -191,15 +191,6 @@ pub fn remove(folder: &Path) {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
         _ => {}
-    }
-}
-
-/// Waits for something, for as long as a loaded machine may need.
-pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(120);
-    while !ready() {
-        assert!(Instant::now() < limit, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use dropsonde::model::SweepId;
 
-use super::field::{Field, SWEEP, remove, wait_until};
+use super::field::{Field, SWEEP, remove};
 use super::rounds::Rounds;
 use super::verify::{every_tick_is_written_down, is_whole_copy, verify};
 use crate::keeping::build::{DAY, hours};
+use crate::support::patience::wait_until;
 use crate::unattended::process::Daemon;
 
 /// What is killed.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::field::{Field, HOSTS, SWEEP};
 use super::rounds::Rounds;
 use super::verify::verify;
+use crate::support::patience::wait_until;
 use crate::support::sshd::Setup;
 
 /// A network namespace of the collector's own, joined to that of the hosts.
@@ -26,9 +27,7 @@ impl Link {
         // Until it has its namespace, it is in ours.
         let ours = fs::read_link("/proc/self/ns/net").expect("a namespace");
         let path = format!("/proc/{}/ns/net", link.holder.id());
-        super::field::wait_until("it has its namespace", || {
-            fs::read_link(&path).is_ok_and(|its| its != ours)
-        });
+        wait_until("it has its namespace", || fs::read_link(&path).is_ok_and(|its| its != ours));
         let peer = hosts.to_string();
         link.ip(&["link", "add", "c0", "type", "veth", "peer", "name", "h0", "netns", &peer]);
         link.ip(&["address", "add", "10.99.0.1/24", "dev", "c0"]);

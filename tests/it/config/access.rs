@@ -60,6 +60,30 @@ fn a_hosts_own_block_comes_before_rules_and_rules_before_defaults_and_lists() {
 }
 
 #[test]
+fn a_rule_that_names_the_user_is_enough() {
+    let list = "one ansible_user='{{ me }}'\ntwo ansible_user='{{ me }}' ansible_port='{{ port }}'\nthree\n";
+    let config =
+        |rule: &str| format!("[[inventory]]\nname = \"a\"\nkind = \"ansible\"\npaths = \"hosts\"\n{rule}");
+    let machine = |rule: &str| Machine::new().file(CONFIG, config(rule)).file("etc/hosts", list);
+    let rule = "[[access]]\nhosts = \"*\"\nuser = \"probe\"\n";
+    let refusals = |settings: &Settings, name: &str| {
+        let refused = host(settings, name).ssh.refused.iter().map(ToString::to_string);
+        refused.collect::<Vec<_>>()
+    };
+    let without = machine("").load();
+    assert_eq!((refusals(&without, "one").len(), refusals(&without, "two").len()), (1, 2));
+    let with = machine(rule).load();
+    assert_eq!(refusals(&with, "one"), [""; 0]);
+    let [port] = &refusals(&with, "two")[..] else { panic!("what it says of the user is no matter") };
+    assert!(port.contains("ansible_port"), "{port}");
+    // Where nothing else says who we are, as in a container.
+    let with = machine(rule).variable("USER", "").load();
+    assert_eq!(host(&with, "three").user, "probe");
+    let faults = machine("[[access]]\nhosts = \"one,two\"\nuser = \"probe\"\n").variable("USER", "").faults();
+    assert!(faults.to_string().contains("hosts:3:1: no user to log in as"), "{faults}");
+}
+
+#[test]
 fn a_rule_that_cannot_be_is_a_fault_with_its_place() {
     let faults = |text: &str| {
         let machine = Machine::new().file(CONFIG, format!("[[hosts]]\nnames = \"web1\"\n{text}"));

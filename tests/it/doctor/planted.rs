@@ -39,13 +39,18 @@ echo \"deb [trusted=yes] file:$1/repo ./\" > apt/sources.list
 
 /// One host with a user `probe`, who has that login shell; its /etc and package database are its own, and
 /// its clock is ahead.
-struct Patient {
-    sshd: Sshd,
-    files: TempDir,
+pub(super) struct Patient {
+    pub(super) sshd: Sshd,
+    pub(super) files: TempDir,
 }
 
 impl Patient {
-    fn start(shell: &str) -> Self {
+    pub(super) fn start(shell: &str) -> Self {
+        Self::with(shell, Vec::new())
+    }
+
+    /// The same with further lines of sshd_config.
+    pub(super) fn with(shell: &str, lines: Vec<String>) -> Self {
         let files = tempfile::Builder::new().prefix("dropsonde-patient.").tempdir().expect("a folder");
         let at = |name: &str| files.path().join(name);
         fs::set_permissions(files.path(), fs::Permissions::from_mode(0o755)).expect("a file");
@@ -90,27 +95,27 @@ impl Patient {
             at("ahead").display()
         );
         let userland = Userland { scripts: vec![("timedatectl", script)], ..Userland::default() };
-        let lines = vec![clock, "AuthorizedKeysFile .ssh/authorized_keys".to_owned()];
+        let lines = [lines, vec![clock, "AuthorizedKeysFile .ssh/authorized_keys".to_owned()]].concat();
         let setup = Setup { lines, prepare, userland: Some(userland), ..Setup::default() };
         Self { sshd: Sshd::start(setup), files }
     }
 
     /// Lets the usual key in.
-    fn admit(&self) {
+    pub(super) fn admit(&self) {
         let folder = self.files.path().join("home/.ssh");
         fs::create_dir(&folder).expect("a file");
         fs::copy(self.sshd.dir().join("authorized_keys"), folder.join("authorized_keys")).expect("a file");
     }
 
     /// A command as the host's root would type it there.
-    fn type_there(&self, command: &str) -> std::process::Output {
+    pub(super) fn type_there(&self, command: &str) -> std::process::Output {
         let mut shell = Command::new("nsenter");
         shell.arg(format!("--mount=/proc/{}/ns/mnt", self.sshd.pid()));
         shell.args(["--", "sh", "-c", command]).stdin(Stdio::null()).output().expect("its output")
     }
 
     /// Types what a finding says, where it says so.
-    fn obey(&self, remedy: &Value) {
+    pub(super) fn obey(&self, remedy: &Value) {
         let command = remedy["command"].as_str().expect("a text");
         assert_eq!(remedy["kind"], "mend", "{remedy}");
         let out = match remedy["place"].as_str().expect("a text") {
@@ -128,18 +133,18 @@ fn faketime() -> PathBuf {
     found.find(|path| path.exists()).expect("libfaketime is installed")
 }
 
-fn write(path: &Path, text: &str, mode: u32) {
+pub(super) fn write(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).expect("a file");
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a file");
 }
 
 /// `check: what` of every finding.
-fn findings(ran: &Ran) -> Vec<Value> {
+pub(super) fn findings(ran: &Ran) -> Vec<Value> {
     ran.json()["findings"].as_array().expect("an array").clone()
 }
 
 /// The one finding of that check whose words have all of `parts`.
-fn one<'a>(findings: &'a [Value], check: &str, parts: &[&str]) -> &'a Value {
+pub(super) fn one<'a>(findings: &'a [Value], check: &str, parts: &[&str]) -> &'a Value {
     let says = |it: &&Value| {
         let what = it["what"].as_str().expect("a text");
         it["check"] == check && parts.iter().all(|part| what.contains(part))
@@ -210,7 +215,7 @@ fn seven_planted_faults_are_named_at_once_and_each_command_mends_its_own() {
     assert_eq!(findings(last.expect(0, &[])), Vec::<Value>::new());
     assert_eq!(last.json()["hosts"][0]["root"], "sudo");
     assert!(doctor(&[]).out.contains("nothing is amiss"));
-    assert!(patient.type_there("test -e /etc/sudoers.d/dropsonde-probe").status.success());
+    assert!(patient.type_there("test -e /etc/sudoers.d/zz-dropsonde-probe").status.success());
 }
 
 /// A person at a terminal who answers yes.

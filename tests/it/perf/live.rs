@@ -10,8 +10,8 @@ use dropsonde::config::Library;
 use serde_json::Value;
 
 use super::svg::assert_well_formed;
+use crate::support::patience::wait_for;
 use crate::support::program::{Program, Ran};
-use crate::support::runs::wait_for;
 use crate::support::sshd::kill;
 use crate::support::tracer::{self, alone};
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
+use crate::support::patience::PATIENCE;
+
 /// A start takes less than a second on an idle machine.
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -78,7 +80,7 @@ impl Chromium {
         let _ = child.wait();
         let start = Instant::now();
         while let left @ [_, ..] = running_with(profile).as_slice() {
-            assert!(start.elapsed() < Duration::from_secs(10), "chromium left {left:?}");
+            assert!(start.elapsed() < PATIENCE, "chromium left {left:?}");
             for pid in left {
                 let _ = kill_process(*pid, Signal::KILL);
             }

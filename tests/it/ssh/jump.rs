@@ -323,3 +323,33 @@ fn hosts_behind_a_mute_jump_host_do_not_keep_others_waiting() {
     assert_eq!(lines.filter(|line| line.as_ref().unwrap().contains("unreachable via")).count(), 200);
     assert!(sweep.wait().unwrap().code() == Some(3) || sweep.wait().unwrap().code() == Some(4));
 }
+
+/// The same for whoever asks who is there.
+#[test]
+fn a_check_of_hosts_behind_a_mute_jump_host_does_not_keep_others_waiting() {
+    let sshd = Sshd::start(Setup::default());
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut program = Program::new();
+    let files = (&*sshd.identity(), &*sshd.known_hosts());
+    for at in 0..100 {
+        program.host_block(&format!("behind{at:03}"), Some("127.0.0.1"), (sshd.port(), "root"), files);
+        program.configure(&format!("jump = \"root@127.0.0.1:{}\"", mute.local_addr().unwrap().port()));
+    }
+    program.hosts("direct[1-4]", &sshd);
+    let limits = ["--set", "limits.key_exchange_timeout=3m", "--set", "limits.visit_timeout=4m"];
+    for verb in [&["hosts", "check"][..], &["doctor", "--probe", "hello"]] {
+        let before = sshd.log().matches("Accepted publickey").count();
+        let mut check = program.command(&[verb, &limits].concat());
+        let mut check = check.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let let_in = || sshd.log().matches("Accepted publickey").count() - before == 4;
+        let look = |_| {
+            std::thread::sleep(Duration::from_millis(50));
+            let_in()
+        };
+        assert!((0..1_200).any(look), "{}", sshd.log());
+        assert!(check.try_wait().unwrap().is_none());
+        kill(check.id(), "KILL");
+        check.wait().unwrap();
+    }
+    drop(mute);
+}

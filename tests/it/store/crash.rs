@@ -145,7 +145,11 @@ fn kill_9_at_any_moment_loses_nothing_that_was_acknowledged() {
     let mut random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let seed = random;
     let mut all = BTreeSet::new();
-    for round in 0..ROUNDS {
+    for round in 0..ROUNDS * 10 {
+        // On a machine so busy that most are killed before they acknowledge anything, it goes on.
+        if round >= ROUNDS && all.len() > ROUNDS as usize {
+            break;
+        }
         let name = "store::crash::kill_9_at_any_moment_loses_nothing_that_was_acknowledged";
         let mut child = collector_command(&[], name, root, u32::MAX).spawn().unwrap();
         random ^= random << 13;

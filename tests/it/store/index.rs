@@ -6,6 +6,7 @@ use dropsonde::store::index::{QueryLimits, Reader, Value};
 use dropsonde::store::{StateDir, StoreError, archive};
 
 use super::build::*;
+use crate::support::patience::PATIENCE;
 
 #[test]
 fn a_reading_is_stored_once_and_read_back_whole() {
@@ -148,7 +149,7 @@ fn a_running_sweep_is_seen_as_an_ended_one_is() {
 }
 
 fn wait_for_rows(root: &std::path::Path, sql: &str, rows: usize) -> Vec<Vec<Value>> {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + PATIENCE;
     loop {
         let found = ask(root, sql);
         if found.len() == rows || std::time::Instant::now() > deadline {

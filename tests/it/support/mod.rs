@@ -2,6 +2,7 @@
 
 pub mod hostile;
 pub mod machine;
+pub mod patience;
 pub mod peer;
 pub mod program;
 pub mod proxy;

@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use dropsonde::model::{ByteSize, Host, HostName, Probe, ProbeName};
 use dropsonde::wire::{Decoded, Decoder, ExecEnd, Flow, HEARTBEAT, Limits, Nonce, Request, RunTag};
 
+use super::patience::{PATIENCE, wait_for};
 use super::sshd::{Sshd, parent_of};
 
+/// A probe whose own time limit ends nothing that a test waits to see ended by something else.
 pub fn probe(script: &str) -> Probe {
-    Probe { max_output: ByteSize(1 << 20), ..Probe::new(ProbeName::new("probe").expect("a name"), script) }
+    let probe = Probe::new(ProbeName::new("probe").expect("a name"), script);
+    Probe { max_output: ByteSize(1 << 20), timeout: PATIENCE * 4, ..probe }
 }
 
 pub fn host() -> Host {
@@ -38,6 +41,8 @@ pub struct Job {
     pub cursor: Option<String>,
     pub become_root: bool,
     pub only_check: bool,
+    /// What the login shell is asked for in place of the request's own command.
+    pub command: Option<&'static str>,
 }
 
 impl Job {
@@ -58,6 +63,7 @@ impl Job {
             cursor: None,
             become_root: false,
             only_check: false,
+            command: None,
         }
     }
 
@@ -88,8 +94,8 @@ impl Job {
     }
 
     /// Waits until nothing of the run is alive; fails with what is left.
-    pub fn assert_gone(&self, what: &str, within: Duration) {
-        let limit = Instant::now() + within;
+    pub fn assert_gone(&self, what: &str) {
+        let limit = Instant::now() + PATIENCE;
         let (mut empty, mut last_look) = (0, 0);
         // A process in the middle of its exec shows no environment: three looks must find nothing.
         while empty < 3 {
@@ -103,7 +109,7 @@ impl Job {
             empty = if left.is_empty() { empty + 1 } else { 0 };
             if Instant::now() > limit {
                 let names: Vec<String> = left.iter().map(|pid| command_line(*pid)).collect();
-                panic!("{what}: left after {within:?}: {names:?}");
+                panic!("{what}: left after {PATIENCE:?}: {names:?}");
             }
         }
     }
@@ -111,14 +117,15 @@ impl Job {
     /// Runs it through the OpenSSH client to its end, with heartbeats.
     pub fn over(&self, sshd: &Sshd) -> Decoded {
         let mut client = self.connect(sshd);
-        let _line = Line::open(client.stdin.take().expect("stdin"), &self.request().stdin(), true);
+        let _line = Line::open(client.stdin.take().expect("stdin"), &self.request().stdin());
         self.decode(&mut client)
     }
 
     /// The client, about to be fed. sshd is to have `AcceptEnv CELL`.
     pub fn connect(&self, sshd: &Sshd) -> Child {
         let mut ssh = sshd.ssh("127.0.0.1");
-        ssh.arg("-o").arg(format!("SetEnv=CELL={}", self.tag)).arg(self.request().command());
+        let command = self.command.unwrap_or_else(|| self.request().command());
+        ssh.arg("-o").arg(format!("SetEnv=CELL={}", self.tag)).arg(command);
         spawn(&mut ssh)
     }
 
@@ -152,46 +159,48 @@ pub fn spawn(command: &mut Command) -> Child {
     piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// A channel's stdin, kept open, with a heartbeat four times a second if wanted, until dropped.
+/// A channel's stdin, kept open, with a heartbeat four times a second, until it is dropped.
 pub struct Line {
-    stop: Arc<Mutex<bool>>,
+    said: Arc<Mutex<Said>>,
     feeder: Option<std::thread::JoinHandle<()>>,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Said {
+    Heartbeats,
+    Nothing,
+    Goodbye,
+}
+
 impl Line {
-    pub fn open(mut stdin: ChildStdin, request: &[u8], heartbeat: bool) -> Self {
-        let stop = Arc::new(Mutex::new(false));
-        let (request, stopped) = (request.to_vec(), Arc::clone(&stop));
+    pub fn open(mut stdin: ChildStdin, request: &[u8]) -> Self {
+        let said = Arc::new(Mutex::new(Said::Heartbeats));
+        let (request, now) = (request.to_vec(), Arc::clone(&said));
         let feeder = std::thread::spawn(move || {
             let _ = stdin.write_all(&request);
-            while !*stopped.lock().expect("the lock") {
+            loop {
                 std::thread::sleep(Duration::from_millis(250));
-                if heartbeat && stdin.write_all(HEARTBEAT).is_err() {
-                    break;
+                match *now.lock().expect("the lock") {
+                    Said::Heartbeats if stdin.write_all(HEARTBEAT).is_err() => break,
+                    Said::Heartbeats | Said::Nothing => {}
+                    Said::Goodbye => break,
                 }
             }
         });
-        Self { stop, feeder: Some(feeder) }
+        Self { said, feeder: Some(feeder) }
+    }
+
+    /// From now on there is no heartbeat, and no end of the line either.
+    pub fn fall_silent(&self) {
+        *self.said.lock().expect("the lock") = Said::Nothing;
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        *self.stop.lock().expect("the lock") = true;
+        *self.said.lock().expect("the lock") = Said::Goodbye;
         self.feeder.take().map(std::thread::JoinHandle::join);
     }
-}
-
-/// Looks again and again until it is so, for twenty seconds.
-pub fn wait_for(mut ready: impl FnMut() -> bool) -> bool {
-    let limit = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < limit {
-        if ready() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    false
 }
 
 /// The run's first process on the host: its parent is no part of the run. Between two looks at /proc a

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::patience::PATIENCE;
+
 /// What the sessions find in /usr/bin and /usr/sbin (and /bin, /sbin, which are links to them). Made
 /// of symlinks and bound over the real folders in a mount namespace of this sshd alone.
 #[derive(Debug, Clone, Default)]
@@ -245,7 +247,7 @@ fn spawn(setup: &Setup, dir: &Path, port: u16) -> Child {
 
 /// Waits for sshd to say that it listens; `false` when it could not bind its port.
 fn is_listening(child: &mut Child, log: &Path) -> bool {
-    let limit = Instant::now() + Duration::from_secs(20);
+    let limit = Instant::now() + PATIENCE;
     while Instant::now() < limit {
         let text = fs::read_to_string(log).unwrap_or_default();
         if text.contains("Server listening on") {
@@ -262,7 +264,7 @@ fn is_listening(child: &mut Child, log: &Path) -> bool {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("sshd is not listening after 20 s: {}", fs::read_to_string(log).unwrap_or_default());
+    panic!("sshd is not listening after {PATIENCE:?}: {}", fs::read_to_string(log).unwrap_or_default());
 }
 
 fn config_text(setup: &Setup, dir: &Path, port: u16) -> String {

@@ -57,7 +57,7 @@ async fn one_host_hung_in_each_phase_changes_nothing_for_fifty_others() {
     let swept = program.run_beside(&arguments).await;
     swept.expect(3, &[]);
     assert_eq!(swept.adds_up(), 50 + 13);
-    assert!(swept.took < Duration::from_secs(30 + 15), "{:?}", swept.took);
+    assert!(swept.took < Duration::from_secs(30 + 60), "{:?}", swept.took);
     for n in 1..=50 {
         swept.ended((&format!("good{n:02}"), "noise"), "ok", &[]);
     }

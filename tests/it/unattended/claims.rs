@@ -2,8 +2,9 @@
 //! directory, and whoever was second says so in its ledger.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::support::patience::wait_until;
 use crate::support::program::{Program, ended, files_below, ran};
 use crate::support::sshd::{Setup, Sshd};
 
@@ -21,14 +22,6 @@ fn host(seconds: &str) -> (Sshd, Program) {
 fn runs(program: &Program) -> Vec<String> {
     let text = fs::read_to_string(program.dir().join("runs")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
-}
-
-fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(60);
-    while !ready() {
-        assert!(Instant::now() < limit, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 const SWEEP: [&str; 5] = ["sweep", "--probe", "slow", "--probe", "hello"];

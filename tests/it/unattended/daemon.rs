@@ -4,7 +4,8 @@ use dropsonde::model::{CollectorTime, Fate, SweepId, Tick};
 use dropsonde::schedule::Timetable;
 use dropsonde::store::{StateDir, ticks};
 
-use super::process::{Daemon, assert_no_gap, book, ran, wait_until};
+use super::process::{Daemon, assert_no_gap, book, ran};
+use crate::support::patience::wait_until;
 use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd};
 

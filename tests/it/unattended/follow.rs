@@ -2,13 +2,14 @@
 
 use std::fs;
 
+use crate::support::patience::wait_until;
 use crate::support::program::Program;
 use crate::support::receiver::{Answer, Place};
 use crate::support::sshd::{Setup, Sshd};
 
 use dropsonde::model::Fate;
 
-use super::process::{Daemon, book, ran, wait_until};
+use super::process::{Daemon, book, ran};
 
 #[test]
 fn the_daemon_escalates_alerts_and_says_that_it_is_over() {

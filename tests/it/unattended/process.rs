@@ -22,14 +22,6 @@ pub struct Daemon {
 /// Generous: two cores may be busy with all the other tests.
 const LIMIT: Duration = Duration::from_secs(90);
 
-pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
-    let limit = Instant::now() + LIMIT;
-    while !ready() {
-        assert!(Instant::now() < limit, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 impl Daemon {
     /// Started and ready.
     pub fn start(program: &Program, arguments: &[&str]) -> Self {

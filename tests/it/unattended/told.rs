@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
 
-use super::process::{Daemon, book, ran, wait_until};
+use super::process::{Daemon, book, ran};
+use crate::support::patience::wait_until;
 use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd};
 

@@ -12,8 +12,9 @@ use dropsonde::watch::{Courier, Trouble, Unkept, raise};
 use serde_json::json;
 
 use super::Fleet;
+use crate::support::patience::wait_until;
 use crate::support::receiver::{Answer, Place, Request};
-use crate::unattended::process::{Daemon, wait_until};
+use crate::unattended::process::Daemon;
 
 const TAKES: Answer = Answer::Say("204 No Content");
 

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Fleet;
-use crate::unattended::process::{Daemon, wait_until};
+use crate::support::patience::wait_until;
+use crate::unattended::process::Daemon;
 
 /// `name{labels}` and the value of each line that is no comment; every family is announced before it.
 fn samples(text: &str) -> Vec<(String, f64)> {

@@ -19,6 +19,8 @@ pub(super) struct Folded {
     pub what: String,
     pub probes: Vec<ProbeName>,
     pub command: Option<Command>,
+    /// Where that was not enough.
+    pub otherwise: Option<Command>,
 }
 
 #[derive(Debug)]
@@ -54,11 +56,18 @@ fn folded(what: String, those: Vec<Finding>, program: &str) -> Option<Folded> {
     let same = those.windows(2).all(|two| two[0].what == two[1].what);
     let first = those.into_iter().next()?;
     let selector = shell_word(&select::fold(hosts.iter().map(HostName::as_str)));
-    let command = first.remedy.map(|remedy| Command {
+    let command = |remedy: Remedy| Command {
         place: remedy.place(),
         kind: remedy.kind(),
         text: remedy.command(program, &selector),
-    });
-    let what = if same { first.what } else { what };
-    Some(Folded { severity: first.severity, check: first.check, hosts, what, probes: first.probes, command })
+    };
+    Some(Folded {
+        severity: first.severity,
+        check: first.check,
+        hosts,
+        what: if same { first.what } else { what },
+        probes: first.probes,
+        command: first.remedy.map(command),
+        otherwise: first.otherwise.map(command),
+    })
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Report;
-use super::fold::Folded;
+use super::fold::{Command, Folded};
 use crate::collect::checkup::{Checkup, Fitness, Root};
 use crate::collect::doctor::{Check, Kind, Place, Severity};
 use crate::model::{Cost, HostName, Need, Outcome, Privilege, Probe, ProbeName};
@@ -35,6 +35,8 @@ struct FindingLine<'a> {
     probes: &'a [ProbeName],
     /// Null where no command helps.
     remedy: Option<RemedyLine<'a>>,
+    /// What shows more where the remedy was not enough.
+    otherwise: Option<RemedyLine<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,19 +94,19 @@ pub(super) fn answer<'a>(report: &Report<'a>) -> Answer<'a> {
 }
 
 fn finding(folded: &Folded) -> FindingLine<'_> {
-    let remedy = folded.command.as_ref().map(|command| RemedyLine {
-        place: command.place,
-        kind: command.kind,
-        command: &command.text,
-    });
     FindingLine {
         severity: folded.severity,
         check: folded.check,
         hosts: &folded.hosts,
         what: &folded.what,
         probes: &folded.probes,
-        remedy,
+        remedy: folded.command.as_ref().map(remedy),
+        otherwise: folded.otherwise.as_ref().map(remedy),
     }
+}
+
+fn remedy(command: &Command) -> RemedyLine<'_> {
+    RemedyLine { place: command.place, kind: command.kind, command: &command.text }
 }
 
 fn host<'a>(it: &'a Checkup, report: &Report<'a>) -> HostLine<'a> {

@@ -58,7 +58,9 @@ fn block(finding: &Folded, style: &Style) -> String {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("  for {}{more}\n", names.join(", ")));
     }
-    if let Some(Command { place, kind, text: command }) = &finding.command {
+    let commands = [(&finding.command, ""), (&finding.otherwise, "if that was not enough, ")];
+    for (command, lead) in commands {
+        let Some(Command { place, kind, text: command }) = command else { continue };
         let place = match (place, finding.hosts.len()) {
             (Place::Here, _) => "here",
             (Place::HereAsRoot, _) => "here as root",
@@ -66,7 +68,7 @@ fn block(finding: &Folded, style: &Style) -> String {
             (Place::HostAsRoot, _) => "on each of these hosts as root",
         };
         let verb = if *kind == Kind::Mend { "to mend it" } else { "to see more" };
-        text.push_str(&format!("  {verb}, {place}:\n    {}\n", plain(command)));
+        text.push_str(&format!("  {lead}{verb}, {place}:\n    {}\n", plain(command)));
     }
     text
 }
