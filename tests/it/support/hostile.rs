@@ -36,7 +36,7 @@ pub enum Conduct {
     /// One line without end.
     EndlessLine,
     NotSsh,
-    /// Never silent for long, and never done: a line before the banner, and so on.
+    /// Never silent for long, and never done: a line before the banner, a byte at a time.
     Drips,
     /// The same with packets that mean nothing, once the banner is said.
     DripsPackets,
@@ -223,7 +223,7 @@ async fn serve(
         Conduct::EndlessLines => flood(&mut socket, &b"a line of chatter\r\n".repeat(64)).await?,
         Conduct::EndlessLine => flood(&mut socket, &[b'x'; 4096]).await?,
         Conduct::NotSsh => socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?,
-        Conduct::Drips => drip(&mut socket, b"a line\r\n").await?,
+        Conduct::Drips => drip(&mut socket, b"x").await?,
         Conduct::DripsPackets => {
             socket.write_all(BANNER).await?;
             drip(&mut socket, &packet(&[2, 0, 0, 0, 0])).await?;
