@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dropsonde::config::parse_probe;
-use dropsonde::model::{ByteSize, Host, HostName, Labels, Probe, Reach};
+use dropsonde::model::{ByteSize, Host, HostName, Probe};
 use dropsonde::wire::{Limits, Nonce, Request, RunTag};
 
 pub const TAG: RunTag = RunTag::new([0x11; 16]);

@@ -159,6 +159,15 @@ async fn a_stall_within_a_command_is_timed_out_by_its_phase() {
     ends(Act::StallsAfterTheStatus, ExecEnd::TimedOut("close"), "hello\n").await;
 }
 
+/// A deadline is for a whole phase: no sign of life puts it off.
+#[tokio::test]
+async fn a_drip_is_timed_out_like_a_stall() {
+    no_session(Conduct::Drips, Outcome::TimedOut, "the SSH banner of").await;
+    no_session(Conduct::DripsPackets, Outcome::TimedOut, "the key exchange with").await;
+    ends(Act::DripsOutput, ExecEnd::TimedOut("deadline"), "x").await;
+    ends(Act::DripsAfterTheStatus, ExecEnd::TimedOut("close"), "hello\nx").await;
+}
+
 #[tokio::test]
 async fn a_command_ends_as_its_channel_says() {
     ends(Act::Honest, ExecEnd::Exited(0), "hello\n").await;

@@ -36,6 +36,10 @@ pub enum Conduct {
     /// One line without end.
     EndlessLine,
     NotSsh,
+    /// Never silent for long, and never done: a line before the banner, a byte at a time.
+    Drips,
+    /// The same with packets that mean nothing, once the banner is said.
+    DripsPackets,
     /// The banner, and nothing after it.
     BannerOnly,
     /// The banner and an offer of algorithms, and nothing after it.
@@ -75,6 +79,9 @@ pub enum Act {
     StallsMidStream,
     NeverCloses,
     StallsAfterTheStatus,
+    /// A byte at a time, without end, or after the status.
+    DripsOutput,
+    DripsAfterTheStatus,
     SendsMoreAfterTheStatus,
     SendsNoStatus,
     NeverStops,
@@ -216,6 +223,11 @@ async fn serve(
         Conduct::EndlessLines => flood(&mut socket, &b"a line of chatter\r\n".repeat(64)).await?,
         Conduct::EndlessLine => flood(&mut socket, &[b'x'; 4096]).await?,
         Conduct::NotSsh => socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await?,
+        Conduct::Drips => drip(&mut socket, b"x").await?,
+        Conduct::DripsPackets => {
+            socket.write_all(BANNER).await?;
+            drip(&mut socket, &packet(&[2, 0, 0, 0, 0])).await?;
+        }
         Conduct::BannerOnly => socket.write_all(BANNER).await?,
         Conduct::KexInitOnly => socket.write_all(&[BANNER, &kexinit()].concat()).await?,
         Conduct::Garbage => socket.write_all(&[BANNER, &[0xa5; 4096]].concat()).await?,
@@ -236,6 +248,16 @@ async fn serve(
     // Until the client gives up; whatever it says is of no interest.
     while socket.read(&mut [0; 1024]).await? > 0 {}
     Ok(())
+}
+
+/// Far more often than any deadline that is tried.
+const DRIP: Duration = Duration::from_millis(100);
+
+async fn drip(socket: &mut TcpStream, piece: &[u8]) -> io::Result<()> {
+    loop {
+        socket.write_all(piece).await?;
+        tokio::time::sleep(DRIP).await;
+    }
 }
 
 async fn whole<S>(stream: S, config: Arc<Config>, act: Act, sent: Arc<AtomicU64>) -> io::Result<()>
@@ -388,6 +410,10 @@ async fn perform(handle: &Handle, id: ChannelId, act: Act, sent: &AtomicU64) -> 
             }
             sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
         },
+        Act::DripsOutput => loop {
+            handle.data(id, "x").await.ok()?;
+            tokio::time::sleep(DRIP).await;
+        },
         Act::OpensChannels => {
             let mut granted = 0;
             granted += u32::from(handle.channel_open_agent().await.is_ok());
@@ -410,6 +436,10 @@ async fn perform(handle: &Handle, id: ChannelId, act: Act, sent: &AtomicU64) -> 
     match act {
         Act::StallsAfterTheStatus => return Some(()),
         Act::SendsMoreAfterTheStatus => handle.data(id, "more\n").await.ok()?,
+        Act::DripsAfterTheStatus => loop {
+            handle.data(id, "x").await.ok()?;
+            tokio::time::sleep(DRIP).await;
+        },
         _ => {}
     }
     handle.eof(id).await.ok()?;
