@@ -561,7 +561,9 @@ wait=$((end - now))
 [ "$wait" -gt 0 ] || wait=1
 sleep "$wait" 7<&- &
 nap=$!
-while kill -0 "$nap"; do wait "$nap"; done
+while kill -0 "$nap"; do wait "$nap"; slept=$?; done
+# Where nothing may be started no time passes here, and nothing is there to be ended.
+[ "$slept" -ne 126 ] || return
 now
 overdue
 idle=$((idle + wait))
@@ -599,16 +601,13 @@ ended=$?
 if [ -n "$gone" ]; then
 reap
 abandon
-wait "$pipe"
-ended=$?
 break
 fi
 [ -n "$late" ] || break
 late=
 reap
 done
-# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started. Where `sleep` cannot be
-# started either, the heartbeat seemed to be missing before.
+# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started.
 [ "$ended" -ne 126 ] || echo "dropsonde: nothing can be started" >&6
 kill $watchers
 wait
