@@ -39,5 +39,11 @@ fuzz_target!(|data: &[u8]| {
         let series = parsed.samples.len() + parsed.totals.len() + parsed.histograms.len();
         assert!(series <= 20_000, "{series} series");
         assert!(parsed.samples.iter().all(|sample| sample.value.is_finite()));
+        let totals = parsed.totals.iter().map(|total| &total.metric);
+        let histograms = parsed.histograms.iter().map(|histogram| &histogram.metric);
+        for metric in parsed.samples.iter().map(|sample| &sample.metric).chain(totals).chain(histograms) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':');
+            assert!(!metric.is_empty() && metric.bytes().all(plain), "{metric:?}");
+        }
     }
 });

@@ -4,11 +4,15 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::specs::is_metric_name;
 use super::text::is_boot_id;
 use crate::model::{Fault, Histogram, Kind, LabelPairs, Parsed, Sample, Span, Total};
 
 /// Samples, totals and histograms of one reading.
 const MAX_SERIES: usize = 20_000;
+/// Metrics of one reading. Each that was ever met is looked at wherever all of them are: a host that made up
+/// thousands at every sweep would make them all slower for as long as they are kept.
+const MAX_METRICS: usize = 2_000;
 /// Faults kept word for word; the rest are counted.
 const MAX_FAULTS: usize = 50;
 const MAX_NAME_BYTES: usize = 200;
@@ -18,6 +22,8 @@ const MAX_LABEL_VALUE_BYTES: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Sink {
     parsed: Parsed,
+    metrics: HashSet<String>,
+    metrics_dropped: usize,
     series: usize,
     series_dropped: usize,
     faults_dropped: usize,
@@ -80,6 +86,12 @@ impl Sink {
                 "{dropped} series beyond the first {kept} were dropped: fewer labels, or fewer metrics, would keep them"
             )));
         }
+        if self.metrics_dropped > 0 {
+            self.parsed.faults.push(Fault(format!(
+                "{} series of metrics beyond the first {MAX_METRICS} were dropped: labels tell them apart better than names",
+                self.metrics_dropped
+            )));
+        }
         if self.faults_dropped > 0 {
             self.parsed.faults.push(Fault(format!("and {} more", self.faults_dropped)));
         }
@@ -116,6 +128,12 @@ impl Sink {
             self.fault(|| format!("{metric}: expected a finite number, found {value}"));
             return false;
         }
+        // A pattern among a probe's entries takes any name, and a host gives any.
+        if !is_metric_name(metric) {
+            let name: String = metric.chars().take(60).collect();
+            self.fault(|| format!("{name:?}: expected a metric name of A-Z a-z 0-9 _ :"));
+            return false;
+        }
         let fits = metric.len() <= MAX_NAME_BYTES
             && labels.len() <= MAX_LABELS
             && labels.iter().all(|(k, v)| k.len() <= MAX_NAME_BYTES && v.len() <= MAX_LABEL_VALUE_BYTES);
@@ -132,6 +150,13 @@ impl Sink {
         if self.series >= MAX_SERIES {
             self.series_dropped += 1;
             return false;
+        }
+        if !self.metrics.contains(metric) {
+            if self.metrics.len() >= MAX_METRICS {
+                self.metrics_dropped += 1;
+                return false;
+            }
+            self.metrics.insert(metric.to_owned());
         }
         self.series += 1;
         true
@@ -156,6 +181,30 @@ mod tests {
         assert_eq!(parsed.faults.len(), MAX_FAULTS + 2);
         assert!(parsed.faults[MAX_FAULTS].0.starts_with("7 series beyond"));
         assert_eq!(parsed.faults[MAX_FAULTS + 1].0, "and 3 more");
+    }
+
+    #[test]
+    fn metrics_without_end_are_cut() {
+        let mut sink = Sink::default();
+        for round in 0..2 {
+            for i in 0..MAX_METRICS + 5 {
+                sink.gauge(format!("m{i}"), vec![("round".into(), round.to_string())], 1.0);
+            }
+        }
+        let parsed = sink.finish();
+        assert_eq!(parsed.samples.len(), 2 * MAX_METRICS);
+        assert!(parsed.faults[0].0.starts_with("10 series of metrics beyond the first 2000"), "{parsed:?}");
+    }
+
+    #[test]
+    fn what_no_metric_can_be_called_is_a_fault_and_no_sample() {
+        let mut sink = Sink::default();
+        for name in ["", "9a", "a b", "a\u{1b}[31m", "a\u{202e}", "a\"", "ä", "a:b_9"] {
+            sink.gauge(name, vec![], 1.0);
+        }
+        let parsed = sink.finish();
+        assert_eq!(parsed.samples.iter().map(|sample| &*sample.metric).collect::<Vec<_>>(), ["a:b_9"]);
+        assert_eq!(parsed.faults.len(), 7);
     }
 
     #[test]

@@ -213,6 +213,12 @@ echo 0 >"$1/events/enable"
 rmdir "$1"
 }
 
+# Whether a tracer of ours is at work, be it in a container whose processes are not to be seen from here:
+# it has had the lock on tracefs since before it made its instance.
+traced() {
+command -v flock >/dev/null && ! flock -n -s 9
+} 9<"$tracefs"
+
 # What a run of ours left whose supervisor was killed as well. A group that is in use cannot be
 # removed; a tracing instance or a file can, so no process of its run may be alive. In /tmp anybody
 # may give a file such a name: only ours are looked at.
@@ -224,7 +230,7 @@ for dir in "$tracing"/dropsonde.*; do
 [ -d "$dir" ] || continue
 all=
 for pid in /proc/[0-9]*; do all="$all ${pid#/proc/}"; done
-tagged "${dir##*/dropsonde.}" $all || drop_instance "$dir"
+tagged "${dir##*/dropsonde.}" $all || traced || drop_instance "$dir"
 done
 [ -n "$heavy" ] || return
 for path in /dev/shm/dropsonde.*.* /tmp/dropsonde.*.*; do

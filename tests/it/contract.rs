@@ -74,12 +74,11 @@ fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
     let mut probe = probe(script);
     probe.cost = cost;
     if matches!(fault, Fault::Deadline) {
-        probe.timeout = Duration::from_secs(3);
+        probe.timeout = Duration::from_secs(8);
     }
     let job = Job::new(probe);
     let mut client = job.connect(sshd);
-    let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
-    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
     let running = wait_for(|| job.probes().len() >= if script.contains("setsid") { 2 } else { 1 });
     let why =
         if running { String::new() } else { format!("{:?} {}", job.decode(&mut client).detail, sshd.log()) };
@@ -93,7 +92,7 @@ fn cell(sshd: &Sshd, what: &str, script: &str, (fault, cost): (Fault, Cost)) {
             assert_eq!(decoded.outcome, Outcome::TimedOut, "{what}: {:?}", decoded.detail);
             assert!(decoded.clock.is_some(), "{what}");
         }
-        Fault::HeartbeatMissed => {}
+        Fault::HeartbeatMissed => line.fall_silent(),
     }
     job.assert_gone(what);
     let _ = client.kill();
@@ -142,10 +141,10 @@ fn no_tracing_instance_and_no_cgroup_is_left() {
     for fault in [Fault::ClientKilled, Fault::SupervisorKilled, Fault::Deadline] {
         let mut job = Job::new(Probe { cost: Cost::Heavy, ..probe(TRACER) });
         if matches!(fault, Fault::Deadline) {
-            job.probe.timeout = Duration::from_secs(2);
+            job.probe.timeout = Duration::from_secs(8);
         }
         let mut client = job.connect(&sshd);
-        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), true);
+        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
         let (instance, group) = (of(&job.tag.to_string()), root.join(format!("dropsonde.{}", job.tag)));
         assert!(wait_for(|| instance.is_dir() && group.is_dir()), "{fault:?}: the probe does not trace");
         assert!(!stale.exists() && !stale_group.exists(), "what an earlier run left is still there");

@@ -88,7 +88,7 @@ async fn forty(conduct: Conduct, limit: Duration, check: impl Fn(Result<(ExecEnd
     assert!(start.elapsed() < limit * 8, "{conduct:?}: {:?}", start.elapsed());
     assert_eq!(server.held_sockets(), 0, "{conduct:?}");
     assert!(server.sent_bytes() < 40 * (16 << 20), "{conduct:?}: {}", server.sent_bytes());
-    assert!(peak_memory_bytes() < 400 << 20, "{conduct:?}: {}", peak_memory_bytes());
+    assert!(peak_memory_bytes() < 1 << 30, "{conduct:?}: {}", peak_memory_bytes());
     drop(server);
     // russh's tasks end with their sockets; the server's own see them closed a moment later.
     let limit = Instant::now() + PATIENCE;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use dropsonde::config::Library;
@@ -10,7 +10,7 @@ use dropsonde::model::{Cost, Outcome, Probe};
 
 use crate::support::patience::{PATIENCE, wait_for};
 use crate::support::program::Program;
-use crate::support::runs::{Job, Line, probe, supervisor_of};
+use crate::support::runs::{Job, Line, probe, spawn, supervisor_of};
 use crate::support::sshd::{Setup, Sshd, Userland, kill, parent_of};
 use crate::support::tracer::{alone, looking_for};
 
@@ -77,7 +77,7 @@ fn one_at_a_time(userland: &Userland) {
     for fault in faults {
         let first = tracer("mkdir \"/sys/kernel/tracing/instances/$DROPSONDE_INSTANCE\" && sleep 300");
         let mut client = first.connect(&sshd);
-        let line = Line::open(client.stdin.take().expect("stdin"), &first.request().stdin(), true);
+        let line = Line::open(client.stdin.take().expect("stdin"), &first.request().stdin());
         let instance = folder.path().join(format!("instances/dropsonde.{}", first.tag));
         assert!(wait_for(|| instance.is_dir()), "{what}: the first tracer does not start");
         stands_back(&sshd, &what, "another run traces it");
@@ -155,7 +155,7 @@ fn left_of(tag: &str, sshd: &Sshd) -> Vec<PathBuf> {
     names.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(tag))).collect()
 }
 
-fn inflict(fault: Fault, job: &Job, client: &mut Child) {
+fn inflict(fault: Fault, job: &Job, (client, line): (&mut Child, &Line)) {
     match fault {
         // A process that is just being made or in the middle of an exec is not seen, nor what began after the
         // last look: until there was one, and none is left.
@@ -171,7 +171,8 @@ fn inflict(fault: Fault, job: &Job, client: &mut Child) {
         Fault::ClientKilled => client.kill().expect("kill"),
         Fault::SshdChildKilled => kill(parent_of(supervisor_of(job)).expect("an sshd child"), "KILL"),
         Fault::SupervisorKilled => kill(supervisor_of(job), "KILL"),
-        Fault::HeartbeatMissed | Fault::Deadline => {}
+        Fault::HeartbeatMissed => line.fall_silent(),
+        Fault::Deadline => {}
     }
 }
 
@@ -195,15 +196,14 @@ fn cell(sshd: &Sshd, name: &str, fault: Fault) {
     // In the middle of its window, which does not end. That tracers keep out of each other's way is tested
     // apart; here several run at once.
     let mut probe = looking_for(name, 300);
-    probe.timeout = if matches!(fault, Fault::Deadline) { Duration::from_secs(12) } else { PATIENCE * 4 };
+    probe.timeout = if matches!(fault, Fault::Deadline) { Duration::from_secs(20) } else { PATIENCE * 4 };
     let job = Job::new(probe);
     let mut client = job.connect(sshd);
-    let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
-    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+    let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
     let tag = job.tag.to_string();
     let traces = || is_tracing(&job, sshd);
     assert!(wait_for(traces), "{what}: the probe does not trace");
-    inflict(fault, &job, &mut client);
+    inflict(fault, &job, (&mut client, &line));
     match fault {
         Fault::ProbeKilled => assert_eq!(job.decode(&mut client).outcome, Outcome::Failed, "{what}"),
         Fault::Deadline => assert_eq!(job.decode(&mut client).outcome, Outcome::TimedOut, "{what}"),
@@ -260,6 +260,40 @@ fn nothing_of_cyclictest_is_left() {
     }
 }
 
+/// A container shares tracefs with its host, and sees none of the host's processes.
+#[test]
+fn what_runs_in_a_container_leaves_the_hosts_tracer_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sshd = host(Userland::default(), &pretend(folder.path(), "nop\n", ""));
+    let first = tracer("mkdir \"/sys/kernel/tracing/instances/$DROPSONDE_INSTANCE\" && sleep 300");
+    let mut client = first.connect(&sshd);
+    let line = Line::open(client.stdin.take().expect("stdin"), &first.request().stdin());
+    let instance = folder.path().join(format!("instances/dropsonde.{}", first.tag));
+    assert!(wait_for(|| instance.is_dir()), "the tracer does not start");
+    let is_swept = || instance.join("tracing_on").exists();
+    let inside = || {
+        let job = Job::new(probe("echo ran"));
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &sshd.pid().to_string(), "--mount", "--root", "--"]);
+        command.args(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c"]);
+        let mut client = spawn(command.arg(job.request().command()));
+        let _line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
+        let decoded = job.decode(&mut client);
+        assert_eq!((decoded.outcome, &*decoded.raw), (Outcome::Ok, &b"ran\n"[..]), "{:?}", decoded.detail);
+    };
+    inside();
+    assert!(!is_swept(), "a run in a container took the instance of a living tracer");
+    // The probe, too, has the lock: whatever ends the run, the lock goes with its last process.
+    kill(supervisor_of(&first), "KILL");
+    first.assert_gone("a tracer");
+    let _ = std::fs::remove_file(instance.join("tracing_on"));
+    inside();
+    assert!(is_swept(), "what is left of a dead tracer is left for ever");
+    let _ = client.kill();
+    let _ = client.wait();
+    drop(line);
+}
+
 /// A probe may be killed before it has taken the name off its file.
 #[test]
 fn files_with_the_name_of_a_run_go_with_it() {
@@ -272,12 +306,11 @@ fn files_with_the_name_of_a_run_go_with_it() {
             let what = format!("{shell}, {fault:?}");
             let mut job = Job::new(Probe { cost: Cost::Moderate, ..probe(script) });
             if matches!(fault, Fault::Deadline) {
-                job.probe.timeout = Duration::from_secs(2);
+                job.probe.timeout = Duration::from_secs(8);
             }
             let tag = job.tag.to_string();
             let mut client = job.connect(&sshd);
-            let heartbeat = !matches!(fault, Fault::HeartbeatMissed);
-            let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin(), heartbeat);
+            let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
             assert!(wait_for(|| left_of(&tag, &sshd).len() >= 2), "{what}: the probe does not start");
             assert!(!stale.exists(), "{what}: an earlier run's file is still there");
             if matches!(fault, Fault::ClientKilled) {
@@ -286,7 +319,7 @@ fn files_with_the_name_of_a_run_go_with_it() {
                 let files = left_of(&tag, &sshd).iter().filter(|path| path.extension().is_some()).count();
                 assert!(files >= 2, "{what}: a living run's files were taken away");
             }
-            inflict(fault, &job, &mut client);
+            inflict(fault, &job, (&mut client, &line));
             job.assert_gone(&what);
             assert!(wait_for(|| left_of(&tag, &sshd).is_empty()), "{what}: left {:?}", left_of(&tag, &sshd));
             let _ = client.kill();

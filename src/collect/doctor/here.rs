@@ -92,8 +92,13 @@ fn state(settings: &Settings) -> (Vec<Finding>, Vec<Good>) {
         return fault(what, Remedy::look(Place::Here, format!("ls -l {folder}")));
     }
     if metadata.uid() != uid && uid != 0 {
-        let what = format!("state directory {shown} belongs to user {}", metadata.uid());
-        return fault(what, Remedy::mend(Place::HereAsRoot, format!("chown -R {uid}:{gid} {folder}")));
+        // It may well be the daemon's, which would not start any more if it were ours.
+        let what = format!(
+            "state directory {shown} belongs to user {}, and this is user {uid}: run this as that user, or name \
+             another folder with --state",
+            metadata.uid()
+        );
+        return fault(what, Remedy::look(Place::Here, format!("ls -ld {folder}; id")));
     }
     if let Some((what, remedy)) = read_only(root) {
         return fault(what, remedy);

@@ -78,11 +78,14 @@ pub fn of_host(it: &Checkup, wanted: &Wanted<'_>, keys: &Keys) -> Vec<Finding> {
 /// What an ssh_config or an inventory says, and is not obeyed.
 fn refused(refusal: &Refusal, name: &HostName) -> Finding {
     let file = shell_word(&refusal.at.file);
-    let command = match refusal.at.line {
-        0 => format!("${{EDITOR:-vi}} {file}"),
-        line => format!("${{EDITOR:-vi}} +{line} {file}"),
+    let look = |command: String| Remedy::look(Place::Here, command);
+    let remedy = match refusal.at.line {
+        // It is not what stands in it that is wrong.
+        0 if refusal.reason.contains("chown ") => look(format!("ls -l {file}")),
+        0 if refusal.reason.contains("chmod ") => Remedy::mend(Place::Here, format!("chmod go-w {file}")),
+        0 => look(format!("${{EDITOR:-vi}} {file}")),
+        line => look(format!("${{EDITOR:-vi}} +{line} {file}")),
     };
-    let remedy = Remedy::look(Place::Here, command);
     Finding::here(Check::SshConfig, format!("not connected to: {refusal}"), remedy).on(name)
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use super::finding::{Check, Finding, Kind, Place, Remedy};
 use crate::model::{Agent, Host, Reach};
 use crate::render::{counted, shell_word};
@@ -166,12 +168,44 @@ impl Keys {
                 Remedy::mend(Place::Here, make)
             }
             KeyFault::Unreadable { .. } => {
-                let owner = rustix::process::geteuid().as_raw();
-                Remedy::mend(Place::HereAsRoot, format!("chown {owner} {file} && chmod 600 {file}"))
+                let uid = rustix::process::geteuid().as_raw();
+                match fs::metadata(path).is_ok_and(|metadata| metadata.uid() == uid) {
+                    true => Remedy::mend(Place::Here, format!("chmod 600 {file}")),
+                    // Whose it is needs it: who it should be read by is not ours to say.
+                    false => Remedy::look(Place::Here, format!("namei -l {file}; id")),
+                }
             }
             KeyFault::NotAKey { .. } => Remedy::look(Place::Here, format!("ssh-keygen -y -P '' -f {file}")),
         }
     }
+}
+
+/// What a file has that cannot be used. All of its lines are one finding: when one is taken out, those behind
+/// it have other numbers.
+fn unread(known: &KnownHosts, path: &Path) -> Vec<Finding> {
+    let file = shell_word(&path.display().to_string());
+    let (lines, whole): (Vec<_>, Vec<_>) =
+        known.warnings().iter().partition(|warning| warning.line.is_some());
+    let whole = whole.into_iter().map(|warning| {
+        let look = Remedy::look(Place::Here, format!("ls -ld {file}"));
+        Finding::here(Check::KnownHosts, warning.to_string(), look)
+    });
+    let mut findings: Vec<Finding> = whole.collect();
+    if let Some(first) = lines.first() {
+        let more = match lines.len() {
+            1 => String::new(),
+            many => format!(" (and {} more of its lines)", many - 1),
+        };
+        let drop: Vec<String> =
+            lines.iter().filter_map(|warning| warning.line).map(|line| format!("{line}d")).collect();
+        let place = match access(path, Access::WRITE_OK) {
+            Ok(()) => Place::Here,
+            Err(_) => Place::HereAsRoot,
+        };
+        let mend = Remedy::mend(place, format!("sed -i {} {file}", shell_word(&drop.join(";"))));
+        findings.push(Finding::here(Check::KnownHosts, format!("{first}{more}"), mend).note());
+    }
+    findings
 }
 
 /// Files of host keys: what in them cannot be used, and who else may write to them.
@@ -183,20 +217,13 @@ pub(super) fn known_hosts(hosts: &[Host]) -> (Vec<Finding>, Vec<(Check, String)>
     let mut findings = Vec::new();
     let mut there = 0;
     for path in files {
-        let file = shell_word(&path.display().to_string());
         let known = KnownHosts::load(std::slice::from_ref(path));
-        for warning in known.warnings() {
-            let remedy = match warning.line {
-                Some(line) => Remedy::mend(Place::Here, format!("sed -i {line}d {file}")),
-                None => Remedy::look(Place::Here, format!("ls -ld {file}")),
-            };
-            let finding = Finding::here(Check::KnownHosts, warning.to_string(), remedy);
-            findings.push(if warning.line.is_some() { finding.note() } else { finding });
-        }
+        findings.extend(unread(&known, path));
         let Ok(metadata) = fs::metadata(path) else { continue };
         there += 1;
         if metadata.mode() & 0o022 != 0 {
             let mode = metadata.mode() & 0o7777;
+            let file = shell_word(&path.display().to_string());
             let what = format!("others may write host keys into {} (mode {mode:04o})", path.display());
             findings.push(Finding::here(
                 Check::KnownHosts,

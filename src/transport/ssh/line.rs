@@ -231,6 +231,12 @@ impl Guard {
         self.shared.enter(Phase::Session, max_bytes);
     }
 
+    /// It may send so many bytes more.
+    pub fn allow(&self, more_bytes: u64) {
+        let mut state = self.shared.lock();
+        state.left_bytes = state.left_bytes.saturating_add(more_bytes);
+    }
+
     /// How the server introduced itself, without the line's end.
     pub fn banner(&self) -> Vec<u8> {
         self.shared.lock().banner.line.clone()

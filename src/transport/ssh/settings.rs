@@ -54,8 +54,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The socket of ssh-agent, as in `SSH_AUTH_SOCK`.
     pub agent: Option<PathBuf>,
-    /// What one connection may receive in all. The decoder's own caps are far below it; this one ends
-    /// a server that sends what no decoder sees.
+    /// What one host's connection may receive in all. The decoder's own caps are far below it; this one ends
+    /// a server that sends what no decoder sees. A jump host's connection may receive more with each target.
     pub max_received: ByteSize,
     /// Connections to the agent that wait for its answer: its socket queues 128 and turns away the rest.
     pub(super) agent_queue: Semaphore,

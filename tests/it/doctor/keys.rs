@@ -81,3 +81,48 @@ fn a_state_directory_that_cannot_be_written_by_anybody_is_not_a_matter_of_its_mo
     let finding = one(&found, "state", &["read-only"]);
     assert_eq!(finding["remedy"]["kind"], "look", "{finding}");
 }
+
+#[test]
+fn several_lines_of_known_hosts_are_taken_out_at_once() {
+    let (sshd, mut program) = (Sshd::start(Setup::default()), Program::new());
+    let good = fs::read_to_string(sshd.known_hosts()).unwrap();
+    let known = program.dir().join("known hosts");
+    fs::write(&known, format!("bad\n{good}worse line\n{good}worst\n")).unwrap();
+    let files = (&*sshd.identity(), &*known);
+    program.host_block("web01", Some("127.0.0.1"), (sshd.port(), "root"), files);
+    let doctor = || program.run(&["doctor", "--probe", "hello", "--json"]);
+    let found = findings(doctor().expect(0, &[]));
+    let remedy =
+        &one(&found, "known_hosts", &["known hosts:1 is ignored", "and 2 more of its lines"])["remedy"];
+    // One after the other they would hit other lines than were meant.
+    let typed = Command::new("sh").args(["-c", remedy["command"].as_str().unwrap()]).status().unwrap();
+    assert!(typed.success() && remedy["kind"] == "mend", "{remedy}");
+    assert_eq!(fs::read_to_string(&known).unwrap(), good.repeat(2));
+    assert!(!findings(&doctor()).iter().any(|it| it["check"] == "known_hosts"));
+}
+
+/// Root would be told to give away what the daemon lives on.
+#[test]
+fn what_belongs_to_another_user_is_left_to_it() {
+    let sshd = Sshd::start(Setup::default());
+    let program = program(&sshd, &sshd.identity());
+    fs::create_dir(program.state()).unwrap();
+    for path in [program.dir(), &sshd.known_hosts()] {
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let doctor = program.command(&["doctor", "--probe", "hello", "--json"]);
+    // Where the tests are built, not everybody may look.
+    let built = program.dir().join("dropsonde");
+    fs::copy(doctor.get_program(), &built).unwrap();
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=54321", "--regid=54321", "--clear-groups"]).arg(&built).args(doctor.get_args());
+    other.env("HOME", "/").stdin(Stdio::null());
+    let ran = ran(other);
+    let found = findings(ran.expect(4, &[]));
+    for (check, words) in
+        [("state", "run this as that user"), ("key", "Permission denied"), ("auth", "no key")]
+    {
+        assert_eq!(one(&found, check, &[words])["remedy"]["kind"], "look", "{found:#?}");
+    }
+}

@@ -6,12 +6,14 @@ use std::io;
 use tokio::io::AsyncWriteExt as _;
 
 use super::outputs::{self, Output};
-use crate::support::peer::{EXCHANGES, HostKey, Peer, kexinit, message, msg, string};
+use crate::support::peer::{EXCHANGES, HostKey, Peer, kexinit, kexinit_with, message, msg, string};
 
 /// Everything that a terminal, a log or a page must not be given: sequences, a title, text that runs
-/// backwards, a line of its own, NUL, markup, and bytes that are no UTF-8.
+/// backwards, a line of its own, NUL, markup, steps back, a link, a command to the terminal, text that is turned
+/// around or not to be seen, and bytes that are no UTF-8.
 pub const EVIL: &[u8] =
-    b"\x1b[31mred\x1b]0;title\x07\xe2\x80\xaetxt.exe\xe2\x80\x8b\r\nok \0 <script>alert(1)</script>\"'&\x9b2J\xff";
+    b"\x1b[31mred\x1b]0;title\x07\xe2\x80\xaetxt.exe\xe2\x80\x8b\r\nok \0 <script>alert(1)</script>\"'&\x08\x08\
+      \x1b]8;;http://x\x1b\\y\x1b_z\x1b\\\xc2\x9b2J\xe2\x81\xa6\xef\xbb\xbf\xf3\xa0\x81\x81\x9b2J\xff";
 
 /// The same where only names may stand.
 pub const EVIL_NAME: &[u8] = b"\x1b[31mred\x1b]0;txt.exe\x07<script>alert(1)</script>";
@@ -28,6 +30,7 @@ pub enum Play {
     Login(Login),
     Opening(Opening),
     Running(Running),
+    Crowd(Crowd),
     /// A well-behaved server on a host that is not.
     Output(Output),
 }
@@ -53,6 +56,11 @@ pub enum Exchange {
     /// A point that gives away the secret.
     ZeroPoint,
     KeysAtOnce,
+    /// RSA keys that take arithmetic out of its depth: a modulus that is even, one that is nothing, and one that
+    /// would be reckoned with for hours.
+    EvenModulus,
+    NoModulus,
+    HugeModulus,
     Debugs,
     /// Bytes that nobody encrypted.
     Unencrypted,
@@ -114,6 +122,17 @@ pub enum Running {
     EvilGoodbye,
 }
 
+/// When four commands run at once: everything that may lie about in a collector, of each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crowd {
+    /// Chatter and complaints up to their limits, and then nothing.
+    Fills,
+    /// The same, and then packets of a stream that nobody knows, as large as they may be.
+    FillsAndFloods,
+    /// The same, and then half of such a packet.
+    FillsAndHalts,
+}
+
 pub async fn perform(play: Play, peer: &mut Peer, key: &HostKey) -> io::Result<()> {
     match play {
         Play::Greeting(play) => {
@@ -137,6 +156,10 @@ pub async fn perform(play: Play, peer: &mut Peer, key: &HostKey) -> io::Result<(
                 let channel = peer.their_command().await?.channel;
                 running(play, peer, channel).await?;
             }
+        }
+        Play::Crowd(play) => {
+            peer.let_in(key).await?;
+            crowd(play, peer).await
         }
         Play::Output(output) => {
             peer.let_in(key).await?;
@@ -180,6 +203,24 @@ async fn exchange(play: Exchange, peer: &mut Peer, key: &HostKey) -> io::Result<
             _ => packet = vec![0xa5; 64 << 10],
         }
         return peer.socket.write_all(&packet).await;
+    }
+    let modulus = match play {
+        Exchange::EvenModulus => Some([&[0, 0x80][..], &[0x42; 255]].concat()),
+        Exchange::NoModulus => Some(Vec::new()),
+        Exchange::HugeModulus => Some([&[0][..], &[0xff; 30_000]].concat()),
+        _ => None,
+    };
+    if let Some(modulus) = modulus {
+        peer.send(&kexinit_with(EXCHANGES, b"rsa-sha2-256")).await?;
+        peer.their_init().await?;
+        let exponent = match play {
+            Exchange::HugeModulus => [0x7f; 30_000].to_vec(),
+            _ => vec![1, 0, 1],
+        };
+        let signature = [string("rsa-sha2-256"), string(vec![1; modulus.len().max(256)])].concat();
+        let key = [string("ssh-rsa"), string(exponent), string(modulus)].concat();
+        let parts: [&[u8]; 3] = [&string(key), &string([9; 32]), &string(signature)];
+        return peer.send(&message(msg::ECDH_REPLY, &parts)).await;
     }
     peer.send(&kexinit(EXCHANGES)).await?;
     peer.their_init().await?;
@@ -294,5 +335,37 @@ async fn running(play: Running, peer: &mut Peer, channel: u32) -> io::Result<()>
         Running::Rekeys => peer.flood(&kexinit(EXCHANGES)).await,
         Running::RekeysAndStops => peer.send(&kexinit(EXCHANGES)).await,
         Running::EvilGoodbye => peer.send(&goodbye()).await,
+    }
+}
+
+/// Commands that a visit runs side by side.
+const SIDE_BY_SIDE: usize = 4;
+
+async fn crowd(play: Crowd, peer: &mut Peer) -> io::Result<()> {
+    let mut channels = Vec::new();
+    while channels.len() < SIDE_BY_SIDE {
+        let channel = peer.their_channel().await?;
+        peer.grant(channel, 1 << 20, 32 << 10).await?;
+        peer.say(msg::CHANNEL_SUCCESS, channel, &[]).await?;
+        channels.push(channel);
+    }
+    for channel in &channels {
+        peer.data(*channel, &[b'x'; 60 << 10]).await?;
+        peer.say(msg::EXTENDED_DATA, *channel, &[&[0, 0, 0, 1], &string([b'x'; 32 << 10])]).await?;
+    }
+    let large = |channel: &u32| {
+        message(msg::EXTENDED_DATA, &[&channel.to_be_bytes(), &[0, 0, 0, 7], &string(vec![b'x'; 250 << 10])])
+    };
+    match play {
+        Crowd::Fills => Ok(()),
+        Crowd::FillsAndHalts => {
+            let packet = peer.packet(&large(&channels[0]));
+            peer.socket.write_all(&packet[..packet.len() - 1]).await
+        }
+        Crowd::FillsAndFloods => loop {
+            for channel in &channels {
+                peer.send(&large(channel)).await?;
+            }
+        },
     }
 }

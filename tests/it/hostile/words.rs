@@ -46,6 +46,8 @@ fn program() -> (Sshd, Cast, Program) {
 fn nothing_that_a_host_says_reaches_anybody_as_it_is() {
     let (_sshd, _cast, mut program) = program();
     program.configure("[[schedule]]\nname = \"all\"\ncron = \"0 4 * * *\"\nprobes = [\"hello\", \"words\", \"kernel_log\", \"host_context\"]");
+    let textfile = program.dir().join("samples.prom");
+    program.configure(&format!("[metrics]\ntextfile = {textfile:?}"));
     let page = program.dir().join("page.html");
     let page_name = page.to_str().unwrap().to_owned();
     let run: Vec<&str> = ["run"].into_iter().chain(PROBES).chain(["-H", "*"]).collect();
@@ -101,6 +103,9 @@ fn nothing_that_a_host_says_reaches_anybody_as_it_is() {
     let page = fs::read_to_string(&page).unwrap();
     harmless(&page, "the page");
     assert!(page.contains("txt.exe") && !page.contains("<script>alert"), "{page}");
+    let samples = fs::read_to_string(&textfile).unwrap();
+    harmless(&samples, "the textfile");
+    assert!(samples.contains("txt.exe"), "{samples}");
     program.assert_clean();
 }
 

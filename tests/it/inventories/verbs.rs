@@ -224,7 +224,9 @@ fn init_writes_what_a_check_accepts_and_overwrites_nothing() {
         dry.expect(0, &["would be written", hosts]);
         assert!(!config.exists());
         let written = program.run(&[&["init"], arguments].concat());
-        written.expect(0, &["dropsonde hosts trust"]);
+        written.expect(0, &["hosts trust"]);
+        // What is printed is about the file that was written.
+        assert!(written.err.contains(&format!("--config {}", config.display())), "{}", written.err);
         assert_eq!(fs::read_to_string(&config).unwrap(), dry.out);
         let checked = program.run(&["config", "check"]);
         checked.expect(0, &[]);

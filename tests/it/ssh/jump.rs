@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dropsonde::model::{Host, Outcome, Proxy, SshOptions};
+use dropsonde::model::{ByteSize, Host, Outcome, Proxy, SshOptions};
 use dropsonde::transport::Transport;
 use dropsonde::transport::ssh::{self, Settings, Timeouts};
 use dropsonde::wire::ExecEnd;
@@ -88,6 +88,22 @@ async fn many_targets_share_few_connections() {
         visit.unwrap();
     }
     assert_eq!((logins(&jump), logins(&target)), (3, 140));
+}
+
+/// What a connection may receive is for one host's visit: a jump host's carries those of many.
+#[tokio::test]
+async fn a_jump_host_may_send_as_much_for_each_target_as_the_target_itself() {
+    let (first, second, target) = (jump_host(&[]), jump_host(&[]), Sshd::start(Setup::default()));
+    let mut settings = settings();
+    settings.max_received = ByteSize(2 << 20);
+    let there = behind(&target, &[host(&first), host(&second)]);
+    for _ in 0..6 {
+        let session = ssh::connect(&there, &settings).await.unwrap();
+        let (end, stdout, _) = run(&session, "head -c 1500000 /dev/zero").await;
+        assert_eq!((end, stdout.len()), (ExecEnd::Exited(0), 1_500_000));
+        session.close().await;
+    }
+    assert_eq!([logins(&first), logins(&second), logins(&target)], [1, 1, 6]);
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn a_key_that_cannot_be_used_says_why() {
     assert!(!error.detail.contains("chmod"), "{error}");
     refuses(&with(&dir.join("missing")), &settings(), Outcome::AuthFailed, &["cannot be read: No such file"])
         .await;
-    refuses(&with(dir), &settings(), Outcome::AuthFailed, &["is open to others"]).await;
+    refuses(&with(dir), &settings(), Outcome::AuthFailed, &["is a folder"]).await;
     for (name, text) in
         [("garbage", "\u{1b}[2Jnot a key"), ("torn", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")]
     {

@@ -77,10 +77,14 @@ pub fn message(number: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 /// An offer with that list of key exchanges.
 pub fn kexinit(exchanges: &[u8]) -> Vec<u8> {
+    kexinit_with(exchanges, b"ssh-ed25519")
+}
+
+/// The same, and with those types of host keys.
+pub fn kexinit_with(exchanges: &[u8], host_keys: &[u8]) -> Vec<u8> {
     let (cipher, mac) = (b"aes256-gcm@openssh.com".as_slice(), b"hmac-sha2-256-etm@openssh.com".as_slice());
-    let lists = [exchanges, b"ssh-ed25519", cipher, cipher, mac, mac, b"none", b"none", b"", b""]
-        .map(string)
-        .concat();
+    let lists =
+        [exchanges, host_keys, cipher, cipher, mac, mac, b"none", b"none", b"", b""].map(string).concat();
     message(msg::KEXINIT, &[&[7; 16], &lists, &[0; 5]])
 }
 

@@ -117,7 +117,7 @@ impl Job {
     /// Runs it through the OpenSSH client to its end, with heartbeats.
     pub fn over(&self, sshd: &Sshd) -> Decoded {
         let mut client = self.connect(sshd);
-        let _line = Line::open(client.stdin.take().expect("stdin"), &self.request().stdin(), true);
+        let _line = Line::open(client.stdin.take().expect("stdin"), &self.request().stdin());
         self.decode(&mut client)
     }
 
@@ -159,32 +159,46 @@ pub fn spawn(command: &mut Command) -> Child {
     piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// A channel's stdin, kept open, with a heartbeat four times a second if wanted, until dropped.
+/// A channel's stdin, kept open, with a heartbeat four times a second, until it is dropped.
 pub struct Line {
-    stop: Arc<Mutex<bool>>,
+    said: Arc<Mutex<Said>>,
     feeder: Option<std::thread::JoinHandle<()>>,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Said {
+    Heartbeats,
+    Nothing,
+    Goodbye,
+}
+
 impl Line {
-    pub fn open(mut stdin: ChildStdin, request: &[u8], heartbeat: bool) -> Self {
-        let stop = Arc::new(Mutex::new(false));
-        let (request, stopped) = (request.to_vec(), Arc::clone(&stop));
+    pub fn open(mut stdin: ChildStdin, request: &[u8]) -> Self {
+        let said = Arc::new(Mutex::new(Said::Heartbeats));
+        let (request, now) = (request.to_vec(), Arc::clone(&said));
         let feeder = std::thread::spawn(move || {
             let _ = stdin.write_all(&request);
-            while !*stopped.lock().expect("the lock") {
+            loop {
                 std::thread::sleep(Duration::from_millis(250));
-                if heartbeat && stdin.write_all(HEARTBEAT).is_err() {
-                    break;
+                match *now.lock().expect("the lock") {
+                    Said::Heartbeats if stdin.write_all(HEARTBEAT).is_err() => break,
+                    Said::Heartbeats | Said::Nothing => {}
+                    Said::Goodbye => break,
                 }
             }
         });
-        Self { stop, feeder: Some(feeder) }
+        Self { said, feeder: Some(feeder) }
+    }
+
+    /// From now on there is no heartbeat, and no end of the line either.
+    pub fn fall_silent(&self) {
+        *self.said.lock().expect("the lock") = Said::Nothing;
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        *self.stop.lock().expect("the lock") = true;
+        *self.said.lock().expect("the lock") = Said::Goodbye;
         self.feeder.take().map(std::thread::JoinHandle::join);
     }
 }

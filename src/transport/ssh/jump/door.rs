@@ -170,7 +170,7 @@ impl Door {
             loop {
                 let way = if before.is_empty() { Way::of(host) } else { Way::Through(before) };
                 match connect::enter(host, way, Role::Jump, settings).await {
-                    Ok(shaken) => return Ok(Link::new(shaken, self.name(), &timeouts)),
+                    Ok(shaken) => return Ok(Link::new(shaken, self.name(), &timeouts, settings)),
                     Err(error) if error.transient && tries < RETRIES => {
                         sleep(jittered(FIRST_RETRY * 2_u32.pow(tries))).await;
                         tries += 1;

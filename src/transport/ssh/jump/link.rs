@@ -7,23 +7,30 @@ use russh::client::{Handle, Msg};
 use russh::{ChannelOpenFailure, ChannelStream, Disconnect, Error};
 use tokio::time::timeout;
 
-use crate::model::Host;
+use crate::model::{ByteSize, Host};
 use crate::transport::ssh::client::{Client, Witness};
 use crate::transport::ssh::connect::Shaken;
 use crate::transport::ssh::failure::{CLOSED, ConnectError, Phase, words};
 use crate::transport::ssh::line::Guard;
-use crate::transport::ssh::settings::Timeouts;
+use crate::transport::ssh::settings::{Settings, Timeouts};
 
 /// A connection to a jump host. Dropping it closes it, and with it all that goes through it.
 pub(in crate::transport::ssh) struct Link {
     handle: Handle<Client>,
     guard: Guard,
     witness: Witness,
+    /// The jump host's connection that it goes through.
+    via: Option<Arc<Link>>,
     lanes: AtomicUsize,
     /// The jump host, as a person knows it.
     name: String,
     close: std::time::Duration,
+    /// What a target may send: the jump host sends that for each of them.
+    max_received: ByteSize,
 }
+
+/// A small packet of a target's is more than twice as long in one of the jump host's.
+const WRAPPED: u64 = 3;
 
 /// A channel of a jump host, to one target behind it.
 pub(in crate::transport::ssh) struct Lane {
@@ -35,9 +42,18 @@ pub(in crate::transport::ssh) struct Lane {
 pub(in crate::transport::ssh) struct Place(Arc<Link>);
 
 impl Link {
-    pub fn new(shaken: Shaken, name: String, timeouts: &Timeouts) -> Self {
-        let Shaken { handle, guard, witness, .. } = shaken;
-        Self { handle, guard, witness, lanes: AtomicUsize::new(0), name, close: timeouts.close }
+    pub fn new(shaken: Shaken, name: String, timeouts: &Timeouts, settings: &Settings) -> Self {
+        let Shaken { handle, guard, witness, via, .. } = shaken;
+        let (lanes, close, max_received) = (AtomicUsize::new(0), timeouts.close, settings.max_received);
+        Self { handle, guard, witness, via, lanes, name, close, max_received }
+    }
+
+    /// It may send so many bytes more, and so may those that it goes through.
+    fn allow(&self, more_bytes: u64) {
+        self.guard.allow(more_bytes);
+        if let Some(via) = &self.via {
+            via.allow(more_bytes);
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -109,7 +125,10 @@ impl Place {
         let link = self.link();
         // Where the connection comes from is for the jump host's log only.
         match link.handle.channel_open_direct_tcpip(address, port, "127.0.0.1", 0).await {
-            Ok(channel) => Ok(Lane { stream: channel.into_stream(), place: self }),
+            Ok(channel) => {
+                link.allow(link.max_received.0.saturating_mul(WRAPPED));
+                Ok(Lane { stream: channel.into_stream(), place: self })
+            }
             Err(Error::ChannelOpenFailure(reason)) => Err(Refused::By(reason)),
             Err(error) => Err(Refused::Lost(link.loss().unwrap_or_else(|| words(&error)))),
         }
