@@ -566,10 +566,10 @@ wait=$((end - now))
 [ "$wait" -le "$half" ] || wait=$half
 [ "$wait" -gt 0 ] || wait=1
 sleep "$wait" 7<&- &
-nap=$!
+nap=$! slept=
 while kill -0 "$nap"; do wait "$nap"; slept=$?; done
 # Where nothing may be started no time passes here, and nothing is there to be ended.
-[ "$slept" -ne 126 ] || return
+[ "$slept" != 126 ] || return
 now
 overdue
 idle=$((idle + wait))
