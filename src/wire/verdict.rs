@@ -246,7 +246,7 @@ fn judge_cut(end: &ExecEnd) -> Verdict {
         }
         ExecEnd::TimedOut("first byte") => because(
             Outcome::TimedOut,
-            "first byte deadline passed: nothing was started there (a profile of the login, or sudo, that waits for something, or \
+            "first byte deadline passed: nothing was started there (a profile of the login that waits for something, or \
              starts something else?)",
         ),
         ExecEnd::TimedOut(phase) => because(Outcome::TimedOut, format!("{phase} deadline passed")),

@@ -110,11 +110,15 @@ fn a_login_shell_that_does_something_else_is_named() {
     write(&shell, "#!/bin/sh\nexec /bin/sh -s\n", 0o755);
     let ran = doctor();
     let found = findings(ran.expect(0, &[]));
-    let root = one(&found, "root", &[", not root: something else ran"]);
+    let root = one(&found, "root", &["not root: something else ran in place of sudo"]);
     assert_eq!((kind(root), root["severity"].as_str()), ("look", Some("fault")), "{root}");
     assert_eq!(ran.json()["hosts"][0]["root"], "denied");
     let ran = program.run(&["run", "rooted", "-H", "web01", "--json"]);
-    ran.expect(3, &[]).ended(("web01", "rooted"), "denied", &[", not root: something else ran"]);
+    ran.expect(3, &[]).ended(
+        ("web01", "rooted"),
+        "denied",
+        &["not root: something else ran in place of sudo"],
+    );
 
     write(&shell, "#!/bin/sh\nPATH=/nowhere\nexport PATH\nexec /bin/sh \"$@\"\n", 0o755);
     let found = findings(doctor().expect(0, &[]));
