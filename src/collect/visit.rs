@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::dial::patiently;
-use super::errand::{Errand, Target, request, root_refused};
+use super::errand::{Errand, Target, becomes_root, request, root_refused};
 use super::event::{Event, Kept};
 use super::gate::{Gate, START_PATIENCE, Turn};
 use super::lanes::{Lanes, Place};
@@ -178,7 +178,7 @@ async fn run_all<T: Transport + 'static>(
     shared.reached.fetch_add(1, Ordering::Relaxed);
     let transport = Arc::new(transport);
     let lanes = Lanes::new(shared.limits.channels_per_host);
-    let mut has_tracer = false;
+    let (mut has_tracer, mut has_rooted) = (false, false);
     let turn = turn.map(Arc::new);
     let mut runs = JoinSet::new();
     let mut owners = std::collections::HashMap::new();
@@ -187,9 +187,11 @@ async fn run_all<T: Transport + 'static>(
     for (at, probe) in target.probes.iter().enumerate().filter(|(_, probe)| may_run(probe)) {
         let (shared, transport, lanes) = (Arc::clone(shared), Arc::clone(&transport), Arc::clone(&lanes));
         // The probes behind the first few start when others have ended: the turn is not for them.
-        let waits = at >= shared.limits.channels_per_host as usize || (probe.tracer && has_tracer);
+        let rooted = becomes_root(&target.host, probe);
+        let behind = (probe.tracer && has_tracer) || (rooted && has_rooted);
+        let waits = at >= shared.limits.channels_per_host as usize || behind;
         let turn = turn.clone().filter(|_| !waits);
-        has_tracer |= probe.tracer;
+        (has_tracer, has_rooted) = (has_tracer | probe.tracer, has_rooted | rooted);
         let run = runs.spawn(async move {
             let target = &shared.errand.targets[index];
             match lanes.enter(&target.host, &target.probes[at]).await {

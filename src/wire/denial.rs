@@ -148,6 +148,10 @@ pub(super) fn read(by: &RootBy, status: u32, words: &[&str; 2]) -> Option<(Denia
         );
         return Some((Denial::NotRoot, detail));
     }
+    // bash fetches the rest of what it is sent with `head`.
+    if says("head: Permission denied") {
+        return confined(by);
+    }
     // A shell that cannot exec says 126 or 127, each in its own words and language; csh says 1.
     if matches!(status, 126 | 127) || says(&format!("{program}: Command not found")) {
         let detail = format!("{program} is not on this host or may not be run, and the probe needs root");
@@ -226,6 +230,9 @@ mod tests {
                      sudo: unable to change directory to /x: No such file or directory\n\
                      sudo: unable to execute /bin/sh: No such file or directory\n";
         check(Sudo, 1, chdir, Denial::Other, "sudo refused: sudo: unable to change directory");
+        let no_head = "Sorry, user ann is not allowed to execute '/usr/bin/head -c 12' as root on web01.\n\
+                       /bin/sh: line 1: /usr/bin/head: Permission denied\n";
+        check(Sudo, 0, no_head, Denial::Confined, "NOEXEC");
         check(Sudo, 77, "dropsonde: not root but uid 1001 by sudo\n", Denial::NotRoot, "as uid 1001");
         check(Sudo, 77, "dropsonde: not root but uid 1001\n", Denial::Elsewhere, "ran in place of sudo");
         check(Sudo, 1, "sudo: Passwort notwendig\n", Denial::Other, "sudo refused: sudo: Passwort");

@@ -566,8 +566,10 @@ wait=$((end - now))
 [ "$wait" -le "$half" ] || wait=$half
 [ "$wait" -gt 0 ] || wait=1
 sleep "$wait" 7<&- &
-nap=$!
-while kill -0 "$nap"; do wait "$nap"; done
+nap=$! slept=
+while kill -0 "$nap"; do wait "$nap"; slept=$?; done
+# Where nothing may be started no time passes here, and nothing is there to be ended.
+[ "$slept" != 126 ] || return
 now
 overdue
 idle=$((idle + wait))
@@ -605,16 +607,13 @@ ended=$?
 if [ -n "$gone" ]; then
 reap
 abandon
-wait "$pipe"
-ended=$?
 break
 fi
 [ -n "$late" ] || break
 late=
 reap
 done
-# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started. Where `sleep` cannot be
-# started either, the heartbeat seemed to be missing before.
+# gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started.
 [ "$ended" -ne 126 ] || echo "dropsonde: nothing can be started" >&6
 kill $watchers
 wait

@@ -320,17 +320,26 @@ fn rules_that_give_something_else_than_root_are_told_from_those_that_do() {
     let allowed = "probe ALL=(ALL) NOPASSWD: /bin/sh -s\n";
     host.sudoers(&format!("Defaults runas_default=nobody\n{allowed}"));
     host.denies("sudo", "sudo runs /bin/sh as uid 65534, not as root: take `runas_default` off");
-    for defaults in ["Defaults noexec", "Defaults intercept"] {
-        host.sudoers(&format!("{defaults}\n{}", blocks("sudoers")[0]));
-        host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
-    }
-    host.sudoers("probe ALL=(root) NOPASSWD: NOEXEC: /bin/sh -s\n");
-    host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
     host.sudoers(&blocks("sudoers")[0]);
     host.inside("echo 'account required pam_deny.so' > /etc/pam.d/sudo");
     host.denies("sudo", "account is locked or expired");
     host.inside("echo 'account required pam_no_such.so' > /etc/pam.d/sudo");
     host.denies("sudo", "sudo fails in PAM");
+}
+
+#[test]
+fn a_shell_of_roots_that_may_start_nothing_is_denied() {
+    for shell in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox"] {
+        let host = Host::with(Vec::new(), Userland { shell: Some(shell.into()), ..Userland::default() });
+        for rules in [
+            format!("Defaults noexec\n{}", blocks("sudoers")[0]),
+            format!("Defaults intercept\n{}", blocks("sudoers")[0]),
+            "probe ALL=(root) NOPASSWD: NOEXEC: /bin/sh -s\n".to_owned(),
+        ] {
+            host.sudoers(&rules);
+            host.denies("sudo", "sudo lets /bin/sh start no other program: take NOEXEC");
+        }
+    }
 }
 
 #[test]
