@@ -245,6 +245,7 @@ async fn ask<T: Transport>(
     };
     let exec = Exec {
         command: request.command(),
+        in_english: request.become_root,
         stdin: request.stdin(),
         heartbeat: limits.heartbeat_interval,
         first_byte: limits.first_byte_timeout,

@@ -262,6 +262,7 @@ async fn run_one<T: Transport>(
     let own_deadline = began + patience(limits, probe);
     let exec = Exec {
         command: request.command(),
+        in_english: request.become_root,
         stdin: request.stdin(),
         heartbeat: limits.heartbeat_interval,
         first_byte: limits.first_byte_timeout,

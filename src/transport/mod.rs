@@ -19,6 +19,8 @@ use crate::wire::{Decoder, ExecEnd};
 pub struct Exec<'a> {
     /// What the host's login shell is asked to run.
     pub command: &'a str,
+    /// Whether whoever refuses it is asked to say so in English (`LC_ALL=C`), because the words are looked at.
+    pub in_english: bool,
     /// Written whole, then kept open: closing it is how the host learns that we are gone.
     pub stdin: Vec<u8>,
     /// A byte goes out this often for as long as stdin is open.

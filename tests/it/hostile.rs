@@ -53,6 +53,7 @@ async fn visit(
     let session = ssh::connect(host, settings).await?;
     let exec = Exec {
         command: "anything",
+        in_english: true,
         stdin: vec![b'i'; 100_000],
         heartbeat: Duration::from_millis(100),
         first_byte: limit,

@@ -13,6 +13,7 @@ use crate::support::runs::{Job, probe};
 fn exec(job: &Job) -> Exec<'static> {
     Exec {
         command: job.request().command(),
+        in_english: false,
         stdin: job.request().stdin(),
         heartbeat: job.limits.heartbeat_interval(),
         first_byte: Duration::from_secs(10),

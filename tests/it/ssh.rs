@@ -51,6 +51,7 @@ fn settings() -> Settings {
 fn exec(command: &str, limit: Duration) -> Exec<'_> {
     Exec {
         command,
+        in_english: false,
         stdin: Vec::new(),
         heartbeat: Duration::from_secs(1),
         first_byte: limit,

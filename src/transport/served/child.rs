@@ -97,9 +97,9 @@ impl Line {
                     | ChannelMsg::RequestPty { .. }
                     | ChannelMsg::RequestShell { .. }
                     | ChannelMsg::RequestSubsystem { .. }
-                    | ChannelMsg::RequestX11 { .. }
-                    | ChannelMsg::SetEnv { .. },
+                    | ChannelMsg::RequestX11 { .. },
                 ) => drop(self.session.channel_failure(self.id).await),
+                // Whoever sends a variable wants no answer; that it does is not to be seen here.
                 Some(_) => {}
             }
         }

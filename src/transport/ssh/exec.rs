@@ -40,7 +40,7 @@ pub(super) async fn run(
     let (read, write) = channel.split();
     let mut watch = Watch::new(exec, close);
     let end = {
-        let feeding = feed(&write, exec.command, stdin, exec.heartbeat);
+        let feeding = feed(&write, exec, stdin);
         listen(read, feeding, &mut watch, sink).await
     };
     if !watch.closed {
@@ -56,16 +56,18 @@ pub(super) async fn run(
 }
 
 /// Sends the request, all of stdin, and then heartbeats until it is dropped or the connection is gone.
-async fn feed(write: &ChannelWriteHalf<Msg>, command: &str, stdin: Bytes, heartbeat: Duration) {
+async fn feed(write: &ChannelWriteHalf<Msg>, exec: &Exec<'_>, stdin: Bytes) {
     let send = async {
-        // What sudo says is looked for in English. Most servers take LC_* from their clients, and those that
-        // do not are silent about it.
-        write.set_env(false, "LC_ALL", "C").await?;
+        // Most servers take LC_* from their clients, and those that do not are silent about it. But a server
+        // that answers what wants no answer is only asked where it matters.
+        if exec.in_english {
+            write.set_env(false, "LC_ALL", "C").await?;
+        }
         // The server's answer to the request is not waited for: that would be a round trip.
-        write.exec(true, command).await?;
+        write.exec(true, exec.command).await?;
         write.data_bytes(stdin).await?;
         loop {
-            sleep(heartbeat).await;
+            sleep(exec.heartbeat).await;
             write.data_bytes(Bytes::from_static(HEARTBEAT)).await?;
         }
     };

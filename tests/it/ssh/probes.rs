@@ -45,6 +45,7 @@ async fn run(session: &Session, host: &Host, probe: &Probe, within: Duration) ->
     let mut decoder = Decoder::new(&request);
     let exec = Exec {
         command: request.command(),
+        in_english: request.become_root,
         stdin: request.stdin(),
         heartbeat: request.limits.heartbeat_interval(),
         first_byte: within,
