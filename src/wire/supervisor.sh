@@ -412,7 +412,7 @@ done
 
 # The probe itself: nothing of ours in its environment but the tag, nothing open but its own three.
 probe() {
-trap - PIPE HUP INT TERM ALRM USR1
+trap - PIPE HUP INT TERM ALRM USR1 USR2
 # An empty group is what another run takes for a leftover.
 [ -z "$group" ] || echo 0 >"$group/cgroup.procs" || { mkdir "$group" && echo 0 >"$group/cgroup.procs"; }
 DROPSONDE_RUN=$tag DROPSONDE_INSTANCE=$instance DROPSONDE_CURSOR=$cursor
@@ -503,8 +503,9 @@ fi
 
 # What the watchers tell this shell. TERM follows when they are there: what was just forked still has our
 # traps, and a watcher that met its end in that moment would live on, and this shell wait for it.
+# They say USR2: who was started by nohup, or behind an `&`, can hear neither HUP nor INT.
 gone= late=
-trap 'gone=1' HUP INT
+trap 'gone=1' HUP INT USR2
 trap 'late=1' ALRM
 
 # Times are whole seconds of uptime: `read -t` and `sleep` take no less everywhere.
@@ -526,7 +527,7 @@ exit
 overdue() {
 [ "$now" -ge "$end" ] || return 1
 notify "$notice"
-notice=HUP end=$((now + grace + 5))
+notice=USR2 end=$((now + grace + 5))
 }
 
 # Where `read` has a timeout, one process sees to both. `now` is rounded down, so a second is added.
@@ -543,7 +544,7 @@ heard=$now
 overdue
 else
 now
-overdue || { notify HUP; exit; }
+overdue || { notify USR2; exit; }
 fi
 done
 }
@@ -551,7 +552,7 @@ done
 # Elsewhere (dash) one waits for bytes and one for time. A heartbeat costs a signal, not a fork.
 listen() {
 while IFS= read -r line <&3; do kill -s USR1 "$clock"; done
-notify HUP
+notify USR2
 }
 
 tick() {
@@ -575,7 +576,7 @@ overdue
 idle=$((idle + wait))
 [ -z "$heard" ] || idle=0
 heard=
-[ $idle -lt "$beat" ] || notify HUP
+[ $idle -lt "$beat" ] || notify USR2
 done
 }
 
@@ -601,9 +602,10 @@ gzip) output | gzip -1 & ;;
 esac
 pipe=$!
 
+ended=
 while :; do
-wait "$pipe"
-ended=$?
+# What was said before this waits would not wake it.
+[ -n "$gone" ] || { wait "$pipe"; ended=$?; }
 if [ -n "$gone" ]; then
 reap
 abandon
@@ -614,7 +616,7 @@ late=
 reap
 done
 # gzip was there a moment ago: sudo's NOEXEC and the like let nothing be started.
-[ "$ended" -ne 126 ] || echo "dropsonde: nothing can be started" >&6
+[ "$ended" != 126 ] || echo "dropsonde: nothing can be started" >&6
 kill $watchers
 wait
 clear

@@ -1,5 +1,6 @@
 //! The collector's own machine: the same contract, no SSH.
 
+use std::process::Command;
 use std::time::Duration;
 
 use dropsonde::model::{ByteSize, Outcome, Probe};
@@ -8,7 +9,8 @@ use dropsonde::transport::{Exec, Transport};
 use dropsonde::wire::{Decoded, Decoder};
 use tokio::time::Instant;
 
-use crate::support::runs::{Job, probe};
+use crate::support::patience::wait_for;
+use crate::support::runs::{Job, Line, probe, spawn};
 
 fn exec(job: &Job) -> Exec<'static> {
     Exec {
@@ -94,4 +96,20 @@ fn dropping_the_future_leaves_nothing() {
         assert!(tokio::time::timeout(Duration::from_secs(1), run).await.is_err());
     });
     job.assert_gone("dropped");
+}
+
+/// `nohup`, and a shell's `&`, start a program that ignores HUP or INT, and so do all that it starts.
+#[test]
+fn who_may_not_hear_a_hangup_is_ended_all_the_same() {
+    for shell in ["/usr/bin/dash", "/usr/bin/bash", "/usr/bin/busybox ash"] {
+        let job = Job::new(probe("(setsid sleep 300 &); sleep 300"));
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("trap '' HUP INT; exec {shell} -s")).env("CELL", job.tag.to_string());
+        let mut client = spawn(&mut command);
+        let line = Line::open(client.stdin.take().expect("stdin"), &job.request().stdin());
+        assert!(wait_for(|| job.probes().len() >= 2), "{shell}: the probe does not start");
+        drop(line);
+        job.assert_gone(shell);
+        client.wait().expect("wait");
+    }
 }
