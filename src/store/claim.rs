@@ -186,7 +186,11 @@ mod tests {
             for salt in 0..8 {
                 let (state, inside, taken) = (&state, &inside, &taken);
                 scope.spawn(move || {
-                    for _ in 0..2_000 {
+                    // Most ask in vain, and how many do is the scheduler's to say.
+                    for _ in 0..1_000_000 {
+                        if taken.load(Ordering::Relaxed) > 400 {
+                            break;
+                        }
                         let Claimed::Ours(claim) = take(state, salt) else { continue };
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two have it");
                         taken.fetch_add(1, Ordering::SeqCst);
@@ -197,7 +201,7 @@ mod tests {
                 });
             }
         });
-        assert!(taken.into_inner() > 100);
+        assert!(taken.into_inner() > 400);
         assert_eq!(files(&state), 0);
     }
 }

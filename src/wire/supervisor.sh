@@ -442,6 +442,10 @@ base=$!
 wait "$base"
 status=$?
 purge
+# What is told to end at the deadline may say that all is well. That it was told is seen by the time it
+# took, so that is counted from where the deadline is: a script may have begun seconds later.
+now
+[ "$now" -lt "$end" ] || began=$start
 fi
 read -r ended _ </proc/uptime
 usec=
@@ -510,8 +514,8 @@ trap 'late=1' ALRM
 
 # Times are whole seconds of uptime: `read -t` and `sleep` take no less everywhere.
 now() {
-read -r now _ </proc/uptime
-now=${now%%.*}
+read -r since _ </proc/uptime
+now=${since%%.*}
 }
 
 # notify SIGNAL: tells this shell. If it was killed itself, its work is done here.
@@ -530,10 +534,10 @@ notify "$notice"
 notice=USR2 end=$((now + grace + 5))
 }
 
-# Where `read` has a timeout, one process sees to both. `now` is rounded down, so a second is added.
+# Where `read` has a timeout, one process sees to both.
 watch() {
 now
-end=$((now + secs + 1)) notice=ALRM heard=$now
+notice=ALRM heard=$now
 while :; do
 wait=$((end - now))
 [ "$wait" -le $((heard + beat - now)) ] || wait=$((heard + beat - now))
@@ -560,8 +564,7 @@ heard=1 idle=0
 trap 'heard=1' USR1
 # A sleep that was just forked has this trap, too: it must die of what cannot be caught.
 trap 'kill -s KILL $!; exit' TERM
-now
-end=$((now + secs)) notice=ALRM half=$(((beat + 1) / 2))
+notice=ALRM half=$(((beat + 1) / 2))
 while :; do
 wait=$((end - now))
 [ "$wait" -le "$half" ] || wait=$half
@@ -583,6 +586,9 @@ done
 pack=raw
 ! command -v gzip >/dev/null || pack=gzip
 printf '\ndropsonde/1 %s %s\n' "$tag" "$pack"
+# `now` is rounded down, so a second is added.
+now
+end=$((now + secs + 1)) start=$since
 IFS= read -r -t 1 line </dev/null
 if [ $? -lt 2 ]; then
 watch >/dev/null 6>&- &

@@ -216,9 +216,27 @@ fn hanging(shell: &str) {
     job.assert_gone("a tool that hangs");
 }
 
+/// The deadline is the supervisor's: a script that began late, and says when it is told to end that all is
+/// well, has measured less than it was to measure.
+fn late(shell: &str) {
+    let sshd = host(shell, &[("perf", "perf version 6.12.0\"; sleep 4; echo \"", 0)]);
+    let job = Job::new(Probe {
+        needs: needs(&["version:perf>=6.12"]),
+        timeout: Duration::from_secs(8),
+        ..probe("sleep 300 & trap 'echo told; exit 0' TERM; wait")
+    });
+    let decoded = job.over(&sshd);
+    assert_eq!(
+        (decoded.outcome, &*decoded.raw),
+        (Outcome::TimedOut, &b"told\n"[..]),
+        "{shell}: {:?}",
+        decoded.detail
+    );
+}
+
 fn all(shell: &str) {
     std::thread::scope(|scope| {
-        for check in [versions, kernel, unsupported, hanging] {
+        for check in [versions, kernel, unsupported, hanging, late] {
             scope.spawn(move || check(shell));
         }
     });
