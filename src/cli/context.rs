@@ -1,6 +1,7 @@
 //! What every verb has at hand: the options, the settings, and where to write.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use super::failure::{BadSelector, Usage};
 use super::logging::{self, Logging, Usual};
 use crate::config::{self, Flag, Settings, Sources};
 use crate::model::Host;
-use crate::openssh::Machine;
+use crate::openssh::{self, Machine};
 use crate::render::{Lines, Style, escape};
 use crate::select::Selector;
 use crate::store::index::Reader;
@@ -108,11 +109,16 @@ impl Context {
         let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
+        let mut environment: BTreeMap<String, String> = env::vars_os().filter_map(utf8).collect();
+        // What starts programs without a login, as cron jobs and containers are, may set neither.
+        if ["USER", "LOGNAME"].iter().all(|name| environment.get(*name).is_none_or(String::is_empty)) {
+            environment.extend(openssh::login_name().map(|name| ("USER".to_owned(), name)));
+        }
         Ok(Sources {
             config: self.global.config.clone(),
             state: self.global.state.clone(),
             flags,
-            environment: env::vars_os().filter_map(utf8).collect(),
+            environment,
             ..Sources::default()
         })
     }

@@ -15,3 +15,4 @@ mod run;
 
 pub use machine::Machine;
 pub use oracle::{Asked, Compared, Difference, Oracle, OracleError};
+pub use passwd::login_name;

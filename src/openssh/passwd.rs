@@ -10,6 +10,12 @@ pub(super) struct User {
     pub home: String,
 }
 
+/// What the user who runs this process is called, whatever the environment says.
+pub fn login_name() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw();
+    users().into_iter().find(|user| user.uid == uid).map(|user| user.name)
+}
+
 /// The users of this machine. Those of a directory service are not among them.
 pub(super) fn users() -> Vec<User> {
     fs::read_to_string("/etc/passwd").map(|text| parse(&text)).unwrap_or_default()

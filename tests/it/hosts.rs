@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::program::Program;
 use crate::support::sshd::{Setup, Sshd};
 
 /// A fleet of hosts behind one sshd, and a configuration that names them.
@@ -267,4 +268,15 @@ fn trust_learns_jump_hosts_on_the_way() {
     assert_eq!(names, ["127.0.0.9", "127.0.0.10", "127.0.0.8"]);
     let (code, out, err) = bench.run(&["check", "inner"]);
     assert_eq!(code, 0, "{out}{err}");
+}
+
+/// A cron job and a container may have neither USER nor LOGNAME.
+#[test]
+fn who_runs_it_is_known_without_an_environment() {
+    let mut program = Program::new();
+    program.configure("[[hosts]]\nnames = \"web1\"\nssh_config = []\n");
+    let out = program.command(&["hosts", "--json"]).env_remove("USER").output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let hosts: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(hosts["hosts"][0]["user"], "root", "{hosts}");
 }
