@@ -83,10 +83,11 @@ async fn what_a_proxy_command_left_behind_goes_with_it_and_holds_nothing() {
     let [child, far] = ["child", "far"].map(|name| target.dir().join(name));
     // The process itself ends at once; what it started minds no hangup, or is in no group of ours.
     let command = format!(
-        "sh -c '(trap \"\" HUP; exec sleep 1000) >/dev/null & echo $! > {}; \
-         setsid sleep 1000 >/dev/null & echo $! > {}; echo gone >&2'",
-        child.display(),
-        far.display()
+        "sh -c '(trap \"\" HUP; exec sleep 1000) >/dev/null & echo $! > {child}; \
+         setsid sh -c \"echo \\$\\$ > {far}; exec sleep 1000\" >/dev/null & \
+         while [ ! -s {far} ]; do sleep 0.05; done; echo gone >&2'",
+        child = child.display(),
+        far = far.display()
     );
     let parts = ["the SSH banner of", "it said: gone"];
     refuses(&through(&command, &target), &settings(), Outcome::Unreachable, &parts).await;
