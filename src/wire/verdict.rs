@@ -1,8 +1,6 @@
 //! From what arrived to one outcome and its reason. The trailer decides wherever there is one; the
 //! channel's own end only explains why there is none.
 
-use std::time::Duration;
-
 use super::decode::Stopped;
 use super::inflate::Broken;
 use super::trailer::Trailer;
@@ -17,13 +15,6 @@ const UNAVAILABLE: i32 = 69;
 
 /// How sshd ends a session that it does not get as far as the login shell.
 const SSHD_NO_SESSION: u32 = 254;
-
-/// How a shell reports the signals that end a script at its deadline.
-const TERMINATED: i32 = 128 + 15;
-const KILLED: i32 = 128 + 9;
-
-/// How much later than its supervisor a script may start.
-const LATE_START: Duration = Duration::from_secs(1);
 
 /// What a login that is not meant for commands says.
 const LOGIN_REFUSALS: [(&str, &str); 2] = [
@@ -138,13 +129,10 @@ impl Decoder {
         duration_text(self.deadline)
     }
 
-    /// A script that ended by itself a moment before its deadline is not told from one that was told to;
-    /// both took all the time there was. The supervisor counts from its own start, and on a host that is
-    /// busy the script starts later: one that was killed a little early was killed by its deadline.
+    /// A script that was told to end is said by the supervisor to have taken all its time, however late it
+    /// began and whatever its status.
     fn ran_out_of_time(&self, trailer: &Trailer) -> bool {
-        let killed = matches!(trailer.exit, Some(TERMINATED | KILLED));
-        let slack = if killed { LATE_START.min(self.deadline / 2) } else { Duration::ZERO };
-        trailer.elapsed_s >= (self.deadline - slack).as_secs_f64()
+        trailer.elapsed_s >= self.deadline.as_secs_f64()
     }
 
     /// No word from the supervisor: the login shell, sudo or a gate answered instead, or nobody.
